@@ -1,0 +1,160 @@
+"""Writing files so that a crash, a full disk or a second reader never meets half of one.
+
+Every writer goes to a temporary name beside its target, syncs, and renames.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from svgp.errors import RunError
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Replace `path` by `data` atomically; its folder is made if it is missing. Raises RunError."""
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Replace `path` by UTF-8 `text` atomically. Raises RunError."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Replace `path` by indented JSON atomically; NaN and infinities become null. Raises RunError."""
+    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def append_json_line(file: TextIO, row: Mapping[str, Any]) -> None:
+    """Write one row to an open JSON-lines file and flush it; NaN and infinities become null."""
+    file.write(json.dumps(_finite(dict(row)), ensure_ascii=False, allow_nan=False) + "\n")
+    file.flush()
+
+
+def read_json(path: str | Path) -> Any:
+    """Parse a JSON file. Raises RunError that names the file."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read as JSON ({error}); the file is damaged") from error
+
+
+def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
+    """Rows of a JSON-lines file. A torn last line (a crash while it was written) is left out.
+
+    A missing file has no rows. Raises RunError at a damaged line that is not the last.
+    """
+    path = Path(path)
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            if number == len(lines):
+                break
+            raise RunError(f"{path}:{number}: not a JSON row; the file is damaged") from error
+    return rows
+
+
+@contextmanager
+def new_directory(path: str | Path) -> Iterator[Path]:
+    """A temporary folder that becomes `path` when the block ends well, and vanishes when it does not.
+
+    An existing `path` is replaced, only after the new one is whole on disk. Raises RunError.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        os.chmod(temporary, 0o777 & ~_umask())
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _sync_file(file)
+        _replace_directory(temporary, path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def cannot_write(path: str | Path, error: OSError) -> RunError:
+    """The one message for a failed write."""
+    reason = error.strerror or str(error)
+    return RunError(f"{path}: cannot be written ({reason}); check the folder's permissions and the free disk space")
+
+
+def _replace_directory(new: Path, path: Path) -> None:
+    if path.exists():
+        # A directory cannot be renamed over a full one: the old one steps aside first, and goes last.
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+        os.replace(path, old / path.name)
+        os.replace(new, path)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.replace(new, path)
+    _sync_directory(path.parent)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    if os.name == "posix":
+        _sync_file(path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if hasattr(value, "tolist"):  # NumPy arrays and scalars
+        return _finite(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    return value
