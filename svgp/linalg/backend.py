@@ -1,0 +1,57 @@
+"""Who does the products: SciPy's BLAS on the host's memory, or TensorFlow's own operations.
+
+On a CPU the host's BLAS is two to four times faster (see `svgp.linalg.blas`), but a graph that calls it
+cannot be compiled by XLA, saved, or run on a GPU. So it is used where it can be and is worth it:
+
+- `"host"`: BLAS, wherever the dtype is float32 or float64;
+- `"tensorflow"`: TensorFlow's operations only (XLA, SavedModel, GPU);
+- `"auto"` (the default): BLAS unless a GPU is in use. Functions that promise XLA (`svgp.linalg.logdet` and
+  its kin) use it only when executed eagerly, as a graph cannot tell whether XLA will compile it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import tensorflow as tf
+
+from svgp.errors import ModelError
+
+_BACKENDS = ("auto", "host", "tensorflow")
+_backend: ContextVar[str] = ContextVar("svgp_linalg_backend", default="auto")
+
+
+@contextmanager
+def backend(name: str) -> Iterator[None]:
+    """Choose who does the products inside a `with` block (at trace time for a `tf.function`).
+
+    `name` is "auto", "host" or "tensorflow"; anything else raises ModelError.
+    """
+    if name not in _BACKENDS:
+        raise ModelError(f"linalg backend {name!r}: expected one of {', '.join(_BACKENDS)}")
+    token = _backend.set(name)
+    try:
+        yield
+    finally:
+        _backend.reset(token)
+
+
+def use_host(x: tf.Tensor, *, xla_promised: bool = False) -> bool:
+    """Whether the host's BLAS should work on `x` in the current scope."""
+    if x.dtype not in (tf.float32, tf.float64):
+        return False
+    chosen = _backend.get()
+    if chosen != "auto":
+        return chosen == "host"
+    if xla_promised and not tf.executing_eagerly():
+        return False
+    return not _on_gpu(x)
+
+
+def _on_gpu(x: tf.Tensor) -> bool:
+    device = tf.DeviceSpec.from_string(x.device) if x.device else None
+    if device is not None and device.device_type is not None:
+        return device.device_type == "GPU"
+    return bool(tf.config.list_logical_devices("GPU"))

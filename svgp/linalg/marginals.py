@@ -1,0 +1,135 @@
+"""The marginals of q(f) at a batch of rows, and the KL of q(u), as one operation with one adjoint.
+
+With `L L^T = Kuu`, `A = L^-1 Kuf` and the whitened posterior `q(v) = N(m, S S^T)` (u = L v):
+
+    mean = A^T m      explained = colsum((S^T A)^2)      residual = kff - colsum(A^2)
+    KL = (|m|^2 + |S|^2 - M - 2 sum log|S_ii|) / 2
+
+An unwhitened posterior N(m_u, S_u S_u^T) is whitened first, `m = L^-1 m_u`, `S = L^-1 S_u`. Its KL then is
+the usual one with log|Kuu|: that term sits in `-2 sum log|S_ii| = log|Kuu| - 2 sum log|S_u,ii|`, and its
+adjoint Kuu^-1 / 2 is the identity that the adjoint of S adds to `X` below, at no cost.
+
+Backward, with no factorisation and no triangular solve (g_* are the incoming gradients):
+
+    P_s = A g_s A^T    P_d = A g_d A^T    m_bar = A g_m + g_k m    S_bar = tril(2 P_s S) + g_k (S - diag(1/S_ii))
+    Kuf_bar = L^-T (m g_m + 2 S S^T A g_s - 2 A g_d)       kff_bar = g_d
+    Kuu_bar = -sym(L^-T Phi(X) L^-1),  X = m (A g_m)^T + 2 S S^T P_s - 2 P_d  [+ m_bar m^T + S_bar S^T unwhitened]
+
+where the KL's part of m_bar and S_bar reaches Kuu only in the unwhitened case. Checked against automatic
+differentiation in the tests. Source: Murray, "Differentiation of the Cholesky decomposition", 2016, applied
+to the bound of Hensman, Fusi and Lawrence, 2013.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from svgp.linalg.backend import use_host
+from svgp.linalg.factor import Factor
+from svgp.linalg.marginals_host import host_backward, host_forward
+
+
+class Marginals(NamedTuple):
+    """Per latent GP and row: `mean`, and the variance in its two parts, `explained + residual`; and the KL."""
+
+    mean: tf.Tensor  # [L, B]
+    explained: tf.Tensor  # [L, B] variance that q(u) leaves
+    residual: tf.Tensor  # [L, B] prior variance that the inducing points do not account for
+    kl: tf.Tensor  # [L] KL(q(u) || p(u))
+
+
+def marginals(
+    Kuu: tf.Tensor,
+    Kuf: tf.Tensor,
+    kff: tf.Tensor,
+    q_mean: tf.Tensor,
+    q_sqrt: tf.Tensor,
+    factor: Factor,
+    *,
+    whiten: bool,
+) -> Marginals:
+    """Marginals of q(f) and KL(q(u) || p(u)), differentiable in all but `factor`.
+
+    Args: `Kuu [1 or L, M, M]`, `Kuf [1 or L, M, B]`, `kff [1 or L, B]` (1: shared by all latents), `q_mean [L, M]`,
+    `q_sqrt [L, M, M]` lower triangular (the part above the diagonal must be zero), and the factor of
+    `Kuu + jitter I`. The gradient with respect to Kuu is not symmetrised: it is right for a matrix whose two
+    triangles move together, as a kernel matrix's do.
+    """
+    host = use_host(Kuf)
+
+    @tf.custom_gradient
+    def operation(
+        Kuu: tf.Tensor, Kuf: tf.Tensor, kff: tf.Tensor, q_mean: tf.Tensor, q_sqrt: tf.Tensor
+    ) -> tuple[tuple[tf.Tensor, ...], object]:
+        L_inverse = factor.L_inverse  # [1 or L, M, M]
+        forward = host_forward if host else _forward
+        mean, explained, residual, kl, A, C, m, S = forward(L_inverse, Kuf, kff, q_mean, q_sqrt, whiten)
+
+        def gradient(
+            g_m: tf.Tensor, g_s: tf.Tensor, g_d: tf.Tensor, g_k: tf.Tensor
+        ) -> tuple[tf.Tensor, ...]:
+            backward = host_backward if host else _backward
+            Kuu_bar, Kuf_bar, m_bar, S_bar = backward(L_inverse, A, C, m, S, g_m, g_s, g_d, g_k, whiten)
+            kff_bar = g_d
+            if Kuu.shape[0] == 1 and q_mean.shape[0] != 1:  # shared: the latents' gradients add up
+                Kuu_bar, Kuf_bar = (tf.reduce_sum(x, 0, keepdims=True) for x in (Kuu_bar, Kuf_bar))
+            if kff.shape[0] == 1 and q_mean.shape[0] != 1:
+                kff_bar = tf.reduce_sum(g_d, 0, keepdims=True)
+            return Kuu_bar, Kuf_bar, kff_bar, m_bar, S_bar
+
+        return (mean, explained, residual, kl), gradient
+
+    return Marginals(*operation(Kuu, Kuf, kff, q_mean, q_sqrt))
+
+
+def _forward(
+    L_inverse: tf.Tensor, Kuf: tf.Tensor, kff: tf.Tensor, q_mean: tf.Tensor, q_sqrt: tf.Tensor, whiten: bool
+) -> tuple[tf.Tensor, ...]:
+    A = tf.matmul(L_inverse, Kuf)  # [1 or L, M, B]
+    m = q_mean if whiten else tf.linalg.matvec(L_inverse, q_mean)  # [L, M]
+    S = q_sqrt if whiten else tf.matmul(L_inverse, q_sqrt)  # [L, M, M]
+    C = tf.matmul(S, A, transpose_a=True)  # [L, M, B]
+    mean = tf.linalg.matvec(A, m, transpose_a=True)  # [L, B]
+    explained = tf.reduce_sum(C * C, -2)  # [L, B]
+    residual = kff - tf.reduce_sum(A * A, -2) + tf.zeros_like(explained)  # [L, B]
+    diagonal = tf.linalg.diag_part(S)  # [L, M]
+    size = tf.cast(tf.shape(S)[-1], S.dtype)
+    kl = 0.5 * (tf.reduce_sum(m * m, -1) + tf.reduce_sum(S * S, [-2, -1]) - size)
+    kl -= tf.reduce_sum(tf.math.log(tf.abs(diagonal)), -1)  # [L]
+    return mean, explained, residual, kl, A, C, m, S
+
+
+def _backward(
+    L_inverse: tf.Tensor,
+    A: tf.Tensor,
+    C: tf.Tensor,
+    m: tf.Tensor,
+    S: tf.Tensor,
+    g_m: tf.Tensor,
+    g_s: tf.Tensor,
+    g_d: tf.Tensor,
+    g_k: tf.Tensor,
+    whiten: bool,
+) -> tuple[tf.Tensor, ...]:
+    g_m, g_s, g_d = (g[..., None, :] for g in (g_m, g_s, g_d))  # [L, 1, B]
+    g_k = g_k[:, None]  # [L, 1]
+    A_bar = m[..., None] * g_m + 2.0 * tf.matmul(S, C) * g_s - 2.0 * A * g_d  # [L, M, B]
+    Kuf_bar = tf.matmul(L_inverse, A_bar, transpose_a=True)  # [L, M, B]
+    P_s = tf.matmul(A * g_s, A, transpose_b=True)  # [L, M, M]
+    P_d = tf.matmul(A * g_d, A, transpose_b=True)  # [L, M, M]
+    Agm = tf.reduce_sum(A * g_m, -1)  # [L, M]
+    W = tf.matmul(S, P_s, transpose_a=True)  # [L, M, M]
+    X = m[..., None] * Agm[:, None, :] + 2.0 * tf.matmul(S, W) - 2.0 * P_d  # [L, M, M]
+    m_bar = Agm + g_k * m  # [L, M]
+    S_bar = tf.linalg.band_part(2.0 * tf.linalg.matrix_transpose(W) + g_k[..., None] * S, -1, 0)
+    S_bar = tf.linalg.set_diag(S_bar, tf.linalg.diag_part(S_bar) - g_k / tf.linalg.diag_part(S))
+    if not whiten:
+        X += m_bar[..., None] * m[:, None, :] + tf.matmul(S_bar, S, transpose_b=True)
+        m_bar = tf.linalg.matvec(L_inverse, m_bar, transpose_a=True)
+        S_bar = tf.linalg.band_part(tf.matmul(L_inverse, S_bar, transpose_a=True), -1, 0)
+    lower = tf.linalg.band_part(X, -1, 0)
+    Phi = tf.linalg.set_diag(lower, 0.5 * tf.linalg.diag_part(lower))  # [L, M, M]
+    Kuu_bar = -tf.matmul(L_inverse, tf.matmul(Phi, L_inverse), transpose_a=True)  # [L, M, M]
+    return Kuu_bar, Kuf_bar, m_bar, S_bar

@@ -1,0 +1,127 @@
+"""Products of triangular matrices that compute only the half that is kept, on the host's BLAS.
+
+BLAS has the product of a triangle with a dense matrix; for two triangles, and for results of which only the
+lower triangle is wanted, these recurse on halves down to a leaf, and do every off-diagonal block by a BLAS call.
+All matrices are square and row-major, zero above the diagonal where they are called lower; `out` may not
+share memory with an operand. What a result that is called lower holds above its diagonal is undefined.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from svgp.linalg.blas import product, triangular_product, triangular_product_right
+
+_LEAF = 192  # below this the calls cost more than the operations that they save (scripts/benchmark_linalg)
+
+
+def _quarters(A: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A11, A21, A22."""
+    return A[:half, :half], A[half:, :half], A[half:, half:]
+
+
+def lower_times_lower(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> None:
+    """out = A B for lower triangles, zeros above the diagonal included: M^3 / 3 operations."""
+    size = len(A)
+    if size <= _LEAF:
+        np.copyto(out, B)
+        triangular_product(A, out)
+        return
+    half = size // 2
+    (a11, a21, a22), (b11, b21, b22) = _quarters(A, half), _quarters(B, half)
+    o11, o21, o22 = _quarters(out, half)
+    lower_times_lower(a11, b11, o11)
+    np.copyto(o21, a21)
+    triangular_product_right(o21, b11)
+    rest = b21.copy()
+    triangular_product(a22, rest)
+    o21 += rest
+    lower_times_lower(a22, b22, o22)
+    out[:half, half:] = 0.0
+
+
+def lower_transposed_times_lower(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> None:
+    """Lower triangle of A^T B for lower triangles A and B: M^3 / 3 operations."""
+    size = len(A)
+    if size <= _LEAF:
+        np.copyto(out, B)
+        triangular_product(A, out, transpose=True)
+        return
+    half = size // 2
+    (a11, a21, a22), (b11, b21, b22) = _quarters(A, half), _quarters(B, half)
+    o11, o21, o22 = _quarters(out, half)
+    lower_transposed_times_lower(a11, b11, o11)
+    add_lower_of_product(a21, b21, o11, transpose_a=True)
+    np.copyto(o21, b21)
+    triangular_product(a22, o21, transpose=True)
+    lower_transposed_times_lower(a22, b22, o22)
+
+
+def add_lower_times_lower_transposed(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> None:
+    """Lower triangle of out + A B^T for lower triangles A and B: M^3 / 3 operations."""
+    size = len(A)
+    if size <= _LEAF:
+        product(A, B, out, transpose_b=True, beta=1.0)
+        return
+    half = size // 2
+    (a11, a21, a22), (b11, b21, b22) = _quarters(A, half), _quarters(B, half)
+    o11, o21, o22 = _quarters(out, half)
+    add_lower_times_lower_transposed(a11, b11, o11)
+    rest = a21.copy()
+    triangular_product_right(rest, b11, transpose=True)
+    o21 += rest
+    add_lower_of_product(a21, b21, o22, transpose_b=True)
+    add_lower_times_lower_transposed(a22, b22, o22)
+
+
+def lower_of_lower_times_dense(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> None:
+    """Lower triangle of A B for a lower triangle A and a dense B: 2 M^3 / 3 operations."""
+    size = len(A)
+    if size <= _LEAF:
+        np.copyto(out, B)
+        triangular_product(A, out)
+        return
+    half = size // 2
+    a11, a21, a22 = _quarters(A, half)
+    o11, o21, o22 = _quarters(out, half)
+    lower_of_lower_times_dense(a11, B[:half, :half], o11)
+    np.copyto(o21, B[half:, :half])
+    triangular_product(a22, o21)
+    product(a21, B[:half, :half], o21, beta=1.0)
+    lower_of_lower_times_dense(a22, B[half:, half:], o22)
+    add_lower_of_product(a21, B[:half, half:], o22)
+
+
+def upper_times_lower(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> None:
+    """out = A^T B, all of it, for lower triangles A and B: 2 M^3 / 3 operations."""
+    size = len(A)
+    if size <= _LEAF:
+        np.copyto(out, B)
+        triangular_product(A, out, transpose=True)
+        return
+    half = size // 2
+    (a11, a21, a22), (b11, b21, b22) = _quarters(A, half), _quarters(B, half)
+    upper_times_lower(a11, b11, out[:half, :half])
+    product(a21, b21, out[:half, :half], transpose_a=True, beta=1.0)
+    np.copyto(out[:half, half:], a21.T)
+    triangular_product_right(out[:half, half:], b22)
+    np.copyto(out[half:, :half], b21)
+    triangular_product(a22, out[half:, :half], transpose=True)
+    upper_times_lower(a22, b22, out[half:, half:])
+
+
+def add_lower_of_product(
+    A: np.ndarray, B: np.ndarray, out: np.ndarray, *, transpose_a: bool = False, transpose_b: bool = False
+) -> None:
+    """Lower triangle of out + A B (each transposed where asked) for dense A and B: half of a product."""
+    size = len(out)
+    if size <= _LEAF:
+        product(A, B, out, transpose_a=transpose_a, transpose_b=transpose_b, beta=1.0)
+        return
+    half = size // 2
+    top, bottom = (A[:, :half], A[:, half:]) if transpose_a else (A[:half], A[half:])
+    left, right = (B[:half], B[half:]) if transpose_b else (B[:, :half], B[:, half:])
+    flags = {"transpose_a": transpose_a, "transpose_b": transpose_b}
+    add_lower_of_product(top, left, out[:half, :half], **flags)
+    product(bottom, left, out[half:, :half], beta=1.0, **flags)
+    add_lower_of_product(bottom, right, out[half:, half:], **flags)
