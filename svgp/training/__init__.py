@@ -1,0 +1,26 @@
+"""Training: methods that advance a step at a time, the loop, checkpoints, loggers."""
+
+from __future__ import annotations
+
+from svgp.training.adam import Adam
+from svgp.training.loop import LoopState, Step, Stop, reason_to_stop, run
+from svgp.training.method import Method, StepRecord
+from svgp.training.methods import METHODS, make_method
+from svgp.training.progress import Plain, Progress, Silent, Terminal
+
+__all__ = [
+    "METHODS",
+    "Adam",
+    "LoopState",
+    "Method",
+    "Plain",
+    "Progress",
+    "Silent",
+    "Step",
+    "StepRecord",
+    "Stop",
+    "Terminal",
+    "make_method",
+    "reason_to_stop",
+    "run",
+]

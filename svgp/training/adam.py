@@ -1,0 +1,137 @@
+"""Minibatch Adam on every trainable variable of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.errors import RunError
+from svgp.training.batches import Batches
+from svgp.training.method import StepRecord
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba 2015, their defaults; the loss is in nats of N rows
+
+
+class AdamOptimiser:
+    """Adam (Kingma & Ba 2015, algorithm 1), one fused pass over each variable.
+
+    `m <- b1 m + (1-b1) g`, `v <- b2 v + (1-b2) g^2`,
+    `x <- x - lr sqrt(1-b2^t)/(1-b1^t) m / (sqrt(v) + eps)`.
+    The slots are plain variables, so a checkpoint can hold them.
+    """
+
+    def __init__(self, variables: Sequence[tf.Variable], learning_rate: float) -> None:
+        self.variables = list(variables)
+        self.learning_rate = learning_rate
+        self.m = [tf.Variable(tf.zeros_like(x), trainable=False) for x in self.variables]
+        self.v = [tf.Variable(tf.zeros_like(x), trainable=False) for x in self.variables]
+        # A float, since TensorFlow keeps integer variables off the GPU; exact up to 2^53 steps.
+        self.step = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        """One update; `gradients` are of the loss to minimise, in the order of the variables."""
+        self.step.assign_add(1.0)
+        powers = [tf.constant(beta, tf.float64) ** self.step for beta in (BETA_1, BETA_2)]
+        for x, m, v, gradient in zip(self.variables, self.m, self.v, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=x.handle,
+                m=m.handle,
+                v=v.handle,
+                beta1_power=tf.cast(powers[0], x.dtype),
+                beta2_power=tf.cast(powers[1], x.dtype),
+                lr=tf.constant(self.learning_rate, x.dtype),
+                beta1=tf.constant(BETA_1, x.dtype),
+                beta2=tf.constant(BETA_2, x.dtype),
+                epsilon=tf.constant(EPSILON, x.dtype),
+                grad=gradient,
+            )
+
+    def named_variables(self) -> dict[str, tf.Variable]:
+        """Every variable that a step changes, under a name that is stable from run to run."""
+        # A tf.Module lists its variables in the order of its attributes' names: the number is stable,
+        # and the variable's own name beside it shows a checkpoint of another model for what it is.
+        names = [f"{number:03d}.{x.name.split(':')[0]}" for number, x in enumerate(self.variables)]
+        slots = (("parameter", self.variables), ("m", self.m), ("v", self.v))
+        named = {f"{slot}/{name}": x for slot, xs in slots for name, x in zip(names, xs, strict=True)}
+        return {**named, "adam.step": self.step}
+
+
+class Adam:
+    """The method `adam`: gradients of the minibatch ELBO, Adam steps on all parameters at once.
+
+    One step costs the ELBO's gradient plus two passes over the parameters (a sum that shows whether
+    the gradient is finite, and the update). No gradient clipping: Adam's step is bounded by its
+    learning rate already. A loss or a gradient that is not finite leaves every variable as it was.
+    """
+
+    name = "adam"
+    converged = False
+
+    def __init__(self, model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> None:
+        self.model = model
+        self.step = 0
+        self._optimiser = AdamOptimiser(model.trainable_variables, config.learning_rate)
+        self._batches = Batches(X, Y, config.batch_size, config.seed, model.Z.dtype)
+        self.steps_per_epoch = self._batches.steps_per_epoch
+        self._iterator: Iterator[tuple[tf.Tensor, tf.Tensor]] | None = None
+        self.compiled_step = tf.function(
+            self._update, input_signature=self._batches.signature, autograph=False
+        )
+
+    def advance(self) -> StepRecord:
+        """Take one step on the next minibatch."""
+        if self._iterator is None:
+            self._iterator = self._batches.starting_at(self.step)
+        statistics = self.compiled_step(*next(self._iterator))
+        self.step += 1
+        return StepRecord(self.step, self.step / self.steps_per_epoch, statistics)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Parameters, slots and the number of steps, which is the position in the data too."""
+        named = self._optimiser.named_variables()
+        arrays = {name: np.asarray(variable.numpy()) for name, variable in named.items()}
+        return {**arrays, "step": np.asarray(self.step, dtype=np.int64)}
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from `state`. Raises RunError where it belongs to another model."""
+        named = self._optimiser.named_variables()
+        wrong = sorted(set(named) ^ (set(state) - {"step"}))
+        wrong += [name for name in named.keys() & state.keys() if named[name].shape != state[name].shape]
+        if wrong:
+            raise RunError(f"the checkpoint does not fit the model: {', '.join(wrong[:4])} differ")
+        for name, variable in named.items():
+            variable.assign(state[name])
+        self.step = int(state["step"])
+        self._iterator = None
+
+    def _update(self, X: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
+        variables = self._optimiser.variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            parts = self.model.elbo_parts((X, Y))
+            loss = -parts.elbo
+        gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        # A sum is finite only where each term is: one read instead of a mask the size of M^2.
+        sums = [tf.reduce_sum(gradient) for gradient in gradients]
+        finite = tf.reduce_all([tf.math.is_finite(value) for value in [loss, *sums]])
+
+        def update() -> tf.Tensor:
+            self._optimiser.apply(gradients)
+            return tf.constant(True)
+
+        tf.cond(finite, update, lambda: tf.constant(False))
+        repairs = number_of_repairs(parts.jitter, self.model)
+        values = (parts.elbo, parts.expected_log_likelihood, parts.kl, parts.jitter, repairs, finite)
+        return tf.stack([tf.reduce_max(tf.cast(value, tf.float64)) for value in values])  # [6]
+
+
+def number_of_repairs(jitter: tf.Tensor, model: Any) -> tf.Tensor:
+    """How often the jitter was multiplied by ten, `round(log10(used / asked))`."""
+    asked = tf.constant(model.jitter, tf.float64)
+    return tf.round(
+        tf.math.log(tf.cast(jitter, tf.float64) / asked) / tf.math.log(tf.constant(10.0, tf.float64))
+    )

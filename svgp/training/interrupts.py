@@ -1,0 +1,43 @@
+"""Ctrl-C and SIGTERM as a request that the loop reads between two steps."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Within the block, the first SIGINT or SIGTERM sets `asked`; the second does what it always did.
+
+    Outside the main thread, where Python takes no signals, nothing changes and `asked` stays None.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.asked: str | None = None  # the signal's name
+        self._tell = tell
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._first) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+
+    def _first(self, number: int, frame: FrameType | None) -> None:
+        self._restore()
+        self.asked = signal.Signals(number).name
+        self._tell(f"{self.asked}: finishing this step and saving; once more to quit at once")
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}

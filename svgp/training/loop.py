@@ -1,0 +1,155 @@
+"""The training loop: a generator of steps that reads top to bottom.
+
+Printing, files, plots and evaluation belong to whoever iterates.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from svgp.errors import TrainingDiverged
+from svgp.training.diagnosis import diagnose
+from svgp.training.method import STATISTICS, Method, StepRecord
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When a run ends: at the first of these that is reached; None never ends it."""
+
+    max_epochs: float | None = None
+    max_steps: int | None = None
+    max_seconds: float | None = None  # of training; evaluation and logging are not counted
+    patience: int | None = None  # evaluations in a row without a better ELBO
+
+
+@dataclass
+class LoopState:
+    """All that the loop remembers between two steps; a checkpoint holds it.
+
+    `pending` are the steps since the last logged row. An evaluation judges the mean ELBO of the steps
+    since the one before it: one minibatch's ELBO is too noisy to be patient with.
+    """
+
+    wall_s: float = 0.0
+    pending: list[StepRecord] = field(default_factory=list)
+    elbo_sum: float = 0.0
+    elbo_count: int = 0
+    best_elbo: float | None = None
+    evaluations_without_better: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The state as plain JSON values; floats survive exactly."""
+        pending = [
+            {"step": r.step, "epoch": r.epoch, "statistics": r.values().tolist()} for r in self.pending
+        ]
+        return {**asdict(self), "pending": pending}
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> LoopState:
+        """The inverse of `to_dict`."""
+        pending = [StepRecord(r["step"], r["epoch"], np.asarray(r["statistics"])) for r in values["pending"]]
+        return LoopState(**{**values, "pending": pending})
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one turn of the loop hands out: a row where one is due, and whether to evaluate now."""
+
+    step: int
+    epoch: float
+    wall_s: float
+    row: dict[str, Any] | None
+    evaluate: bool
+
+
+def run(
+    method: Method, stop: Stop, *, log_every: int, evaluate_every: float, state: LoopState
+) -> Iterator[Step]:
+    """Advance `method` until `stop`, a step at a time; `reason_to_stop` then says why.
+
+    A row is due every `log_every` steps and at each evaluation, so rows depend on the step alone and
+    a resumed run logs what an uninterrupted one does. Raises TrainingDiverged, with a diagnosis, where
+    a step was not finite; such a step changed nothing.
+    """
+    while reason_to_stop(method, stop, state) is None:
+        started = time.perf_counter()
+        record = method.advance()
+        state.pending.append(record)
+        evaluate = is_due(record, method.steps_per_epoch, evaluate_every)
+        row = read_row(method, state) if evaluate or record.step % log_every == 0 else None
+        state.wall_s += time.perf_counter() - started
+        if row is not None:
+            row["wall_s"] = state.wall_s
+        if evaluate:
+            judge(state)
+        yield Step(record.step, record.epoch, state.wall_s, row, evaluate)
+
+
+def reason_to_stop(method: Method, stop: Stop, state: LoopState) -> str | None:
+    """Why the run is over, in words, or None."""
+    epoch = method.step / method.steps_per_epoch
+    if stop.max_steps is not None and method.step >= stop.max_steps:
+        return f"max_steps: {stop.max_steps} steps done"
+    if stop.max_epochs is not None and epoch >= stop.max_epochs:
+        return f"max_epochs: {stop.max_epochs:g} epochs done"
+    if stop.max_seconds is not None and state.wall_s >= stop.max_seconds:
+        return f"max_seconds: {stop.max_seconds:g} s of training done"
+    if stop.patience is not None and state.evaluations_without_better >= stop.patience:
+        return f"patience: {state.evaluations_without_better} evaluations without a better ELBO"
+    return "converged: no step improves the objective" if method.converged else None
+
+
+def is_due(record: StepRecord, steps_per_epoch: int, evaluate_every: float) -> bool:
+    """Whether this step crosses a multiple of `evaluate_every` epochs."""
+    before = record.epoch - 1.0 / steps_per_epoch
+    tiny = 1e-9  # the last step of an epoch counts, however its fraction was rounded
+    return int((record.epoch + tiny) / evaluate_every) > int((before + tiny) / evaluate_every)
+
+
+def read_row(method: Method, state: LoopState) -> dict[str, Any] | None:
+    """The row of the steps since the last one (None where there are none); waits for them to end.
+
+    Means of the steps, the largest jitter and all repairs. Raises TrainingDiverged.
+    """
+    if not state.pending:
+        return None
+    check_finite(method, state)
+    values = np.stack([record.values() for record in state.pending])  # [k, 6]
+    elbo, expected, kl, jitter, repairs, _ = values.T
+    last = state.pending[-1]
+    state.pending = []
+    state.elbo_sum += float(elbo.sum())
+    state.elbo_count += len(elbo)
+    return {
+        "step": last.step,
+        "epoch": last.epoch,
+        "wall_s": state.wall_s,
+        "elbo": float(elbo.mean()),
+        "elbo_per_row": float(elbo.mean()) / method.model.num_data,
+        "expected_log_likelihood": float(expected.mean()),
+        "kl": float(kl.mean()),
+        "jitter": float(jitter.max()),
+        "repairs": int(repairs.sum()),
+    }
+
+
+def check_finite(method: Method, state: LoopState) -> None:
+    """Raise TrainingDiverged where a step since the last row was not finite; waits for them to end."""
+    for record in state.pending:
+        if not record.values()[STATISTICS.index("finite")]:
+            raise TrainingDiverged(diagnose(method.model, record))
+
+
+def judge(state: LoopState) -> None:
+    """Compare the mean ELBO since the last evaluation with the best, and start counting anew."""
+    elbo = state.elbo_sum / state.elbo_count
+    better = state.best_elbo is None or elbo > state.best_elbo
+    if better:
+        state.best_elbo = elbo
+    state.evaluations_without_better = 0 if better else state.evaluations_without_better + 1
+    state.elbo_sum, state.elbo_count = 0.0, 0

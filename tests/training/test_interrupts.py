@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from svgp.training.interrupts import StopRequest
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks(number):
+    told: list[str] = []
+    before = signal.getsignal(number)
+    with StopRequest(told.append) as request:
+        assert request.asked is None
+        os.kill(os.getpid(), number)
+        assert request.asked == signal.Signals(number).name
+    assert signal.getsignal(number) is before
+    assert len(told) == 1 and "saving" in told[0]
+
+
+def test_the_second_interrupt_quits():
+    with pytest.raises(KeyboardInterrupt), StopRequest(lambda text: None):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
