@@ -1,0 +1,28 @@
+"""What all tests share: the markers gpu and slow, and a quiet TensorFlow."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow; runs with --slow"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        import tensorflow as tf  # only where a test asks for it: most of the command-line tests never load it
+
+        if not tf.config.list_physical_devices("GPU"):
+            pytest.skip("needs a GPU, and TensorFlow sees none here")
