@@ -1,0 +1,66 @@
+"""Sums and products of kernels."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from functools import reduce
+
+import tensorflow as tf
+
+from svgp.errors import ModelError
+from svgp.kernels.base import Kernel
+
+
+class Combination(Kernel):
+    """Kernels combined elementwise; each part keeps its own active dimensions.
+
+    Nested combinations of the same kind are flattened. Raises ModelError where there are no parts
+    or they differ in type.
+    """
+
+    def __init__(self, kernels: Sequence[Kernel], *, name: str | None = None) -> None:
+        parts: list[Kernel] = []
+        for kernel in kernels:
+            parts.extend(kernel.kernels if type(kernel) is type(self) else [kernel])
+        dtypes = {kernel.dtype.name for kernel in parts}
+        if len(dtypes) != 1:
+            found = f"of types {sorted(dtypes)}" if parts else "without any"
+            raise ModelError(
+                f"{type(self).__name__}: kernels {found}; expected at least one, all of one dtype"
+            )
+        super().__init__(dtype=parts[0].dtype, name=name)
+        self.kernels = tuple(parts)
+
+    def _check_columns(self, D: int) -> None:
+        for kernel in self.kernels:
+            kernel._check_columns(D)
+
+
+class Sum(Combination):
+    """k = k1 + k2 + ...: the covariance of a sum of independent functions."""
+
+    def _covariance(self, X: tf.Tensor, X2: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
+        return reduce(operator.add, [k.K(X, X2, dtype=dtype) for k in self.kernels])  # [..., N, N2]
+
+    def _variances(self, X: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+        return reduce(operator.add, [k.K_diag(X, dtype=dtype) for k in self.kernels])  # [..., N]
+
+    def input_lengthscales(self, D: int) -> tf.Tensor:
+        """The shortest of the parts' lengthscales in each input, [..., D]."""
+        return reduce(tf.minimum, [k.input_lengthscales(D) for k in self.kernels])
+
+
+class Product(Combination):
+    """k = k1 k2 ...: elementwise, itself a covariance (Schur product theorem)."""
+
+    def _covariance(self, X: tf.Tensor, X2: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
+        return reduce(operator.mul, [k.K(X, X2, dtype=dtype) for k in self.kernels])  # [..., N, N2]
+
+    def _variances(self, X: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+        return reduce(operator.mul, [k.K_diag(X, dtype=dtype) for k in self.kernels])  # [..., N]
+
+    def input_lengthscales(self, D: int) -> tf.Tensor:
+        """1/l^2 = sum of the parts' 1/l^2, exact for squared exponentials, [..., D]."""
+        squares = [k.input_lengthscales(D) ** -2 for k in self.kernels]
+        return tf.math.rsqrt(reduce(operator.add, squares))
