@@ -1,0 +1,58 @@
+"""What must hold of a table before its values are used: columns there, values there and finite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from svgp.data.names import counted, nearest
+from svgp.data.origin import row_number, source_of
+from svgp.errors import DataError
+
+
+def require(table: pa.Table, names: Sequence[str], role: str) -> None:
+    """Raise DataError for the first of `names` that the table does not have."""
+    have = set(table.column_names)
+    for name in names:
+        if name not in have:
+            raise DataError(
+                f"{source_of(table)}: {role} column '{name}' is not there{nearest(name, have)}"
+                f" (columns: {_columns(table)})"
+            )
+
+
+def refuse_infinite(table: pa.Table, by_name: Mapping[str, np.ndarray]) -> None:
+    """Raise DataError that names the columns with infinite values."""
+    found = {name: np.isinf(values) for name, values in by_name.items()}
+    told = [
+        f"'{name}' ({counted(int(bad.sum()), 'row')}, first row {row_number(table, int(np.argmax(bad)))})"
+        for name, bad in found.items()
+        if bad.any()
+    ]
+    if told:
+        raise DataError(
+            f"{source_of(table)}: infinite values in {', '.join(told)}; replace them or remove the rows"
+        )
+
+
+def refuse_missing(table: pa.Table, by_name: Mapping[str, np.ndarray]) -> None:
+    """Raise DataError that names the columns with missing values and counts them."""
+    told = missing_counts(by_name)
+    if told:
+        raise DataError(
+            f"{source_of(table)}: missing values in {told}, of {counted(table.num_rows, 'row')};"
+            " fill them in, leave those columns out, or set data.missing: drop"
+        )
+
+
+def missing_counts(by_name: Mapping[str, np.ndarray]) -> str:
+    """`'a' (3 rows), 'b' (1 row)` for the columns with NaN, else an empty string."""
+    counts = {name: int(np.isnan(values).sum()) for name, values in by_name.items()}
+    return ", ".join(f"'{name}' ({counted(count, 'row')})" for name, count in counts.items() if count)
+
+
+def _columns(table: pa.Table) -> str:
+    names = table.column_names
+    return ", ".join(names[:12]) + (f", and {len(names) - 12} more" if len(names) > 12 else "")

@@ -1,0 +1,235 @@
+"""The preprocessor: from a table's columns to the arrays a model sees, and back to original units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from svgp.data.categories import MISSING, UNSEEN, find_levels, level_codes, refuse_unseen
+from svgp.data.checks import refuse_infinite, refuse_missing, require
+from svgp.data.numeric import moments, to_float
+from svgp.data.targets import TASKS, find_classes, target_values
+from svgp.errors import DataError
+
+_TEXT_ADVICE = "list it under data.categorical, or leave it out of data.inputs"
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """How raw columns become inputs `X [N, D]` and targets `Y [N, P]`, fitted on training rows only.
+
+    Numbers become `(x - mean) / scale`. A categorical column becomes one column of 0 and 1 for each
+    level, in the place of the original, not scaled: a rare level would otherwise lie many units
+    away from the rest. A level that training has not seen is all zeros, or an error (`unseen`).
+    """
+
+    task: str
+    inputs: tuple[str, ...]  # raw columns, in order
+    levels: Mapping[str, list[str]]  # of the categorical ones among them
+    unseen: str
+    target_names: tuple[str, ...]
+    classes: list[Any] | None  # [negative label, positive label] of a binary target
+    input_mean: np.ndarray  # [D]
+    input_scale: np.ndarray  # [D]
+    target_mean: np.ndarray  # [P]
+    target_scale: np.ndarray  # [P]
+
+    @classmethod
+    def fit(
+        cls,
+        table: pa.Table,
+        *,
+        task: str,
+        inputs: Sequence[str],
+        targets: Sequence[str],
+        categorical: Sequence[str] = (),
+        unseen: str = "zeros",
+        standardize: bool = True,
+        classes: list[Any] | None = None,
+    ) -> Columns:
+        """Levels, classes, means and standard deviations of the training rows `table`.
+
+        A constant column, and every column if `standardize` is false, has scale 1; so has a binary
+        or count target. Rows must be complete and finite. Raises DataError.
+        """
+        if task not in TASKS:
+            raise DataError(f"task {task!r} is unknown; expected one of {', '.join(TASKS)}")
+        if task == "binary" and len(targets) != 1:
+            raise DataError(
+                f"a binary task has one target, got {len(targets)} ({', '.join(targets)}); train one run each"
+            )
+        if task == "binary" and classes is None:
+            classes = find_classes(table, targets[0])
+        levels = {name: find_levels(table, name) for name in inputs if name in set(categorical)}
+        columns = cls(
+            task, tuple(inputs), levels, unseen, tuple(targets), classes,
+            np.zeros(0), np.ones(0), np.zeros(len(targets)), np.ones(len(targets)),
+        )  # fmt: skip
+        mean, scale = columns._input_moments(table, standardize)
+        target_mean, target_scale = columns._target_moments(table, standardize)
+        return cls(
+            task,
+            tuple(inputs),
+            levels,
+            unseen,
+            tuple(targets),
+            classes,
+            mean,
+            scale,
+            target_mean,
+            target_scale,
+        )
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the D columns of X; level `red` of `colour` is `colour=red`."""
+        names: list[str] = []
+        for name in self.inputs:
+            names += [f"{name}={level}" for level in self.levels[name]] if name in self.levels else [name]
+        return names
+
+    def transform_inputs(self, table: pa.Table) -> np.ndarray:
+        """Scaled inputs `X [N, D]`, float64; other columns of the table are ignored.
+
+        Raises DataError for a missing column, text in a numeric one, missing or infinite values,
+        and, with `unseen: error`, for a level that training has not seen.
+        """
+        X = self._raw_inputs(table)
+        self._refuse_gaps(table, self.inputs, self._owners(), X)
+        X -= self.input_mean
+        X /= self.input_scale
+        return X
+
+    def transform_targets(self, table: pa.Table) -> np.ndarray:
+        """Scaled targets `Y [N, P]`, float64. Raises DataError for missing columns or bad values."""
+        Y = self._raw_targets(table)
+        self._refuse_gaps(table, self.target_names, list(self.target_names), Y)
+        return (Y - self.target_mean) / self.target_scale
+
+    def has_targets(self, table: pa.Table) -> bool:
+        """Whether the table has every target column."""
+        return set(self.target_names) <= set(table.column_names)
+
+    def complete_rows(self, table: pa.Table, *, targets: bool = False) -> np.ndarray:
+        """Mask `[N]` of the rows whose inputs (and targets, if asked) are all there."""
+        complete = ~np.isnan(self._raw_inputs(table)).any(axis=1)
+        if targets:
+            complete &= ~np.isnan(self._raw_targets(table)).any(axis=1)
+        return complete
+
+    def count_unseen(self, table: pa.Table) -> dict[str, int]:
+        """Rows with a level that training has not seen, for each categorical column that has any."""
+        counts = {
+            name: int((level_codes(table, name, self.levels[name]) == UNSEEN).sum()) for name in self.levels
+        }
+        return {name: count for name, count in counts.items() if count}
+
+    def unscale_mean(self, mean: np.ndarray) -> np.ndarray:
+        """Means or quantiles `[..., P]` of the scaled target, in original units."""
+        return np.asarray(mean) * self.target_scale + self.target_mean
+
+    def unscale_std(self, std: np.ndarray) -> np.ndarray:
+        """Standard deviations `[..., P]` of the scaled target, in original units."""
+        return np.asarray(std) * self.target_scale
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; `from_dict` gives the same preprocessor back, to the last bit."""
+        return {
+            "task": self.task,
+            "inputs": list(self.inputs),
+            "levels": {name: list(levels) for name, levels in self.levels.items()},
+            "unseen": self.unseen,
+            "target_names": list(self.target_names),
+            "classes": self.classes,
+            **{name: getattr(self, name).tolist() for name in _ARRAYS},
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Columns:
+        """The inverse of `to_dict`. Raises DataError where a field is missing or does not fit."""
+        try:
+            arrays = {name: np.asarray(data[name], dtype=np.float64) for name in _ARRAYS}
+            columns = cls(
+                task=data["task"],
+                inputs=tuple(data["inputs"]),
+                levels={name: list(levels) for name, levels in data["levels"].items()},
+                unseen=data["unseen"],
+                target_names=tuple(data["target_names"]),
+                classes=data["classes"],
+                **arrays,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"the stored columns are damaged: {type(error).__name__} {error}") from error
+        wanted = {"input": (len(columns.input_names),), "target": (len(columns.target_names),)}
+        for name, array in arrays.items():
+            if array.shape != wanted[name.split("_")[0]]:
+                raise DataError(f"the stored columns are damaged: {name} has shape {array.shape}")
+        return columns
+
+    def _raw_inputs(self, table: pa.Table) -> np.ndarray:
+        require(table, self.inputs, "input")
+        X = np.empty((table.num_rows, len(self.input_names)))  # [N, D]
+        place = 0
+        for name in self.inputs:
+            if name not in self.levels:
+                X[:, place] = to_float(table, name, _TEXT_ADVICE)
+                place += 1
+                continue
+            codes = level_codes(table, name, self.levels[name])  # [N]
+            if self.unseen == "error" and np.any(codes == UNSEEN):
+                refuse_unseen(table, name, codes)
+            block = (codes[:, None] == np.arange(len(self.levels[name]))).astype(np.float64)
+            block[codes == MISSING] = np.nan
+            X[:, place : place + block.shape[1]] = block
+            place += block.shape[1]
+        return X
+
+    def _raw_targets(self, table: pa.Table) -> np.ndarray:
+        require(table, self.target_names, "target")
+        return np.stack(
+            [target_values(table, name, self.task, self.classes) for name in self.target_names], axis=1
+        )
+
+    def _owners(self) -> list[str]:
+        """For each column of X, the raw column that it comes from."""
+        return [
+            name for name in self.inputs for _ in range(len(self.levels[name]) if name in self.levels else 1)
+        ]
+
+    def _refuse_gaps(
+        self, table: pa.Table, names: Sequence[str], owners: list[str], values: np.ndarray
+    ) -> None:
+        if np.isfinite(values).all():
+            return
+        by_name = {name: values[:, owners.index(name)] for name in names}
+        refuse_infinite(table, by_name)
+        refuse_missing(table, by_name)
+
+    def _input_moments(self, table: pa.Table, standardize: bool) -> tuple[np.ndarray, np.ndarray]:
+        size = len(self.input_names)
+        mean, scale = np.zeros(size), np.ones(size)
+        if standardize:
+            for place, (name, owner) in enumerate(zip(self.input_names, self._owners(), strict=True)):
+                if owner not in self.levels:
+                    mean[place], scale[place] = _standard(to_float(table, name, _TEXT_ADVICE))
+        return mean, scale
+
+    def _target_moments(self, table: pa.Table, standardize: bool) -> tuple[np.ndarray, np.ndarray]:
+        size = len(self.target_names)
+        mean, scale = np.zeros(size), np.ones(size)
+        if standardize and self.task == "regression":
+            for place, values in enumerate(self._raw_targets(table).T):
+                mean[place], scale[place] = _standard(values)
+        return mean, scale
+
+
+_ARRAYS = ("input_mean", "input_scale", "target_mean", "target_scale")
+
+
+def _standard(values: np.ndarray) -> tuple[float, float]:
+    mean, deviation = moments(values)
+    return mean, deviation if deviation > 0 else 1.0

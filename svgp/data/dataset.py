@@ -1,0 +1,219 @@
+"""From a data config to the arrays of a run: read, choose columns, check, split, scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from svgp.data.builtin import find_dataset, make_dataset, table_fingerprint
+from svgp.data.categories import MISSING, level_codes
+from svgp.data.checks import missing_counts, refuse_infinite, refuse_missing, require
+from svgp.data.columns import Columns
+from svgp.data.names import counted, listed, nearest
+from svgp.data.numeric import to_float
+from svgp.data.origin import mark, source_of
+from svgp.data.sources import fingerprint, read_table
+from svgp.data.targets import find_classes, target_values
+from svgp.errors import DataError
+
+_INPUT_ADVICE = "list it under data.categorical, or leave it out of data.inputs"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training and test rows as a model sees them, and how they were made from a table."""
+
+    X: np.ndarray  # [N, D]
+    Y: np.ndarray  # [N, P]
+    X_test: np.ndarray | None  # [N_test, D]
+    Y_test: np.ndarray | None  # [N_test, P], scaled as Y is
+    columns: Columns
+    name: str
+    sha256: str  # of the file's bytes, or of a built-in table's content
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which columns play which part."""
+
+    inputs: list[str]
+    targets: list[str]
+    categorical: list[str]
+
+
+def load_dataset(data: Any, task: str) -> Dataset:
+    """Read, check, split and scale the table that `data` (a `svgp.config.DataConfig`) describes.
+
+    `task` is regression, binary or count. Rows are held out by `data.test`: a seeded random
+    fraction, or a file of their own. Every statistic (means, scales, levels) comes from training
+    rows alone. Raises DataError, with file, column and row, for what cannot be used.
+    """
+    table, name, sha256 = _read(data)
+    choice = _choose(table, data)
+    table, notes = _clean(table, choice, task, data.missing)
+    classes = (
+        find_classes(table, choice.targets[0]) if task == "binary" and len(choice.targets) == 1 else None
+    )
+    train, test = _split(table, data, choice, task, notes)
+    columns = Columns.fit(
+        train, task=task, inputs=choice.inputs, targets=choice.targets, categorical=choice.categorical,
+        unseen=data.unseen, standardize=data.standardize, classes=classes,
+    )  # fmt: skip
+    X, Y = columns.transform_inputs(train), columns.transform_targets(train)
+    _check_training_rows(table, columns, X, Y)
+    notes += _constant_notes(columns, X, Y)
+    dataset = Dataset(X, Y, None, None, columns, name, sha256, notes)
+    return dataset if test is None else _with_test(dataset, test)
+
+
+def _with_test(dataset: Dataset, test: pa.Table) -> Dataset:
+    columns = dataset.columns
+    notes = [
+        f"{counted(count, 'test row')} with a level of '{name}' that no training row has: all zeros there"
+        for name, count in columns.count_unseen(test).items()
+    ]
+    X_test, Y_test = columns.transform_inputs(test), columns.transform_targets(test)
+    return replace(dataset, X_test=X_test, Y_test=Y_test, notes=dataset.notes + notes)
+
+
+def _read(data: Any) -> tuple[pa.Table, str, str]:
+    if data.dataset is not None:
+        name = data.dataset.name
+        table = make_dataset(name, **data.dataset.options)
+        return mark(table, f"dataset {name}"), name, table_fingerprint(table)
+    name = data.path.name.split(".")[0] or data.path.name
+    return read_table(data.path, text=data.categorical), name, fingerprint(data.path)
+
+
+def _choose(table: pa.Table, data: Any) -> _Choice:
+    own = list(find_dataset(data.dataset.name).target) if data.dataset is not None else []
+    targets = list(data.target or own)
+    if not targets:
+        raise DataError(f"{source_of(table)}: data.target names no column; name the column to predict")
+    _require(table, targets, "target")
+    inputs = list(data.inputs or [name for name in table.column_names if name not in targets])
+    _require(table, inputs, "input")
+    both = [name for name in inputs if name in targets]
+    if both:
+        raise DataError(f"{source_of(table)}: {listed(both)} cannot be both target and input")
+    if not inputs:
+        raise DataError(f"{source_of(table)}: no input column is left beside the target {listed(targets)}")
+    categorical = list(data.categorical)
+    for name in categorical:
+        if name not in inputs:
+            raise DataError(
+                f"{source_of(table)}: data.categorical: '{name}' is not an input{nearest(name, inputs)}"
+            )
+    return _Choice(inputs, targets, categorical)
+
+
+def _require(table: pa.Table, names: Sequence[str], role: str) -> None:
+    try:
+        require(table, names, role)
+    except DataError as error:
+        if len(table.column_names) == 1 and any(other in table.column_names[0] for other in ";\t|"):
+            raise DataError(
+                f"{error}; is the delimiter right? .csv is read with commas, .tsv with tabs"
+            ) from error
+        raise
+
+
+def _clean(table: pa.Table, choice: _Choice, task: str, missing: str) -> tuple[pa.Table, list[str]]:
+    """The chosen columns, with rows that miss a value dropped if `missing` is 'drop'."""
+    table = table.select([*choice.inputs, *choice.targets])
+    absent = _absent(table, choice, task)
+    empty = [name for name, values in absent.items() if np.isnan(values).all()]
+    if empty:
+        raise DataError(
+            f"{source_of(table)}: {listed(empty)} {'has' if len(empty) == 1 else 'have'} no values at all"
+            " (all missing or NaN); leave such columns out of data.inputs"
+        )
+    refuse_infinite(table, absent)
+    if missing != "drop":
+        refuse_missing(table, absent)
+        return table, []
+    keep = ~np.any([np.isnan(values) for values in absent.values()], axis=0)
+    if keep.all():
+        return table, []
+    dropped = int((~keep).sum())
+    note = (
+        f"{source_of(table)}: {dropped:,} of {counted(table.num_rows, 'row')} dropped for missing values:"
+        f" {missing_counts(absent)}"
+    )
+    if not keep.any():
+        raise DataError(f"{note}; no row is left: leave out the columns that are mostly missing")
+    return table.filter(pa.array(keep)), [note]
+
+
+def _absent(table: pa.Table, choice: _Choice, task: str) -> dict[str, np.ndarray]:
+    """Each column's values `[N]`, of which only NaN and infinities matter here."""
+    values: dict[str, np.ndarray] = {}
+    for name in choice.inputs:
+        if name in choice.categorical:
+            values[name] = np.where(level_codes(table, name, []) == MISSING, np.nan, 0.0)
+        else:
+            values[name] = to_float(table, name, _INPUT_ADVICE)
+    for name in choice.targets:
+        if task == "binary":
+            values[name] = np.where(level_codes(table, name, []) == MISSING, np.nan, 0.0)
+        else:
+            values[name] = target_values(table, name, task, None)
+    return values
+
+
+def _split(
+    table: pa.Table, data: Any, choice: _Choice, task: str, notes: list[str]
+) -> tuple[pa.Table, pa.Table | None]:
+    if data.test is None:
+        return table, None
+    if data.test.path is not None:
+        test = read_table(data.test.path, text=choice.categorical)
+        require(test, choice.targets, "target")
+        require(test, choice.inputs, "input")
+        test, more = _clean(test, choice, task, data.missing)
+        notes += more
+        return table, test
+    held_out = split_rows(table.num_rows, data.test.fraction, data.test.seed)
+    return table.filter(pa.array(~held_out)), table.filter(pa.array(held_out))
+
+
+def split_rows(rows: int, fraction: float, seed: int) -> np.ndarray:
+    """Mask `[rows]` of the held-out rows: `round(rows * fraction)` of them, at least one, at random.
+
+    Raises DataError where fewer than two rows would be left for training.
+    """
+    held_out = max(1, round(rows * fraction))
+    if rows - held_out < 2:
+        raise DataError(
+            f"{counted(rows, 'row')} with {held_out} held out leave {rows - held_out} to train on;"
+            " at least 2 are needed: add rows, lower data.test.fraction, or set data.test: null"
+        )
+    mask = np.zeros(rows, dtype=bool)
+    mask[np.random.default_rng(seed).permutation(rows)[:held_out]] = True
+    return mask
+
+
+def _check_training_rows(table: pa.Table, columns: Columns, X: np.ndarray, Y: np.ndarray) -> None:
+    if len(X) < 2:
+        raise DataError(f"{source_of(table)}: {counted(len(X), 'training row')}; at least 2 are needed")
+    if columns.task == "binary" and len(np.unique(Y)) == 1:
+        only = (columns.classes or [0, 1])[int(Y[0, 0])]
+        raise DataError(
+            f"{source_of(table)}: the training rows have one class only ({only!r}): the other one fell into"
+            " the test rows; change data.test.seed, lower data.test.fraction, or add rows"
+        )
+
+
+def _constant_notes(columns: Columns, X: np.ndarray, Y: np.ndarray) -> list[str]:
+    notes = []
+    for kind, names, values in (("input", columns.input_names, X), ("target", list(columns.target_names), Y)):
+        constant = [name for name, column in zip(names, values.T, strict=True) if np.all(column == column[0])]
+        if constant:
+            what = f"{kind} {listed(constant)}" if len(constant) == 1 else f"{kind}s {listed(constant)}"
+            notes.append(f"{what}: constant over the training rows; kept, with scale 1")
+    return notes

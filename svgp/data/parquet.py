@@ -1,0 +1,50 @@
+"""Parquet: one file, or a folder of them (with `key=value` folders as columns)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset
+
+from svgp.errors import DataError
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The folder's Parquet files, sorted by path; hidden ones and those of `_` folders left out."""
+    found = [
+        file
+        for file in sorted(folder.rglob("*.parquet"))
+        if file.is_file() and not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
+    ]
+    if not found:
+        raise DataError(
+            f"{folder}: is a folder without .parquet files; name a file, or a folder that has some"
+        )
+    return found
+
+
+def read(path: Path, text: Sequence[str] = ()) -> pa.Table:
+    """Read everything; `text` is not needed, as Parquet stores its types. Raises DataError."""
+    return _dataset(path).to_table()
+
+
+def stream(path: Path, rows: int, text: Sequence[str] = ()) -> Iterator[pa.Table]:
+    """Read batches of at most `rows` rows, in the order of the sorted files."""
+    # Little read-ahead: a stream is asked for where memory is short.
+    for batch in _dataset(path).to_batches(batch_size=rows, batch_readahead=2, fragment_readahead=1):
+        yield pa.Table.from_batches([batch])
+
+
+def _dataset(path: Path) -> pa.dataset.Dataset:
+    if not path.is_dir():
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: the file is empty (0 bytes)")
+        return pa.dataset.dataset(str(path), format="parquet")
+    return pa.dataset.dataset(
+        [str(file) for file in files_in(path)],
+        format="parquet",
+        partitioning=pa.dataset.partitioning(flavor="hive"),
+        partition_base_dir=str(path),
+    )

@@ -1,0 +1,168 @@
+"""Reading tables: one front for every file format, whole or as a stream.
+
+Formats, by suffix: .csv, .tsv, .csv.gz, .tsv.gz, .parquet (file, or a folder of them), .npz.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from svgp.data import delimited, npz, parquet
+from svgp.data.names import listed, nearest
+from svgp.data.origin import mark, rechunk
+from svgp.errors import DataError
+
+SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".npz")
+
+
+class _Format(NamedTuple):
+    read: Callable[[Path, Sequence[str]], pa.Table]
+    stream: Callable[[Path, int, Sequence[str]], Iterator[pa.Table]]
+
+
+_DELIMITED = _Format(delimited.read, delimited.stream)
+_PARQUET = _Format(parquet.read, parquet.stream)
+_NPZ = _Format(npz.read, npz.stream)
+
+
+def read_table(path: str | Path, *, text: Sequence[str] = ()) -> pa.Table:
+    """Read a whole table; CSV columns named in `text` are read as text whatever they look like.
+
+    Missing values are Arrow nulls; in CSV they are empty fields and the usual spellings (NA, N/A,
+    NaN, null). Raises DataError where the file is missing, unreadable, damaged, without a header,
+    without rows, or has columns with equal or empty names.
+    """
+    path = Path(path)
+    with _reading(path):
+        table = _format_of(path).read(path, text)
+        _check_names(path, table.column_names)
+    if table.num_rows == 0:
+        raise _no_rows(path)
+    return mark(_without_index(table), str(path))
+
+
+def iter_tables(path: str | Path, rows: int = 65536, *, text: Sequence[str] = ()) -> Iterator[pa.Table]:
+    """Stream a table in pieces of `rows` rows that all have one schema, in bounded memory.
+
+    A CSV file that is too large to hold is read twice: once for its column types, which depend on
+    all rows, then for its values. Raises DataError as `read_table` does; faults in the file may
+    show only when their piece is reached.
+    """
+    path = Path(path)
+    pieces = 0
+    with _reading(path):
+        stream = _format_of(path).stream(path, rows, text)
+        for piece in rechunk(map(_without_index, stream), rows, str(path)):
+            if pieces == 0:
+                _check_names(path, piece.column_names)
+            pieces += 1
+            yield piece
+    if pieces == 0:
+        raise _no_rows(path)
+
+
+def fingerprint(path: str | Path) -> str:
+    """SHA-256 of a file's bytes; of a folder: of the names and bytes of its Parquet files, sorted."""
+    path = Path(path)
+    digest = hashlib.sha256()
+    with _reading(path):
+        if not path.is_dir():
+            _feed(digest, path)
+            return digest.hexdigest()
+        for file in parquet.files_in(path):
+            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+            _feed(digest, file)
+    return digest.hexdigest()
+
+
+def _feed(digest: hashlib._Hash, path: Path) -> None:
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+
+
+def _format_of(path: Path) -> _Format:
+    if not path.exists():
+        raise DataError(_missing(path))
+    if path.is_dir():
+        return _PARQUET
+    name = path.name.lower()
+    if name.endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz")):
+        _check_content(path)
+        return _DELIMITED
+    if name.endswith((".parquet", ".pq")):
+        return _PARQUET
+    if name.endswith(".npz"):
+        return _NPZ
+    raise DataError(
+        f"{path}: the format is told by the suffix, one of {', '.join(SUFFIXES)}; rename or convert the file"
+    )
+
+
+def _check_content(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(4)
+    if not start:
+        raise DataError(f"{path}: the file is empty (0 bytes)")
+    if start[:2] == b"\x1f\x8b" and not path.name.lower().endswith(".gz"):
+        raise DataError(f"{path}: the content is gzip-compressed; rename it to {path.name}.gz")
+    if start == b"PAR1":
+        raise DataError(f"{path}: the content is Parquet; rename it to {path.stem}.parquet")
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError(f"{path}: the text is UTF-16; save it as UTF-8")
+
+
+def _missing(path: Path) -> str:
+    parent = path.parent
+    if not parent.is_dir():
+        return f"{path}: no such file: the folder {parent} does not exist"
+    return f"{path}: no such file{nearest(path.name, (entry.name for entry in parent.iterdir()))}"
+
+
+def _no_rows(path: Path) -> DataError:
+    return DataError(f"{path}: has a header but no rows of data")
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{path}: the column names {listed(twice)} occur more than once; give each column its own"
+        )
+    if "" in names:
+        position = list(names).index("") + 1
+        raise DataError(
+            f"{path}: column {position} of {len(names)} has no name; name it in the header"
+            " (pandas: write with to_csv(index=False))"
+        )
+
+
+def _without_index(table: pa.Table) -> pa.Table:
+    # pandas stores a row index in Parquet as a column; taken as an input it would be a row number.
+    index = [name for name in table.column_names if name.startswith("__index_level_")]
+    return table.drop_columns(index) if index else table
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what the readers raise into one DataError that names the file."""
+    try:
+        yield
+    except DataError:
+        raise
+    except PermissionError as error:
+        raise DataError(f"{path}: permission denied; make the file readable for this user") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: the text is not UTF-8 ({error.reason}); save it as UTF-8") from error
+    except (pa.ArrowException, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{path}: cannot be read: {reason}; the file is damaged or not what its suffix says"
+        ) from error
