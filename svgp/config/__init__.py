@@ -1,0 +1,26 @@
+"""The config: a strict tree of sections, and the loader that tells where each mistake is."""
+
+from __future__ import annotations
+
+from svgp.config.data import BuiltinDataset, DataConfig, TestConfig
+from svgp.config.json_schema import config_schema
+from svgp.config.kernel import Kernel, ProductKernel, SingleKernel, SumKernel, single_kernels
+from svgp.config.likelihood import (
+    BernoulliLikelihood,
+    GaussianLikelihood,
+    Likelihood,
+    PoissonLikelihood,
+    StudentTLikelihood,
+    Task,
+)
+from svgp.config.loader import load_config
+from svgp.config.model import InducingConfig, ModelConfig, PosteriorConfig
+from svgp.config.train import TrainConfig
+from svgp.config.tree import Config, OutputConfig
+
+__all__ = [
+    "BernoulliLikelihood", "BuiltinDataset", "Config", "DataConfig", "GaussianLikelihood", "InducingConfig",
+    "Kernel", "Likelihood", "ModelConfig", "OutputConfig", "PoissonLikelihood", "PosteriorConfig",
+    "ProductKernel", "SingleKernel", "StudentTLikelihood", "SumKernel", "Task", "TestConfig", "TrainConfig",
+    "config_schema", "load_config", "single_kernels",
+]  # fmt: skip

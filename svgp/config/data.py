@@ -1,0 +1,123 @@
+"""`data`: which table, which columns, which rows are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator
+
+from svgp.config.base import AbsolutePath, Names, Section, WholeNumber, quoted, repeated, setting
+
+DatasetName = Literal["robot_arm", "curve", "two_classes", "counts", "diabetes", "breast_cancer"]
+
+# The data sets that are measured, not made: they have as many rows as they have.
+FIXED_DATASETS = ("diabetes", "breast_cancer")
+
+
+class BuiltinDataset(Section):
+    """A data set that svgp makes, or reads from scikit-learn's installed files, without a network."""
+
+    example: ClassVar[str] = "{name: robot_arm, rows: 40000}"
+
+    name: DatasetName = setting(..., "which built-in data set")
+    rows: WholeNumber | None = setting(
+        None, "how many rows to make; null: the data set's own default", unit="rows", ge=2, le=10**10
+    )
+    noise: float | None = setting(
+        None, "how much noise to add; null: the data set's own default", unit="the data set's own", ge=0
+    )
+    seed: WholeNumber | None = setting(
+        None, "seed of the generator; null: 0", unit="a seed", ge=0, le=2**31 - 1
+    )
+
+    @property
+    def options(self) -> dict[str, int | float]:
+        """The options that were given, as keyword arguments of `svgp.data.make_dataset`."""
+        return self.model_dump(include={"rows", "noise", "seed"}, exclude_none=True)
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if self.name in FIXED_DATASETS:
+            for key in self.options:
+                yield key, f"'{self.name}' is measured data and takes no options; remove '{key}'"
+        if self.name == "counts" and self.noise is not None:
+            yield "noise", "'counts' draws from a Poisson distribution and takes no noise; remove 'noise'"
+
+
+class TestConfig(Section):
+    """The held-out rows: a random share of the table, or a file of their own."""
+
+    __test__: ClassVar[bool] = False  # not a test class of pytest's
+    example: ClassVar[str] = "{fraction: 0.1}"
+
+    path: AbsolutePath | None = setting(None, "a file with the test rows; null: split the table by fraction")
+    fraction: float | None = setting(
+        None, "share of the rows held out; 0.1 unless a path is given", unit="share of the rows", gt=0, lt=1
+    )
+    seed: WholeNumber = setting(0, "seed of the split", unit="a seed", ge=0, le=2**31 - 1)
+
+    def model_post_init(self, context: Any) -> None:
+        if self.path is None and self.fraction is None:
+            object.__setattr__(self, "fraction", 0.1)
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if self.path is not None and self.fraction is not None:
+            yield "fraction", "give 'fraction' or 'path', not both: a test file is used whole"
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class DataConfig(Section):
+    """The table to learn from: where it is, what its columns are for, which rows are kept for testing."""
+
+    example: ClassVar[str] = "{path: table.csv, target: y}"
+
+    path: AbsolutePath | None = setting(
+        None, "CSV or TSV (also .gz), a Parquet file or folder, or .npz; or give 'dataset'"
+    )
+    dataset: Annotated[
+        BuiltinDataset | None,
+        BeforeValidator(_named, json_schema_input_type=DatasetName | BuiltinDataset | None),
+    ] = setting(None, "a built-in data set, by name or as {name: ..., rows: ...}; or give 'path'")
+    target: Names = setting([], "the column to predict, or a list of them; [] for a built-in set: its own")
+    inputs: Names | None = setting(None, "the columns to predict from; null: every column but the target")
+    categorical: Names = setting([], "input columns to one-hot encode")
+    unseen: Literal["zeros", "error"] = setting(
+        "zeros", "a level not seen in training: all-zero one-hot columns (counted and reported), or an error"
+    )
+    test: TestConfig | None = setting(TestConfig, "the held-out rows; null: hold out none")
+    standardize: bool = setting(
+        True,
+        "shift and scale inputs and target by their training mean and standard deviation; "
+        "predictions come back in original units",
+    )
+    missing: Literal["error", "drop"] = setting(
+        "error", "rows with missing values: an error that names the columns, or dropped and counted"
+    )
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if self.path is None and self.dataset is None:
+            yield "", "nothing to learn from: give 'path' (a file) or 'dataset' (a built-in data set)"
+        if self.path is not None and self.dataset is not None:
+            yield "dataset", "give 'path' or 'dataset', not both"
+        if self.path is not None and not self.target:
+            yield "target", "missing; expected the name of the column to predict, or a list of names"
+        yield from self._column_conflicts()
+
+    def _column_conflicts(self) -> Iterator[tuple[str, str]]:
+        for key, names in (
+            ("target", self.target), ("inputs", self.inputs or []), ("categorical", self.categorical)
+        ):  # fmt: skip
+            if names and repeated(names):
+                yield key, f"{quoted(repeated(names))} listed more than once"
+        if self.inputs is not None and not self.inputs:
+            yield "inputs", "an empty list: nothing to predict from; null takes every column but the target"
+        for key, names in (("inputs", self.inputs or []), ("categorical", self.categorical)):
+            both = sorted(set(names) & set(self.target))
+            if both:
+                yield key, f"{quoted(both)} is the target and cannot be an input as well"
+        unused = sorted(set(self.categorical) - set(self.inputs or self.categorical) - set(self.target))
+        if unused:
+            yield "categorical", f"{quoted(unused)} is not among 'inputs'; add it there or remove it here"

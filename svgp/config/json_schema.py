@@ -1,0 +1,20 @@
+"""The config's JSON schema, for editors that complete and check YAML."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from svgp.config.tree import Config
+
+
+def config_schema() -> dict[str, Any]:
+    """JSON schema (draft 2020-12) of a config file, `extends` included."""
+    schema = Config.model_json_schema()
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "another config file that states what this one does not; relative to this file",
+    }
+    # A file that extends another may leave the data to it.
+    del schema["required"]
+    schema["anyOf"] = [{"required": ["data"]}, {"required": ["extends"]}]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "svgp config"}

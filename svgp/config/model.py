@@ -1,0 +1,63 @@
+"""`model`: kernel, likelihood, mean, inducing points, posterior and bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from svgp.config.base import AbsolutePath, Section, WholeNumber, setting
+from svgp.config.kernel import Kernel, SingleKernel
+from svgp.config.likelihood import GaussianLikelihood, Likelihood
+
+
+class InducingConfig(Section):
+    """The M inducing points: how many, where they start, whether they move."""
+
+    example: ClassVar[str] = "{count: 512, init: kmeans}"
+
+    count: WholeNumber = setting(
+        512, "inducing points M: cost grows as M^2 a row and M^3 a step", unit="points", ge=1, le=100_000
+    )
+    init: Literal["kmeans", "random", "greedy_variance", "cover_tree", "file"] = setting(
+        "kmeans", "how their starting places are chosen"
+    )
+    path: AbsolutePath | None = setting(None, "for init: file, a table of inducing inputs (original units)")
+    trainable: bool = setting(True, "move the inducing points while training")
+    min_separation: float | None = setting(
+        None, "for init: cover_tree, the smallest distance between two of them; null: to reach 'count'",
+        unit="lengthscales", gt=0,
+    )  # fmt: skip
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if self.init == "file" and self.path is None:
+            yield "path", "missing; init: file needs the path of a table of inducing inputs"
+        if self.init != "file" and self.path is not None:
+            yield "path", f"is read for init: file only, and init is {self.init}; remove one of them"
+        if self.init != "cover_tree" and self.min_separation is not None:
+            yield "min_separation", f"is for init: cover_tree only, and init is {self.init}"
+
+
+class PosteriorConfig(Section):
+    """q(u) = N(m, S)."""
+
+    example: ClassVar[str] = "{type: full, whiten: false}"
+
+    type: Literal["full", "diagonal"] = setting("full", "the covariance S: full, or its diagonal alone")
+    whiten: bool = setting(False, "represent q(v) with u = L v, Kuu = L L^T, instead of q(u)")
+
+
+class ModelConfig(Section):
+    """The model: prior, likelihood, and how the posterior is approximated."""
+
+    example: ClassVar[str] = "{kernel: {type: matern32}}"
+
+    kernel: Kernel = setting(SingleKernel, "the covariance function, a sum or a product of them")
+    likelihood: Likelihood = setting(GaussianLikelihood, "how an observation scatters around the function")
+    mean: Literal["zero", "constant", "linear"] = setting("zero", "the prior mean function")
+    inducing: InducingConfig = setting(InducingConfig, "the inducing points")
+    posterior: PosteriorConfig = setting(PosteriorConfig, "the family of q(u)")
+    bound: Literal["standard", "tight"] = setting("standard", "the lower bound that training raises")
+    jitter: float = setting(
+        1e-6, "added to the diagonal of Kuu before it is factorised; more is tried when that fails",
+        unit="the mean diagonal of Kuu", ge=0, le=1e-1,
+    )  # fmt: skip

@@ -1,0 +1,51 @@
+"""`train`: the optimiser, when it stops, what it logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from svgp.config.base import Section, WholeNumber, setting
+
+
+class TrainConfig(Section):
+    """How the model is trained, for how long, and how often it reports."""
+
+    example: ClassVar[str] = "{max_epochs: 100, learning_rate: 0.01}"
+
+    method: Literal["auto", "adam", "natgrad", "collapsed"] = setting(
+        "auto", "the optimiser; auto chooses by likelihood, rows and inducing points, and says why"
+    )
+    batch_size: WholeNumber = setting(
+        1024, "rows a step; all rows when there are fewer", unit="rows", ge=1, le=10**8
+    )
+    max_epochs: WholeNumber | None = setting(
+        100, "stop after so many passes over the training rows; null: no limit", unit="epochs", ge=1, le=10**9
+    )
+    max_steps: WholeNumber | None = setting(
+        None, "stop after so many steps; null: no limit", unit="steps", ge=1, le=10**12
+    )
+    max_seconds: float | None = setting(
+        None, "stop after so much training time, evaluation left out; null: no limit",
+        unit="seconds", gt=0,
+    )  # fmt: skip
+    learning_rate: float = setting(0.01, "Adam's step size", unit="a step in parameters", gt=0, le=10)
+    evaluate_every: float = setting(1.0, "how often the test rows are predicted", unit="epochs", gt=0)
+    log_every: WholeNumber = setting(10, "how often a metrics row is written", unit="steps", ge=1, le=10**9)
+    checkpoint_every: float = setting(60.0, "how often all state is saved", unit="seconds", gt=0)
+    patience: WholeNumber | None = setting(
+        None, "stop after so many evaluations without a better ELBO; null: never",
+        unit="evaluations", ge=1, le=10**9,
+    )  # fmt: skip
+    seed: WholeNumber = setting(
+        0, "seed of the shuffle and of the inducing points", unit="a seed", ge=0, le=2**31 - 1
+    )
+    precision: Literal["float64", "float32", "mixed"] = setting(
+        "float64", "of the arithmetic; mixed: float32 with float64 where a GP needs it"
+    )
+    device: Literal["auto", "cpu", "gpu"] = setting("auto", "where it runs; auto: a GPU if there is one")
+    tensorboard: bool = setting(False, "write TensorBoard logs as well (needs the tensorboard extra)")
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if self.max_epochs is None and self.max_steps is None and self.max_seconds is None:
+            yield "", "training would never end: give one of 'max_epochs', 'max_steps' and 'max_seconds'"

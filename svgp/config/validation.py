@@ -1,0 +1,130 @@
+"""Nodes to a Config, or to every problem at once, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from svgp.config import wording
+from svgp.config.base import OURS, Section
+from svgp.config.nodes import Node, Problem, descend, plain, with_absolute_paths
+from svgp.config.schema import Location, homes, is_tag, path_keys, slot_at
+from svgp.errors import ConfigError
+
+SectionType = TypeVar("SectionType", bound=Section)
+
+
+def validate(schema: type[SectionType], root: Node, problems: Iterable[Problem] = ()) -> SectionType:
+    """The validated section. Raises ConfigError with `problems` and everything that validation finds."""
+    found = list(problems)
+    if not isinstance(root.content, dict):
+        given = "nothing: the config is empty" if root.content is None else wording.got(root.content)
+        found.append(Problem(root.place, "", f"expected a mapping such as {schema.example}, got {given}"))
+        raise config_error(found)
+    root = with_absolute_paths(root, path_keys(schema))
+    try:
+        section = schema.model_validate(plain(root))
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            found += _problems(schema, root, details)
+        raise config_error(found) from None
+    if found:
+        raise config_error(found)
+    return section
+
+
+def config_error(problems: Iterable[Problem]) -> ConfigError:
+    """One error with all problems in the order of the text."""
+    ordered = sorted(problems, key=lambda found: (found.place.rank, found.place.line, found.place.column))
+    return ConfigError(list(dict.fromkeys(str(problem) for problem in ordered)))
+
+
+def _problems(schema: type[Section], root: Node, details: Any) -> list[Problem]:
+    location, kind = details["loc"], details["type"]
+    keys = [element for element in location if not is_tag(element)]
+    if kind == OURS and "conflicts" in details.get("ctx", {}):
+        pairs = details["ctx"]["conflicts"]
+        return [
+            _problem(root, [*keys, *(_index(part) for part in key.split(".") if part)], message)
+            for key, message in pairs
+        ]
+    if kind == OURS:
+        return [_problem(root, keys, details["msg"], at_value=True)]
+    if kind == "extra_forbidden":
+        return [_problem(root, keys, _unknown_key(schema, location))]
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return [_wrong_choice(root, keys, details, schema, location)]
+    slot = slot_at(schema, location)
+    if slot is None:  # no error of this schema ends here; say what pydantic says rather than nothing
+        return [_problem(root, keys, details["msg"], at_value=True)]
+    if kind == "missing":
+        return [_problem(root, keys, f"missing; expected {wording.expected(slot)}")]
+    value = _given(root, keys, details["input"])
+    message = f"expected {wording.expected(slot)}, got {wording.got(value)}{wording.hint(slot, value)}"
+    return [_problem(root, keys, message, at_value=True)]
+
+
+def _index(part: str) -> str | int:
+    return int(part) if part.isdigit() else part
+
+
+def _problem(root: Node, keys: list[str | int], message: str, *, at_value: bool = False) -> Problem:
+    node = descend(root, keys)
+    place = node.place if at_value or node.key is None else node.key
+    return Problem(place, ".".join(str(key) for key in keys), message)
+
+
+def _given(root: Node, keys: list[str | int], otherwise: Any) -> Any:
+    # Validators may have changed the value before it failed; the user knows what was written.
+    parent, node = descend(root, keys[:-1]), descend(root, keys)
+    return otherwise if node is parent else plain(node)
+
+
+def _wrong_choice(
+    root: Node, keys: list[str | int], details: Any, schema: type[Section], location: Location
+) -> Problem:
+    slot = slot_at(schema, location)
+    if details["type"] == "union_tag_not_found" and slot is not None:
+        example = slot.allowed[0].section
+        shown = example.example if example else "{...}"
+        given = wording.got(_given(root, keys, details["input"]))
+        return _problem(root, keys, f"expected a mapping such as {shown}, got {given}", at_value=True)
+    words = [found.tag.strip("<>") for found in slot.allowed] if slot else []
+    value = _given(root, [*keys, "type"], None)
+    near = wording.nearest(value, words) if isinstance(value, str) else None
+    meant = f"; did you mean '{near}'?" if near else ""
+    message = f"expected {wording.one_of(words)}, got {wording.got(value)}{meant}"
+    return _problem(root, [*keys, "type"], message, at_value=True)
+
+
+def _unknown_key(schema: type[Section], location: Location) -> str:
+    *parents, key = location
+    slot = slot_at(schema, parents)
+    owner = slot.allowed[0].section if slot else None
+    if slot is None or owner is None:
+        return "unknown key"
+    chosen = _choice(slot.allowed[0].tag)
+    others = [found for found in slot.siblings if found.section and key in found.section.model_fields]
+    if chosen and others:
+        homes_of_key = " or ".join(_choice(found.tag) for found in others)
+        return f"unknown key beside {chosen}; it goes with {homes_of_key}"
+    near = wording.nearest(str(key), owner.model_fields)
+    if near:
+        return f"unknown key; did you mean '{near}'?"
+    elsewhere = sorted({home for name, home in homes(schema) if name == key})
+    if elsewhere:
+        return f"unknown key here; it belongs {' or '.join(_home(home) for home in elsewhere)}"
+    return f"unknown key; known here: {', '.join(owner.model_fields)}"
+
+
+def _choice(tag: str) -> str:
+    word = tag.strip("<>")
+    return {"": "", "sum": "'sum'", "product": "'product'", "single": "a single kernel"}.get(
+        word, f"type: {word}"
+    )
+
+
+def _home(dotted: str) -> str:
+    return f"to '{dotted}'" if dotted else "to the top level"
