@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,3 +27,26 @@ def positive(
         raise ModelError(f"{name}: must be finite and above {low:g}, got {array.tolist()}")
     bijector = tfb.Chain([tfb.Shift(np.asarray(low, array.dtype)), tfb.Exp()]) if low else tfb.Exp()
     return tfp.util.TransformedVariable(array, bijector, dtype=dtype, name=name)
+
+
+def named_variables(module: tf.Module) -> dict[str, tf.Variable]:
+    """Every variable of a module by its path of attributes, `kernel.lengthscales` say.
+
+    A constrained parameter gives its unconstrained variable. The names depend on attributes alone, not on
+    the order of creation, so they serve in files.
+    """
+    return dict(_walk(module, ""))
+
+
+def _walk(value: Any, path: str) -> Iterator[tuple[str, tf.Variable]]:
+    if isinstance(value, tf.Variable):
+        yield path, value
+    elif isinstance(value, tfp.util.TransformedVariable):
+        yield path, value.pretransformed_input
+    elif isinstance(value, tf.Module):
+        for name, child in sorted(vars(value).items()):
+            if not name.startswith("_"):
+                yield from _walk(child, f"{path}.{name}" if path else name)
+    elif isinstance(value, (list, tuple)):
+        for index, child in enumerate(value):
+            yield from _walk(child, f"{path}.{index}")

@@ -1,0 +1,40 @@
+"""How the residual variance d = kff - diag(Kfu Kuu^-1 Kuf) enters the bound.
+
+- `standard`: under q, f_n has variance s_n + d_n (Hensman et al. 2013; Titsias 2009).
+- `tight`, Gaussian noise s2: variance s_n, and each row pays log(1 + d_n / s2) / 2 instead of d_n / (2 s2).
+  Never lower than the standard bound, because log(1 + x) <= x (Titsias 2025; Bui, Ashman & Turner 2025).
+- `tight`, any other likelihood: q scales the residual by a trainable v > 0, one for each latent: variance
+  `s_n + v d_n`, and the data set pays N (v - log v - 1) / 2. At v = 1 it is the standard bound.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+if TYPE_CHECKING:
+    from svgp.models.svgp import SVGP
+
+BOUNDS = ("standard", "tight")
+
+
+def bound_terms(
+    model: SVGP, mean: tf.Tensor, explained: tf.Tensor, residual: tf.Tensor, Y: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The bound without its KL: what each row adds [B], and what each row of the data set pays besides [].
+
+    mean, explained and residual are [B, L]; Y is [B, P].
+    """
+    expect = model.likelihood.expected_log_likelihood
+    zero = tf.zeros([], mean.dtype)
+    if model.bound == "standard":
+        return expect(mean, explained + residual, Y), zero
+    if hasattr(model, "residual_scale"):
+        scale = tf.convert_to_tensor(model.residual_scale)  # [L]
+        return expect(mean, explained + scale * residual, Y), -0.5 * tf.reduce_sum(
+            scale - tf.math.log(scale) - 1.0
+        )
+    noise = tf.convert_to_tensor(model.likelihood.variance)  # [] or [P]
+    price = 0.5 * tf.reduce_sum(tf.math.log1p(residual / noise), -1)  # [B]
+    return expect(mean, explained, Y) - price, zero

@@ -1,0 +1,109 @@
+"""From a config and scaled training arrays to a model with sensible starting values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from svgp import inducing, kernels, likelihoods, means
+from svgp.config.model import ModelConfig
+from svgp.linalg import factorise
+from svgp.models.start import start_values
+from svgp.models.svgp import SVGP
+
+PRECISIONS = {  # (parameters and [M, M] work, [M, B] work)
+    "float64": (tf.float64, tf.float64),
+    "float32": (tf.float32, tf.float32),
+    "mixed": (tf.float64, tf.float32),
+}
+
+# In float32 the entries of Kuu carry errors of about 1e-7 each: less jitter than this only moves the
+# failure from the factorisation to the numbers that come out of it.
+FLOAT32_JITTER = 1e-5
+
+
+def build_model(
+    config: ModelConfig,
+    X: np.ndarray,
+    Y: np.ndarray,
+    *,
+    columns: Any,
+    num_data: int | None = None,
+    seed: int = 0,
+    precision: str = "float64",
+) -> tuple[SVGP, list[str]]:
+    """The model that `config` describes, started from the training rows X [N, D], Y [N, P].
+
+    Kernel and noise start where `svgp.models.start` says, inducing points where `config.inducing` says, and
+    q(u) at the prior. `columns` (`svgp.data.Columns`) names the inputs and gives their scaling. Returns the
+    model and notes for the user. Raises ModelError and DataError.
+    """
+    dtype, batch_dtype = PRECISIONS[precision]
+    start = start_values(config, X, Y, seed=seed)
+    kernel = kernels.from_config(
+        config.kernel, columns.input_names, lengthscales=start.lengthscales, variance=start.variance, dtype=dtype
+    )
+    likelihood = likelihoods.from_config(config.likelihood, target_variance=start.noise_scale, dtype=dtype)
+    Z, notes = inducing.choose(
+        X,
+        config.inducing.count,
+        config.inducing.init,
+        kernel=kernel,
+        seed=seed,
+        path=config.inducing.path,
+        min_separation=config.inducing.min_separation,
+        transform=lambda rows: (rows - columns.input_mean) / columns.input_scale,
+    )
+    model = _assemble(config, kernel, likelihood, Z, Y.shape[1], len(X) if num_data is None else num_data, batch_dtype)
+    _start_at_prior(model)
+    return model, start.notes + notes
+
+
+def skeleton(config: ModelConfig, shapes: dict[str, Any], precision: str) -> SVGP:
+    """The model that `config` describes with the given shapes and arbitrary values, ready to be loaded into."""
+    dtype, batch_dtype = PRECISIONS[precision]
+    names = shapes["input_names"]
+    kernel = kernels.from_config(
+        config.kernel, names, lengthscales=np.ones(len(names)), variance=1.0, dtype=dtype
+    )
+    likelihood = likelihoods.from_config(config.likelihood, target_variance=np.ones(shapes["outputs"]), dtype=dtype)
+    Z = np.zeros((shapes["inducing"], len(names)))
+    return _assemble(config, kernel, likelihood, Z, shapes["outputs"], shapes["num_data"], batch_dtype)
+
+
+def _assemble(
+    config: ModelConfig,
+    kernel: kernels.Kernel,
+    likelihood: likelihoods.Likelihood,
+    Z: np.ndarray,
+    outputs: int,
+    num_data: int | None,
+    batch_dtype: tf.DType,
+) -> SVGP:
+    mean = means.from_config(config.mean, num_inputs=Z.shape[1], num_latent=outputs, dtype=kernel.dtype)
+    scale = float(np.max(kernel.K_diag(Z[:1]).numpy())) if len(Z) else 1.0
+    relative = max(config.jitter, FLOAT32_JITTER if kernel.dtype == tf.float32 else 0.0)
+    return SVGP(
+        kernel,
+        likelihood,
+        tf.Variable(Z.astype(kernel.dtype.as_numpy_dtype), trainable=config.inducing.trainable, name="Z"),
+        num_data=num_data,
+        mean=mean,
+        whiten=config.posterior.whiten,
+        bound=config.bound,
+        jitter=relative * scale,
+        q_diag=config.posterior.type == "diagonal",
+        num_latent=outputs,
+        batch_dtype=batch_dtype,
+    )
+
+
+def _start_at_prior(model: SVGP) -> None:
+    """q(u) = p(u): the KL starts at zero, and the data pull from there."""
+    if model.whiten:
+        return
+    L = factorise(model.Kuu(), model.jitter).L  # [M, M] or [L, M, M]
+    root = tf.sqrt(tf.linalg.diag_part(model.Kuu())) if model.q_diag else L
+    model.q_sqrt.assign(tf.broadcast_to(root, model.q_sqrt.shape))
