@@ -15,6 +15,7 @@ from svgp.config.likelihood import (
 )
 from svgp.config.loader import load_config
 from svgp.config.model import InducingConfig, ModelConfig, PosteriorConfig
+from svgp.config.template import template_for_table
 from svgp.config.train import TrainConfig
 from svgp.config.tree import Config, OutputConfig
 
@@ -22,5 +23,5 @@ __all__ = [
     "BernoulliLikelihood", "BuiltinDataset", "Config", "DataConfig", "GaussianLikelihood", "InducingConfig",
     "Kernel", "Likelihood", "ModelConfig", "OutputConfig", "PoissonLikelihood", "PosteriorConfig",
     "ProductKernel", "SingleKernel", "StudentTLikelihood", "SumKernel", "Task", "TestConfig", "TrainConfig",
-    "config_schema", "load_config", "single_kernels",
+    "config_schema", "load_config", "single_kernels", "template_for_table",
 ]  # fmt: skip

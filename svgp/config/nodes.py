@@ -79,12 +79,12 @@ def from_python(value: Any, place: Place | None = None) -> Node:
 def descend(node: Node, keys: Sequence[str | int]) -> Node:
     """The deepest node along `keys` that exists."""
     for key in keys:
-        content = node.content
-        if isinstance(content, list):
-            content = dict(enumerate(content))
-        if not isinstance(content, dict) or key not in content:
+        children: dict[Any, Node] = node.mapping
+        if isinstance(node.content, list):
+            children = dict(enumerate(node.content))
+        if key not in children:
             break
-        node = content[key]
+        node = children[key]
     return node
 
 

@@ -1,0 +1,164 @@
+"""The config that `svgp init` writes: every choice that a first run may want to change, with its reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from svgp.config.writer import inline
+
+ColumnKind = Literal["number", "category", "other"]
+LikelihoodName = Literal["gaussian", "student_t", "bernoulli", "poisson"]
+
+_WHY = {
+    "gaussian": "a number with normal noise; student_t if some rows are far off",
+    "student_t": "a number with heavy-tailed noise; gaussian if no row is far off",
+    "bernoulli": "two classes; its prediction is the probability of the second one",
+    "poisson": "a count: 0, 1, 2, ...",
+}
+
+# A tab stands before a comment; values hold none, since YAML escapes it. Comments are aligned at the end.
+_TEMPLATE = """\
+# Train with:  svgp train {file}
+# Anything below can be changed for one run:  svgp train {file} train.max_epochs=20
+
+name: {name}\truns are kept in runs/<name>/
+
+data:
+  path: {path}\trelative to this file
+  target: {target}\tthe column to predict, or a list of them
+{inputs}
+{categorical}
+  unseen: zeros\ta category that training never saw: zeros, or error
+  test: {{fraction: 0.1}}\trows held out to measure the result; or {{path: test.csv}}
+  standardize: true\tpredictions come back in original units either way
+  missing: {missing}
+
+model:
+  # ard: a lengthscale for each input, so that inputs that do not matter are found. A smoother function:
+  # matern52 or squared_exponential. Kernels add up: {{sum: [{{type: matern32}}, {{type: linear}}]}}
+  kernel: {{type: matern32, ard: true}}
+  likelihood: {{type: {likelihood}}}\t{why}
+  mean: zero\tconstant or linear, if predictions far from the data should follow a trend
+  inducing:
+    # More is more accurate, and slower: cost grows with its square. {count_why}
+    count: {count}
+    init: kmeans\twhere they start; they move while training
+
+train:
+  method: auto\tadam, natgrad or collapsed, chosen by likelihood, rows and inducing points
+  batch_size: 1024\trows a step; all of them where there are fewer
+  max_epochs: {max_epochs}\tpasses over the rows; max_steps and max_seconds also end a run
+  learning_rate: 0.01
+  evaluate_every: {evaluate_every}\tepochs
+  seed: 0
+  precision: float64\tfloat32 is faster on a GPU, and less safe
+  device: auto\ta GPU if there is one
+
+output:
+  dir: runs\trelative to this file
+"""
+_COMMENT_COLUMN = 30
+
+
+def template_for_table(
+    path: str | Path,
+    target: str | Sequence[str],
+    columns: Sequence[tuple[str, ColumnKind]],
+    *,
+    likelihood: LikelihoodName = "gaussian",
+    rows: int | None = None,
+    missing: int = 0,
+    file: str = "config.yaml",
+) -> str:
+    """A commented config for a table; it validates as it is.
+
+    Args:
+        path: the data, absolute or relative to the folder that the config will be written to.
+        target: the column, or columns, to predict.
+        columns: the other columns and what each holds; `other` (dates, free text, row numbers)
+            is left out of the inputs. Targets among them are passed over.
+        likelihood: what suits the target.
+        rows: how many rows there are, if that is known: small tables get fewer inducing points,
+            and more epochs.
+        missing: how many rows have missing values: they are dropped if there are any.
+        file: the name that the config will have, for its comments.
+
+    Raises ValueError for a kind of column, or a likelihood, that is not known.
+    """
+    targets = [target] if isinstance(target, str) else list(target)
+    _check(columns, likelihood)
+    inputs = [(name, kind) for name, kind in columns if name not in targets]
+    count = 512 if rows is None else max(1, min(512, rows * 9 // 10))
+    epochs = _epochs(rows)
+    text = _TEMPLATE.format(
+        file=file,
+        name=inline(folder_name(path)),
+        path=inline(os.fspath(path)),
+        target=inline(targets[0] if len(targets) == 1 else targets),
+        inputs=_inputs(inputs),
+        categorical=_categorical(inputs),
+        missing=_missing(missing),
+        likelihood=likelihood,
+        why=_WHY[likelihood],
+        count=count,
+        count_why="512 suits many tables." if count == 512 else "This is about every training row.",
+        max_epochs=epochs,
+        evaluate_every=max(1.0, epochs / 100),
+    )
+    return "\n".join(_aligned(line) for line in text.split("\n"))
+
+
+def _aligned(line: str) -> str:
+    value, tab, comment = line.partition("\t")
+    return f"{value:<{_COMMENT_COLUMN - 2}}  # {comment}" if tab else line
+
+
+def folder_name(path: str | Path) -> str:
+    """A run name made of a file's name: `My table.csv.gz` gives `My-table`."""
+    stem = Path(path).name.split(".")[0] if not Path(path).name.startswith(".") else ""
+    kept = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in stem)
+    return kept.strip("-")[:60] or "run"
+
+
+def _check(columns: Sequence[tuple[str, ColumnKind]], likelihood: str) -> None:
+    kinds = sorted({kind for _, kind in columns} - set(get_args(ColumnKind)))
+    if kinds:
+        raise ValueError(f"unknown kinds of columns {kinds}; expected {', '.join(get_args(ColumnKind))}")
+    if likelihood not in get_args(LikelihoodName):
+        raise ValueError(f"unknown likelihood {likelihood!r}; expected {', '.join(get_args(LikelihoodName))}")
+
+
+def _epochs(rows: int | None) -> int:
+    """Epochs for some 4,000 steps at 1,024 rows a step."""
+    steps_an_epoch = 40 if rows is None else max(1, rows // 1024)
+    return next((epochs for epochs in (20, 50, 100, 200, 500, 1000) if epochs * steps_an_epoch >= 4000), 2000)
+
+
+def _inputs(inputs: Sequence[tuple[str, ColumnKind]]) -> str:
+    left_out = [name for name, kind in inputs if kind == "other"]
+    if not left_out or len(left_out) == len(inputs):
+        return "  inputs: null\tevery other column; or a list of names"
+    lines = ["  inputs:\tcolumns that are not listed are left out"]
+    for name, kind in inputs:
+        column = f"- {inline(name)}"
+        lines.append(
+            f"    # {column}\tneither numbers nor categories" if kind == "other" else f"    {column}"
+        )
+    return "\n".join(lines)
+
+
+def _categorical(inputs: Sequence[tuple[str, ColumnKind]]) -> str:
+    names = [name for name, kind in inputs if kind == "category"]
+    if not names:
+        return "  categorical: []\tcolumns of categories, to be one-hot encoded"
+    lines = ["  categorical:\tcolumns of categories, one-hot encoded"]
+    return "\n".join([*lines, *(f"    - {inline(name)}" for name in names)])
+
+
+def _missing(rows: int) -> str:
+    if rows:
+        return f"drop\trows with missing values ({rows:,} here): left out, or error"
+    return "error\trows with missing values: an error that names the columns, or drop"
