@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from svgp.kernels.base import Kernel
+from svgp.kernels.builder import active_columns, from_config
 from svgp.kernels.combination import Product, Sum
 from svgp.kernels.static import Constant, Linear, White
 from svgp.kernels.stationary import Matern12, Matern32, Matern52, SquaredExponential, Stationary
@@ -19,4 +20,6 @@ __all__ = [
     "Stationary",
     "Sum",
     "White",
+    "active_columns",
+    "from_config",
 ]

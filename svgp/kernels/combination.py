@@ -19,10 +19,13 @@ class Combination(Kernel):
     or they differ in type.
     """
 
+    kernels: tuple[Kernel, ...]
+
     def __init__(self, kernels: Sequence[Kernel], *, name: str | None = None) -> None:
         parts: list[Kernel] = []
         for kernel in kernels:
-            parts.extend(kernel.kernels if type(kernel) is type(self) else [kernel])
+            same = isinstance(kernel, Combination) and type(kernel) is type(self)
+            parts.extend(kernel.kernels if same else [kernel])
         dtypes = {kernel.dtype.name for kernel in parts}
         if len(dtypes) != 1:
             found = f"of types {sorted(dtypes)}" if parts else "without any"

@@ -80,15 +80,34 @@ class Stationary(Kernel):
         return lengthscales[..., None, :]
 
 
+def _squared_exponential(a: tf.Tensor, log_v: tf.Tensor) -> tuple[tf.Tensor, Adjoint]:
+    K = tf.exp(log_v - a)
+    return K, lambda K_bar: K_bar * K
+
+
+def _matern12(a: tf.Tensor, log_v: tf.Tensor) -> tuple[tf.Tensor, Adjoint]:
+    r = tf.sqrt(a)
+    K = tf.exp(log_v - r)
+    return K, lambda K_bar: tf.math.divide_no_nan(K_bar * K, r)
+
+
+def _matern32(a: tf.Tensor, log_v: tf.Tensor) -> tuple[tf.Tensor, Adjoint]:
+    s = tf.sqrt(a)
+    E = tf.exp(log_v - s)
+    return (1.0 + s) * E, lambda K_bar: K_bar * E
+
+
+def _matern52(a: tf.Tensor, log_v: tf.Tensor) -> tuple[tf.Tensor, Adjoint]:
+    s = tf.sqrt(a)
+    E = tf.exp(log_v - s)
+    slope = (1.0 + s) * E
+    return slope + a * E / 3.0, lambda K_bar: K_bar * slope
+
+
 class SquaredExponential(Stationary):
     """k = v exp(-r^2 / 2), infinitely smooth (Rasmussen & Williams 2006, eq. 4.9)."""
 
-    @staticmethod
-    def _evaluate(a: tf.Tensor, log_v: tf.Tensor) -> tuple[tf.Tensor, Adjoint]:
-        K = tf.exp(log_v - a)
-        return K, lambda K_bar: K_bar * K
-
-    profile = Profile(scale=0.5, factor=-0.5, evaluate=_evaluate.__func__)
+    profile = Profile(scale=0.5, factor=-0.5, evaluate=_squared_exponential)
 
 
 class Matern12(Stationary):
@@ -97,38 +116,19 @@ class Matern12(Stationary):
     Its derivative does not exist at r = 0; the gradient there is taken as 0, the mean of both sides.
     """
 
-    @staticmethod
-    def _evaluate(a: tf.Tensor, log_v: tf.Tensor) -> tuple[tf.Tensor, Adjoint]:
-        r = tf.sqrt(a)
-        K = tf.exp(log_v - r)
-        return K, lambda K_bar: tf.math.divide_no_nan(K_bar * K, r)
-
-    profile = Profile(scale=1.0, factor=-0.5, evaluate=_evaluate.__func__)
+    profile = Profile(scale=1.0, factor=-0.5, evaluate=_matern12)
 
 
 class Matern32(Stationary):
     """k = v (1 + s) exp(-s), s = sqrt(3) r, once differentiable (R&W 2006, eq. 4.17)."""
 
-    @staticmethod
-    def _evaluate(a: tf.Tensor, log_v: tf.Tensor) -> tuple[tf.Tensor, Adjoint]:
-        s = tf.sqrt(a)
-        E = tf.exp(log_v - s)
-        return (1.0 + s) * E, lambda K_bar: K_bar * E
-
-    profile = Profile(scale=3.0, factor=-1.5, evaluate=_evaluate.__func__)
+    profile = Profile(scale=3.0, factor=-1.5, evaluate=_matern32)
 
 
 class Matern52(Stationary):
     """k = v (1 + s + s^2 / 3) exp(-s), s = sqrt(5) r, twice differentiable (R&W 2006, eq. 4.17)."""
 
-    @staticmethod
-    def _evaluate(a: tf.Tensor, log_v: tf.Tensor) -> tuple[tf.Tensor, Adjoint]:
-        s = tf.sqrt(a)
-        E = tf.exp(log_v - s)
-        slope = (1.0 + s) * E
-        return slope + a * E / 3.0, lambda K_bar: K_bar * slope
-
-    profile = Profile(scale=5.0, factor=-5.0 / 6.0, evaluate=_evaluate.__func__)
+    profile = Profile(scale=5.0, factor=-5.0 / 6.0, evaluate=_matern52)
 
 
 def _with_batch(x: tf.Tensor, batch: tf.TensorShape) -> tf.Tensor:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from svgp.likelihoods.base import Likelihood
+from svgp.likelihoods.bernoulli import Bernoulli
+from svgp.likelihoods.builder import from_config
 from svgp.likelihoods.gaussian import Gaussian
+from svgp.likelihoods.poisson import Poisson
+from svgp.likelihoods.student_t import StudentT
 
-__all__ = ["Gaussian", "Likelihood"]
+__all__ = ["Bernoulli", "Gaussian", "Likelihood", "Poisson", "StudentT", "from_config"]

@@ -48,11 +48,8 @@ class Likelihood(tf.Module):
 
     def predict_mean_and_var(self, f_mean: Any, f_var: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and variance of y under f ~ N(f_mean, f_var). Shapes: [N, P] -> [N, P], [N, P]."""
-        f_mean, f_var = self._tensor(f_mean), self._tensor(f_var)  # [N, P]
-        mean = expectation(lambda F: self._moments(F)[0], f_mean, f_var)  # [N, P]
-        # The law of total variance, centred: no difference of large squares.
-        spread = expectation(lambda F: self._moments(F)[1] + (self._moments(F)[0] - mean) ** 2, f_mean, f_var)
-        return mean, spread
+        f_mean, f_var = self._tensor(f_mean), self._tensor(f_var)
+        return self._predictive_moments(f_mean, f_var)  # [N, P], [N, P]
 
     def predict_quantiles(self, f_mean: Any, f_var: Any, levels: Sequence[float]) -> tf.Tensor:
         """Quantiles of y at probabilities `levels` under f ~ N(f_mean, f_var), nondecreasing in the level.
@@ -80,6 +77,14 @@ class Likelihood(tf.Module):
 
     def _expected_log_density(self, f_mean: tf.Tensor, f_var: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
         return expectation(lambda F: self._log_density(F, Y), f_mean, f_var)  # [N, P]
+
+    def _predictive_moments(self, f_mean: tf.Tensor, f_var: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        mean = expectation(lambda F: self._moments(F)[0], f_mean, f_var)  # [N, P]
+        # The law of total variance, centred: no difference of large squares.
+        variance = expectation(
+            lambda F: self._moments(F)[1] + (self._moments(F)[0] - mean) ** 2, f_mean, f_var
+        )
+        return mean, variance
 
     def _predictive_log_density(self, f_mean: tf.Tensor, f_var: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
         return log_expectation(lambda F: self._log_density(F, Y), f_mean, f_var)  # [N, P]

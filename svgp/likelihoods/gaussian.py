@@ -36,11 +36,6 @@ class Gaussian(Likelihood):
         self.floor = float(floor)
         self.variance = positive(variance, f"{self.name}.variance", low=self.floor, dtype=dtype)
 
-    def predict_mean_and_var(self, f_mean: Any, f_var: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Mean f_mean and variance f_var + noise. Shapes: [N, P] -> [N, P], [N, P]."""
-        f_mean, f_var = self._tensor(f_mean), self._tensor(f_var)
-        return f_mean, f_var + self._noise(f_mean)
-
     def _noise(self, F: tf.Tensor) -> tf.Tensor:
         variance, outputs = tf.convert_to_tensor(self.variance), F.shape[-1]
         if variance.shape.rank and outputs is not None and variance.shape != [outputs]:
@@ -51,7 +46,7 @@ class Gaussian(Likelihood):
         return variance  # [] or [P]
 
     def _log_density(self, F: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
-        return _log_normal(Y, F, self._noise(F))
+        return log_normal(Y, F, self._noise(F))
 
     def _moments(self, F: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return F, tf.zeros_like(F) + self._noise(F)
@@ -60,13 +55,17 @@ class Gaussian(Likelihood):
         variance = self._noise(f_mean)
         return -0.5 * (LOG_2PI + tf.math.log(variance) + ((Y - f_mean) ** 2 + f_var) / variance)  # [N, P]
 
+    def _predictive_moments(self, f_mean: tf.Tensor, f_var: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return f_mean, f_var + self._noise(f_mean)  # [N, P], [N, P]
+
     def _predictive_log_density(self, f_mean: tf.Tensor, f_var: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
-        return _log_normal(Y, f_mean, f_var + self._noise(f_mean))  # [N, P]
+        return log_normal(Y, f_mean, f_var + self._noise(f_mean))  # [N, P]
 
     def _quantiles(self, f_mean: tf.Tensor, f_var: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
         deviation = tf.sqrt(f_var + self._noise(f_mean))  # [N, P]
         return f_mean[..., None] + deviation[..., None] * tf.math.ndtri(levels)  # [N, P, Q]
 
 
-def _log_normal(y: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+def log_normal(y: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+    """log N(y | mean, variance), elementwise."""
     return -0.5 * (LOG_2PI + tf.math.log(variance) + (y - mean) ** 2 / variance)

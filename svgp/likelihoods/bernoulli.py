@@ -1,0 +1,64 @@
+"""Two classes: a Bernoulli observation behind a probit or logit link."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from svgp.errors import ModelError
+from svgp.likelihoods.base import Likelihood
+from svgp.likelihoods.quadrature import expectation
+
+
+class Bernoulli(Likelihood):
+    """y in {0, 1} with P(y = 1 | f) = Phi(f) (link "probit") or 1 / (1 + exp(-f)) ("logit").
+
+    With the probit link the class probability is closed-form, E[Phi(f)] = Phi(m / sqrt(1 + v))
+    (Rasmussen & Williams 2006, eq. 3.82). No probability is floored: log p comes from
+    log Phi and log-sigmoid directly, finite for any f. Raises ModelError at another link.
+    """
+
+    task = "binary"
+
+    def __init__(
+        self, link: str = "probit", *, dtype: tf.DType = tf.float64, name: str | None = None
+    ) -> None:
+        super().__init__(dtype=dtype, name=name)
+        if link not in ("probit", "logit"):
+            raise ModelError(f"{self.name}: link {link!r} is not known; use probit or logit")
+        self.link = link
+
+    def _log_density(self, F: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
+        signed = (2.0 * Y - 1.0) * F
+        return log_normal_cdf(signed) if self.link == "probit" else tf.math.log_sigmoid(signed)
+
+    def _moments(self, F: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        probability = _normal_cdf(F) if self.link == "probit" else tf.math.sigmoid(F)
+        return probability, probability * (1.0 - probability)
+
+    def _predictive_moments(self, f_mean: tf.Tensor, f_var: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if self.link == "probit":
+            return self._moments(f_mean * tf.math.rsqrt(1.0 + f_var))
+        probability = expectation(tf.math.sigmoid, f_mean, f_var)
+        return probability, probability * (1.0 - probability)  # [N, P], [N, P]
+
+    def _predictive_log_density(self, f_mean: tf.Tensor, f_var: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
+        if self.link == "probit":
+            return self._log_density(f_mean * tf.math.rsqrt(1.0 + f_var), Y)  # [N, P]
+        return super()._predictive_log_density(f_mean, f_var, Y)
+
+    def _quantiles(self, f_mean: tf.Tensor, f_var: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
+        raise ModelError(
+            f"{self.name}: a class has no quantiles; predict_mean_and_var gives P(y = 1) as its mean"
+        )
+
+
+def log_normal_cdf(x: tf.Tensor) -> tf.Tensor:
+    """log Phi(x), accurate (with its gradient) from -1e10 up, where Phi itself would be zero."""
+    return tfp.math.logerfc(-math.sqrt(0.5) * x) - math.log(2.0)
+
+
+def _normal_cdf(x: tf.Tensor) -> tf.Tensor:
+    return 0.5 * tf.math.erfc(-math.sqrt(0.5) * x)
