@@ -1,0 +1,170 @@
+"""The adjugate: the derivative of a determinant, finite and exact at singular matrices.
+
+adj(A) = det(A) A^-1 is a polynomial in the entries of A, so nothing here divides. From A = Q R it is
+det(Q) adj(R) Q^H, and the adjugate of a triangle follows from those of its diagonal blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
+
+from svgp.linalg.attach import attach, deferred
+from svgp.linalg.solves import inverse
+
+SingularValues = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+Spectrum = Callable[[], "SingularValues | None"]
+
+
+def adjugate(A: tf.Tensor) -> tf.Tensor:
+    """Transposed cofactors `[..., n, n]` of `A [..., n, n]`: `A adj(A) = det(A) I`.
+
+    Adjoint: `A_bar = D(A^H)[G]` with the derivative D of the adjugate, see `_derivative`.
+    """
+    spectrum = _of_adjoint(deferred(_spectrum, A))
+    return attach(_adjugate_value(A), [A], lambda G: [_derivative(tf.linalg.adjoint(A), G, spectrum)])
+
+
+def _adjugate_value(A: tf.Tensor) -> tf.Tensor:
+    Q, R = tf.linalg.qr(tf.stop_gradient(A))
+    adjugate_R = _triangular_adjugate(R)  # [..., n, n]
+    return unitary_determinant(Q)[..., None, None] * tf.matmul(adjugate_R, Q, adjoint_b=True)
+
+
+def triangular_determinant(R: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_prod(tf.linalg.diag_part(R), -1)  # [...]
+
+
+def _triangular_adjugate(R: tf.Tensor) -> tf.Tensor:
+    """adj(R) of an upper triangle by doubling: for blocks of size b with adjugates X and determinants d,
+
+    adj [[R1, S], [0, R2]] = [[d2 X1, -X1 S X2], [0, d1 X2]].
+    """
+    size = R.shape[-1] if R.shape[-1] is not None else tf.shape(R)[-1]
+    rows = tf.range(size)  # [n]
+
+    def double(block: tf.Tensor, X: tf.Tensor, d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        own = rows // block  # [n] which block a row is in
+        across = (own[:, None] % 2 == 0) & (own[None, :] == own[:, None] + 1)  # [n, n] the blocks S
+        partner = tf.bitwise.bitwise_xor(own, 1) * block  # [n] a row of the block's partner
+        sibling = tf.gather(d, tf.minimum(partner, size - 1), axis=-1)  # [..., n] its determinant
+        sibling = tf.where(partner < size, sibling, tf.ones_like(sibling))
+        S = tf.where(across, R, tf.zeros_like(R))
+        return 2 * block, sibling[..., None, :] * X - X @ S @ X, d * sibling
+
+    d = tf.linalg.diag_part(R)  # [..., n] determinant of the block that a row is in
+    X = tf.linalg.diag(tf.ones_like(d))  # [..., n, n] block-diagonal adjugates
+    if isinstance(size, int):
+        block = 1
+        while block < size:
+            block, X, d = double(block, X, d)
+        return X
+    return tf.while_loop(lambda block, X, d: block < size, double, (tf.constant(1), X, d))[1]
+
+
+def _derivative(A: tf.Tensor, B: tf.Tensor, spectrum: Spectrum) -> tf.Tensor:
+    """D(A)[B], the derivative of adj(A) in the direction B, exact at every rank.
+
+    With `A = U diag(s) V^H`, b = U^H B V and P_ij the product of all s but s_i and s_j,
+    `D(A)[B] = det(U V^H) V (diag_i(sum_{k != i} P_ik b_kk) - offdiag(P_ij b_ij)) U^H`. As a map of B its
+    adjoint is D(A^H). Where A is nonsingular it is `tr(A^-1 B) adj(A) - adj(A) B A^-1`, and its own
+    derivative in A is taken from there.
+    """
+    constant = spectrum()
+    if constant is None:
+        return _nonsingular_derivative(A, B)
+    s, U, V, phase = constant
+
+    def adjoint(G: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(A)
+            D = _nonsingular_derivative(A, B)  # [..., n, n]
+        A_bar = tape.gradient(D, A, output_gradients=G)
+        return [A_bar, _derivative(tf.linalg.adjoint(A), G, _of_adjoint(spectrum))]
+
+    b = tf.matmul(U, tf.stop_gradient(B), adjoint_a=True) @ V  # [..., n, n]
+    P = tf.cast(_products_without_two(s), b.dtype)  # [..., n, n]
+    diagonal = tf.linalg.matvec(P, tf.linalg.diag_part(b))  # [..., n]
+    inner = tf.linalg.diag(diagonal) - P * b  # [..., n, n]
+    value = phase[..., None, None] * (V @ tf.matmul(inner, U, adjoint_b=True))  # [..., n, n]
+    return attach(value, [A, B], adjoint)
+
+
+def _nonsingular_derivative(A: tf.Tensor, B: tf.Tensor) -> tf.Tensor:
+    C, X = inverse(A), adjugate(A)  # [..., n, n] both
+    return tf.linalg.trace(C @ B)[..., None, None] * X - X @ B @ C
+
+
+def _products_without_two(s: tf.Tensor) -> tf.Tensor:
+    """P_ij = product of s over all but i and j `[..., n, n]`, zero on the diagonal, without dividing."""
+    before = tf.math.cumprod(s, axis=-1, exclusive=True)  # [..., n]
+    after = tf.math.cumprod(s, axis=-1, exclusive=True, reverse=True)  # [..., n]
+    index = tf.range(tf.shape(s)[-1])
+    upper = index[:, None] < index[None, :]  # [n, n]
+    between = tf.where(upper, s[..., None, :], tf.ones_like(s)[..., None, :])  # [..., n, n]
+    between = tf.math.cumprod(between, axis=-1, exclusive=True)
+    P = before[..., :, None] * between * after[..., None, :]  # [..., n, n]
+    P = tf.where(upper, P, tf.zeros_like(P))
+    return P + tf.linalg.matrix_transpose(P)
+
+
+def _spectrum(A: tf.Tensor) -> SingularValues | None:
+    """s, U, V and det(U V^H) of `A = U diag(s) V^H`; None where XLA has no such routine."""
+    if A.dtype.is_complex and will_be_compiled():
+        return None
+    s, U, V = tf.linalg.svd(A)
+    return s, U, V, unitary_determinant(tf.matmul(U, V, adjoint_b=True))
+
+
+def _of_adjoint(spectrum: Spectrum) -> Spectrum:
+    def swapped() -> SingularValues | None:
+        constant = spectrum()
+        if constant is None:
+            return None
+        s, U, V, phase = constant
+        return s, V, U, tf.math.conj(phase)
+
+    return swapped
+
+
+def unitary_determinant(W: tf.Tensor) -> tf.Tensor:
+    """Determinant `[...]`, of modulus one, of unitary matrices `W [..., n, n]`, without gradient."""
+    W = tf.stop_gradient(W)
+    if not will_be_compiled():
+        return tf.linalg.det(W)
+    return _eliminate(W)
+
+
+def will_be_compiled() -> bool:
+    """Whether XLA will compile what is being traced; it has no LU factorisation, and so no determinant."""
+    return not tf.executing_eagerly() and control_flow_util.GraphOrParentsInXlaContext(
+        tf.compat.v1.get_default_graph()
+    )
+
+
+def _eliminate(W: tf.Tensor) -> tf.Tensor:
+    """Determinant by Gaussian elimination with partial pivoting, in operations that XLA can compile."""
+    size = tf.shape(W)[-1]
+    rows = tf.range(size)  # [n]
+
+    def step(k: tf.Tensor, W: tf.Tensor, determinant: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        at_k = tf.cast(rows == k, W.dtype)  # [n]
+        column = tf.linalg.matvec(W, at_k)  # [..., n]
+        candidates = tf.where(rows >= k, tf.abs(column), -tf.ones_like(tf.abs(column)))  # [..., n]
+        best = tf.argmax(candidates, axis=-1, output_type=tf.int32)  # [...]
+        at_best = tf.cast(rows == best[..., None], W.dtype)  # [..., n]
+        row_k = tf.linalg.matvec(W, at_k, transpose_a=True)  # [..., n]
+        row_best = tf.linalg.matvec(W, at_best, transpose_a=True)  # [..., n]
+        exchange = (at_best - at_k)[..., :, None] * (row_k - row_best)[..., None, :]  # [..., n, n]
+        pivot = tf.reduce_sum(column * at_best, -1)  # [...]
+        W = W + exchange
+        multipliers = tf.linalg.matvec(W, at_k) / pivot[..., None]  # [..., n]
+        multipliers = tf.where(rows > k, multipliers, tf.zeros_like(multipliers))
+        W = W - multipliers[..., :, None] * row_best[..., None, :]
+        swapped = tf.cast(tf.where(best == k, 1, -1), W.dtype)  # [...]
+        return k + 1, W, determinant * pivot * swapped
+
+    start = (tf.constant(0), W, tf.ones_like(W[..., 0, 0]))
+    return tf.while_loop(lambda k, W, determinant: k < size, step, start)[2]
