@@ -1,7 +1,7 @@
 """Makes the repository's .venv when it is missing or stale. Called by scripts/setup; standard library only.
 
 In order means: made here (a virtual environment does not survive being moved), its interpreter starts, the
-install went to its end, nothing was removed since, and pyproject.toml and constraints.txt still ask for the same.
+install went to its end, nothing was removed since, and pyproject.toml and constraints.txt ask for the same.
 """
 
 from __future__ import annotations

@@ -45,7 +45,12 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_json(path: str | Path, value: Any) -> None:
     """Replace `path` by indented JSON atomically; NaN and infinities become null. Raises RunError."""
-    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(value) + "\n")
+
+
+def json_text(value: Any) -> str:
+    """Indented JSON; NaN and infinities become null, NumPy arrays lists, paths text."""
+    return json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def append_json_line(file: TextIO, row: Mapping[str, Any]) -> None:
