@@ -104,6 +104,8 @@ def make_dataset(name: str, **options: float) -> pa.Table:
 
 def iter_dataset(name: str, rows_per_chunk: int = _BLOCK_ROWS, **options: float) -> Iterator[pa.Table]:
     """The same rows as `make_dataset`, as a stream of tables, in memory for one chunk. Raises DataError."""
+    if rows_per_chunk < 1:
+        raise DataError(f"rows_per_chunk is {rows_per_chunk}; expected at least 1")
     dataset = find_dataset(name)
     values = _checked(name, dataset, options)
     if dataset.generate is None:

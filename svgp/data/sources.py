@@ -55,6 +55,8 @@ def iter_tables(path: str | Path, rows: int = 65536, *, text: Sequence[str] = ()
     all rows, then for its values. Raises DataError as `read_table` does; faults in the file may
     show only when their piece is reached.
     """
+    if rows < 1:
+        raise DataError(f"rows is {rows}; expected at least 1 row in each piece")
     path = Path(path)
     pieces = 0
     with _reading(path):
