@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from svgp.errors import RunError
+from svgp.models import load_model_state, model_state
 from svgp.training.batches import Batches
 from svgp.training.method import StepRecord
 
@@ -49,14 +50,14 @@ class AdamOptimiser:
                 grad=gradient,
             )
 
-    def named_variables(self) -> dict[str, tf.Variable]:
-        """Every variable that a step changes, under a name that is stable from run to run."""
+    def slots(self) -> dict[str, tf.Variable]:
+        """The moments and the count of steps, under names that are stable from run to run."""
         # A tf.Module lists its variables in the order of its attributes' names: the number is stable,
         # and the variable's own name beside it shows a checkpoint of another model for what it is.
         names = [f"{number:03d}.{x.name.split(':')[0]}" for number, x in enumerate(self.variables)]
-        slots = (("parameter", self.variables), ("m", self.m), ("v", self.v))
+        slots = (("m", self.m), ("v", self.v))
         named = {f"{slot}/{name}": x for slot, xs in slots for name, x in zip(names, xs, strict=True)}
-        return {**named, "adam.step": self.step}
+        return {**named, "step": self.step}
 
 
 class Adam:
@@ -91,19 +92,22 @@ class Adam:
 
     def state(self) -> dict[str, np.ndarray]:
         """Parameters, slots and the number of steps, which is the position in the data too."""
-        named = self._optimiser.named_variables()
-        arrays = {name: np.asarray(variable.numpy()) for name, variable in named.items()}
-        return {**arrays, "step": np.asarray(self.step, dtype=np.int64)}
+        parameters = {f"model/{name}": array for name, array in model_state(self.model).items()}
+        slots = {f"adam/{name}": slot.numpy() for name, slot in self._optimiser.slots().items()}
+        return {**parameters, **slots, "step": np.asarray(self.step, dtype=np.int64)}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from `state`. Raises RunError where it belongs to another model."""
-        named = self._optimiser.named_variables()
-        wrong = sorted(set(named) ^ (set(state) - {"step"}))
-        wrong += [name for name in named.keys() & state.keys() if named[name].shape != state[name].shape]
+        slots = {f"adam/{name}": slot for name, slot in self._optimiser.slots().items()}
+        wrong = [name for name, slot in slots.items() if name not in state or slot.shape != state[name].shape]
         if wrong:
             raise RunError(f"the checkpoint does not fit the model: {', '.join(wrong[:4])} differ")
-        for name, variable in named.items():
-            variable.assign(state[name])
+        prefix = "model/"
+        load_model_state(
+            self.model, {name[len(prefix) :]: x for name, x in state.items() if name.startswith(prefix)}
+        )
+        for name, slot in slots.items():
+            slot.assign(state[name])
         self.step = int(state["step"])
         self._iterator = None
 
@@ -124,14 +128,5 @@ class Adam:
             return tf.constant(True)
 
         tf.cond(finite, update, lambda: tf.constant(False))
-        repairs = number_of_repairs(parts.jitter, self.model)
-        values = (parts.elbo, parts.expected_log_likelihood, parts.kl, parts.jitter, repairs, finite)
+        values = (*parts, finite)  # Elbo is in the order of STATISTICS
         return tf.stack([tf.reduce_max(tf.cast(value, tf.float64)) for value in values])  # [6]
-
-
-def number_of_repairs(jitter: tf.Tensor, model: Any) -> tf.Tensor:
-    """How often the jitter was multiplied by ten, `round(log10(used / asked))`."""
-    asked = tf.constant(model.jitter, tf.float64)
-    return tf.round(
-        tf.math.log(tf.cast(jitter, tf.float64) / asked) / tf.math.log(tf.constant(10.0, tf.float64))
-    )

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import tensorflow as tf
+
+
+class Elbo(NamedTuple):
+    elbo: Any
+    expected_log_likelihood: Any
+    kl: Any
+    jitter: Any
+    repairs: Any
 
 
 class LineModel(tf.Module):
@@ -32,8 +40,7 @@ class LineModel(tf.Module):
             tf.reduce_any(tf.greater(X, self.poison)), tf.constant(np.nan, tf.float64), expected
         )
         kl = 0.5 * tf.reduce_sum(self.slope**2)
-        jitter = tf.constant(1e-6, tf.float64)
-        return SimpleNamespace(elbo=expected - kl, expected_log_likelihood=expected, kl=kl, jitter=jitter)
+        return Elbo(expected - kl, expected, kl, tf.constant(1e-6, tf.float64), tf.constant(0))
 
     def Kuu(self) -> tf.Tensor:
         return tf.eye(2, dtype=tf.float64)

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from svgp.errors import RunError
-from svgp.training.adam import Adam, AdamOptimiser, number_of_repairs
+from svgp.training.adam import Adam, AdamOptimiser
 
 
 def test_updates_equal_the_published_algorithm():
@@ -49,7 +47,7 @@ def test_a_step_that_is_not_finite_changes_nothing(table, settings, line_model):
     record = adam.advance()
     assert record.values()[-1] == 0.0
     after = adam.state()
-    for name in before.keys() - {"step"}:
+    for name in before.keys() - {"step", "model/poison"}:
         np.testing.assert_array_equal(after[name], before[name], err_msg=name)
 
 
@@ -58,7 +56,7 @@ def test_a_gradient_that_is_not_finite_is_caught_though_the_loss_is(settings, li
         def elbo_parts(self, batch):
             parts = super().elbo_parts(batch)
             root = tf.sqrt(tf.reduce_sum(self.offset**2))  # 0 with an infinite slope
-            return SimpleNamespace(**{**vars(parts), "elbo": parts.elbo + root})
+            return parts._replace(elbo=parts.elbo + root)
 
     model = Corner(4)
     record = Adam(model, np.ones((4, 2)), np.ones((4, 1)), settings).advance()
@@ -85,9 +83,3 @@ def test_state_of_another_model_is_refused(table, settings, line_model):
     other = Adam(line_model(4, inputs=3), np.zeros((4, 3)), np.zeros((4, 1)), settings)
     with pytest.raises(RunError, match="slope"):
         adam.load_state(other.state())
-
-
-def test_repairs_count_tenfold_increases():
-    model = SimpleNamespace(jitter=1e-6)
-    assert number_of_repairs(tf.constant(1e-6, tf.float64), model) == 0
-    assert number_of_repairs(tf.constant(1e-4, tf.float64), model) == 2

@@ -1,0 +1,48 @@
+"""Runs: train one, open one, score it, predict with it, list them all.
+
+Importing this imports no TensorFlow; using anything but `list_runs` does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from svgp.runs.listing import list_runs
+
+if TYPE_CHECKING:
+    from svgp.runs.launch import train
+    from svgp.runs.predictions import Predictions
+    from svgp.runs.run import Run, load_run
+
+_LAZY = {
+    "Predictions": "svgp.runs.predictions",
+    "Run": "svgp.runs.run",
+    "load_run": "svgp.runs.run",
+    "train": "svgp.runs.launch",
+}
+
+__all__ = ["Predictions", "Run", "evaluate", "list_runs", "load_run", "predict_file", "train"]
+
+
+def evaluate(run: Run | str | Path, data: Any = None) -> dict[str, float]:
+    """Metrics of a run (or of the run in a folder) in original units; see `Run.evaluate`."""
+    return _opened(run).evaluate(data)
+
+
+def predict_file(run: Run | str | Path, data: str | Path, out: str | Path) -> int:
+    """Add predictions to a table file; see `Run.predict_file`."""
+    return _opened(run).predict_file(data, out)
+
+
+def _opened(run: Run | str | Path) -> Run:
+    from svgp.runs.run import load_run
+
+    return load_run(run) if isinstance(run, (str, Path)) else run
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'svgp.runs' has no attribute {name!r}")

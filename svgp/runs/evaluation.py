@@ -1,0 +1,84 @@
+"""Scores of a model on rows: streamed, compiled once, in the target's original units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.data import Columns
+from svgp.diagnostics import scores
+
+_ENTRIES = 2**23  # of one [L, M, n] matrix: 64 MiB in float64
+
+
+class Latent(NamedTuple):
+    """q(f) at rows, in the model's units."""
+
+    mean: np.ndarray  # [N, L]
+    variance: np.ndarray  # [N, L]
+
+
+class Evaluator:
+    """q(f) and the exact ELBO of a model at any number of rows, in bounded memory and one trace each.
+
+    It reads the model's variables anew at every call, so it follows training.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self._dtype = model.dtype
+        inputs = tf.TensorSpec([None, model.Z.shape[1]], self._dtype)
+        targets = tf.TensorSpec([None, model.num_latent], self._dtype)
+        self._rows = max(256, _ENTRIES // (model.num_inducing * model.num_latent))
+        self._latent = tf.function(lambda X: model.predict_f(X), input_signature=[inputs], autograph=False)
+        self._bound = tf.function(
+            lambda X, Y: model.elbo_parts((X, Y)), input_signature=[inputs, targets], autograph=False
+        )
+
+    def latent(self, X: np.ndarray) -> Latent:
+        """q(f) at scaled inputs X `[N, D]`."""
+        parts = [self._latent(tf.constant(X[rows], self._dtype)) for rows in self._chunks(len(X))]
+        means, variances = zip(*parts, strict=True)
+        return Latent(np.concatenate(means), np.concatenate(variances))
+
+    def elbo(self, X: np.ndarray, Y: np.ndarray) -> float:
+        """The bound at all training rows, in nats: what minibatches estimate. X `[N, D]`, Y `[N, P]`."""
+        expected, kl = 0.0, 0.0
+        for rows in self._chunks(len(X)):
+            parts = self._bound(tf.constant(X[rows], self._dtype), tf.constant(Y[rows], self._dtype))
+            # Each part is scaled up to all N rows; its share of them takes that back.
+            share = len(X[rows]) / self.model.num_data
+            expected, kl = expected + share * float(parts.expected_log_likelihood), float(parts.kl)
+        return expected - kl
+
+    def _chunks(self, count: int) -> Iterator[slice]:
+        return (slice(start, start + self._rows) for start in range(0, count, self._rows))
+
+
+def score(evaluator: Evaluator, columns: Columns, X: np.ndarray, Y: np.ndarray) -> dict[str, float]:
+    """Test metrics of scaled rows X `[N, D]`, Y `[N, P]`, in original units.
+
+    Regression: rmse, nlpd (nats a row, all targets together), coverage_50, _90 and _95, and for several
+    targets rmse_<name>. Binary: accuracy, nlpd, ece. Count: rmse, nlpd.
+    """
+    likelihood = evaluator.model.likelihood
+    latent = evaluator.latent(X)
+    log_density = likelihood.predict_log_density(*latent, Y).numpy()  # [N]
+    # A density in original units: dy = scale dz.
+    nlpd = scores.nlpd(log_density) + float(np.log(columns.target_scale).sum())
+    mean = likelihood.predict_mean_and_var(*latent)[0].numpy()  # [N, P]
+    if columns.task == "binary":
+        return {"accuracy": scores.accuracy(Y, mean), "nlpd": nlpd, "ece": scores.ece(Y, mean)}
+    actual, predicted = columns.unscale_mean(Y), columns.unscale_mean(mean)
+    found = {"rmse": scores.rmse(actual, predicted), "nlpd": nlpd}
+    if columns.task == "regression":
+        quantiles = likelihood.predict_quantiles(*latent, scores.quantile_levels()).numpy()  # [N, P, 2 K]
+        covered = scores.quantile_coverages(Y, quantiles)
+        found |= {f"coverage_{level * 100:.0f}": share for level, share in covered.items()}
+    if len(columns.target_names) > 1:
+        names = enumerate(columns.target_names)
+        found |= {f"rmse_{name}": scores.rmse(actual[:, p], predicted[:, p]) for p, name in names}
+    return found

@@ -1,0 +1,121 @@
+"""A run as a TensorFlow SavedModel: raw columns in, predictions in original units out, no svgp needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.data import Columns
+from svgp.errors import RunError
+from svgp.files import cannot_write, new_directory, write_json
+from svgp.linalg.backend import backend
+from svgp.models import SVGP
+from svgp.runs.predictions import LEVELS
+
+if TYPE_CHECKING:
+    from svgp.runs.run import Run
+
+
+def export(run: Run, directory: str | Path) -> Path:
+    """Write the run's model to `directory` as a SavedModel, whole or not at all, and return the path.
+
+    Its `serving_default` signature takes, for N rows,
+
+    - `inputs`: float64 `[N, number of numeric columns]`, raw values in their order in the run's inputs;
+    - `categories`: string `[N, number of categorical columns]` in their order; only where there are any.
+      A level that training has not seen is all zeros, or fails where the config says `unseen: error`.
+
+    and gives float64 tensors in the target's original units: `mean [N, P]`, `std [N, P]` of a new
+    observation and `quantiles [N, P, 3]` at 0.025, 0.5 and 0.975; for two classes `probability [N]` of the
+    second one and `label [N]`. A missing number (NaN) gives NaN. `svgp.json` beside it names the columns.
+
+    Raises RunError where `directory` exists or cannot be written.
+    """
+    path = Path(directory)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunError(f"{path}: already exists and is not empty; choose another folder")
+    served = Served(run.model, run.columns)
+    try:
+        with new_directory(path) as folder:
+            tf.saved_model.save(served, str(folder), signatures={"serving_default": served.predict})
+            write_json(folder / "svgp.json", served.describe())
+    except tf.errors.OpError as error:
+        raise cannot_write(path, OSError(error.message)) from error
+    return path
+
+
+class Served(tf.Module):
+    """Preprocessing, q(f), likelihood and units of a run in one graph; see `export`."""
+
+    def __init__(self, model: SVGP, columns: Columns) -> None:
+        super().__init__()
+        self._columns = columns
+        self._numeric = [name for name in columns.inputs if name not in columns.levels]
+        self._categorical = [name for name in columns.inputs if name in columns.levels]
+        self._likelihood = model.likelihood
+        self._posterior = model.posterior()
+        specs = [tf.TensorSpec([None, len(self._numeric)], tf.float64, "inputs")]
+        if self._categorical:
+            specs.append(tf.TensorSpec([None, len(self._categorical)], tf.string, "categories"))
+        self.predict = tf.function(self._predict, input_signature=specs, autograph=False)
+
+    def describe(self) -> dict[str, Any]:
+        """What the signature's columns are called, in order, and what comes out."""
+        binary = self._columns.task == "binary"
+        return {
+            "inputs": self._numeric,
+            "categories": {name: self._columns.levels[name] for name in self._categorical},
+            "unseen": self._columns.unseen,
+            "targets": list(self._columns.target_names),
+            "outputs": ["probability", "label"] if binary else ["mean", "std", "quantiles"],
+            "classes": self._columns.classes,
+            "levels": None if binary else list(LEVELS),
+        }
+
+    def _predict(self, inputs: tf.Tensor, categories: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        # Only TensorFlow's own operations can be saved.
+        with backend("tensorflow"):
+            X = (
+                self._model_inputs(inputs, categories) - self._columns.input_mean
+            ) / self._columns.input_scale
+            latent = self._posterior.predict_f(tf.cast(X, self._posterior.dtype))  # [N, L] each
+            mean, variance = self._likelihood.predict_mean_and_var(*latent)  # [N, P] each
+            mean, variance = tf.cast(mean, tf.float64), tf.cast(variance, tf.float64)
+            if self._columns.task == "binary":
+                return self._classes(mean[:, 0])
+            quantiles = tf.cast(self._likelihood.predict_quantiles(*latent, LEVELS), tf.float64)  # [N, P, Q]
+        shift, scale = self._columns.target_mean, self._columns.target_scale  # [P]
+        return {
+            "mean": mean * scale + shift,
+            "std": tf.sqrt(variance) * scale,
+            "quantiles": quantiles * scale[:, None] + shift[:, None],
+        }
+
+    def _classes(self, probability: tf.Tensor) -> dict[str, tf.Tensor]:
+        labels = tf.constant(self._columns.classes)  # [2]
+        return {"probability": probability, "label": tf.gather(labels, tf.cast(probability >= 0.5, tf.int32))}
+
+    def _model_inputs(self, inputs: tf.Tensor, categories: tf.Tensor | None) -> tf.Tensor:
+        """X [N, D] before scaling: numbers as they are, categories one-hot, in the order of training."""
+        blocks = []
+        for name in self._columns.inputs:
+            if name in self._columns.levels:
+                assert categories is not None
+                blocks.append(self._one_hot(name, categories[:, self._categorical.index(name)]))
+            else:
+                place = self._numeric.index(name)
+                blocks.append(inputs[:, place : place + 1])
+        return tf.concat(blocks, axis=1)
+
+    def _one_hot(self, name: str, values: tf.Tensor) -> tf.Tensor:
+        levels = np.array([level.encode() for level in self._columns.levels[name]], dtype=object)
+        equal = values[:, None] == tf.constant(levels)[None, :]  # [N, levels]
+        if self._columns.unseen == "error":
+            known = tf.reduce_all(tf.reduce_any(equal, axis=1))
+            message = f"column '{name}' has a level that training has not seen"
+            with tf.control_dependencies([tf.debugging.Assert(known, [message])]):
+                equal = tf.identity(equal)
+        return tf.cast(equal, tf.float64)

@@ -1,0 +1,182 @@
+"""The figures of a run, in original units: what it logged, its inducing points, its predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from svgp.diagnostics import plots, scores
+from svgp.errors import RunError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from svgp.runs.run import Run
+
+_GRID = 300  # points of a curve
+_SURFACE = 120  # points along a side of a surface
+_MOST_TARGETS = 4
+
+
+def figures(run: Run) -> dict[str, Figure]:
+    """Every figure that suits the run's task and number of inputs, by file name without suffix."""
+    task, inputs = run.columns.task, len(run.columns.input_names)
+    drawn: dict[str, Figure] = {
+        "loss_curves": loss_curves(run),
+        "inducing_over_time": inducing_over_time(run),
+        "inducing_positions": inducing_positions(run),
+    }
+    if inputs > 1:
+        drawn["ard_relevance"] = ard_relevance(run)
+    if inputs == 1 and task != "binary":
+        drawn["fit"] = fit(run)
+    if inputs == 2 and task == "binary":
+        drawn["probability_surface"] = probability_surface(run)
+    if task == "regression":
+        for name, draw in (
+            ("predicted_vs_actual", predicted_vs_actual),
+            ("residuals_vs_std", residuals_vs_std),
+        ):
+            drawn |= _for_each_target(run, name, draw)
+    if task != "count":
+        drawn["calibration"] = calibration(run)
+    return drawn
+
+
+def loss_curves(run: Run) -> Figure:
+    """ELBO, its parts and test metrics over epochs and seconds."""
+    return plots.loss_curves(run.history())
+
+
+def inducing_over_time(run: Run) -> Figure:
+    """The inducing-point diagnostics over epochs."""
+    return plots.inducing_over_time([row for row in run.inducing_history() if "count" in row])
+
+
+def inducing_positions(run: Run) -> Figure:
+    """Where the inducing points lie over the training rows, in original units. Needs the data."""
+    columns, dataset = run.columns, run.dataset
+    lengthscales = np.min(run.lengthscales(), axis=0) * columns.input_scale  # [D]
+    start = run.inducing_start()
+    return plots.inducing_positions(
+        run.unscale_inputs(dataset.X),
+        run.unscale_inputs(run.inducing_inputs()),
+        None if start is None else run.unscale_inputs(start),
+        y=columns.unscale_mean(dataset.Y)[:, 0] if len(columns.input_names) == 1 else None,
+        lengthscales=lengthscales,
+        names=columns.input_names,
+        target=columns.target_names[0],
+    )
+
+
+def ard_relevance(run: Run) -> Figure:
+    """One over the lengthscale of each standardised input."""
+    return plots.ard_relevance(run.lengthscales(), run.columns.input_names)
+
+
+def fit(run: Run) -> Figure:
+    """The predictive mean and its 95% band over the one input. Needs the data."""
+    columns, dataset = run.columns, run.dataset
+    _require(
+        len(columns.input_names) == 1 and columns.task != "binary", "fit", "one input and a numeric target"
+    )
+    low, high = dataset.X.min(), dataset.X.max()
+    margin = 0.1 * (high - low)
+    grid = np.linspace(low - margin, high + margin, _GRID)[:, None]  # [G, 1]
+    said = run.predict_scaled(grid)
+    assert said.quantiles is not None
+    quantiles = said.quantiles.reshape(_GRID, -1, len(said.levels))[:, 0]  # [G, Q]
+    shown: dict[str, Any] = {
+        "Z": run.unscale_inputs(run.inducing_inputs())[:, 0],
+        "input_name": columns.input_names[0],
+        "target": columns.target_names[0],
+    }
+    x, y = run.unscale_inputs(dataset.X)[:, 0], columns.unscale_mean(dataset.Y)[:, 0]
+    curve = (
+        run.unscale_inputs(grid)[:, 0],
+        said.mean.reshape(_GRID, -1)[:, 0],
+        quantiles[:, 0],
+        quantiles[:, -1],
+    )
+    if columns.task == "count":
+        return plots.counts_fit(x, y, *curve, **shown)
+    if dataset.X_test is not None and dataset.Y_test is not None:
+        shown["x_test"] = run.unscale_inputs(dataset.X_test)[:, 0]
+        shown["y_test"] = columns.unscale_mean(dataset.Y_test)[:, 0]
+    return plots.fit_1d(x, y, *curve, **shown)
+
+
+def probability_surface(run: Run) -> Figure:
+    """The probability of the positive class over the two inputs. Needs the data."""
+    columns, dataset = run.columns, run.dataset
+    _require(
+        len(columns.input_names) == 2 and columns.task == "binary",
+        "probability_surface",
+        "two inputs and classes",
+    )
+    low, high = dataset.X.min(axis=0), dataset.X.max(axis=0)
+    margin = 0.08 * (high - low)
+    axes = np.linspace(low - margin, high + margin, _SURFACE)  # [G, 2]
+    first, second = np.meshgrid(axes[:, 0], axes[:, 1])  # [G, G]
+    said = run.predict_scaled(np.stack([first.ravel(), second.ravel()], axis=1))
+    assert said.probability is not None and columns.classes is not None
+    original = run.unscale_inputs(axes)
+    return plots.probability_surface(
+        original[:, 0],
+        original[:, 1],
+        said.probability.reshape(_SURFACE, _SURFACE),
+        run.unscale_inputs(dataset.X),
+        dataset.Y[:, 0],
+        Z=run.unscale_inputs(run.inducing_inputs()),
+        names=columns.input_names,
+        classes=[str(label) for label in columns.classes],
+    )
+
+
+def predicted_vs_actual(run: Run, target: int = 0) -> Figure:
+    """Predicted mean against actual value of the test rows (else training rows). Needs the data."""
+    actual, mean, std, name = _moments(run, target)
+    return plots.predicted_vs_actual(actual, mean, std, target=name)
+
+
+def residuals_vs_std(run: Run, target: int = 0) -> Figure:
+    """Residual against predicted standard deviation of the same rows. Needs the data."""
+    actual, mean, std, name = _moments(run, target)
+    return plots.residuals_vs_std(actual, mean, std, target=name)
+
+
+def calibration(run: Run) -> Figure:
+    """Whether probabilities, or central intervals, mean what they say. Needs the data."""
+    columns = run.columns
+    _require(columns.task != "count", "calibration", "a regression or two classes")
+    if columns.task == "regression":
+        actual, mean, std, _ = _moments(run, 0)
+        return plots.calibration_regression(scores.regression_calibration(actual, mean, std))
+    said, Y = run.predict_held_out()
+    assert said.probability is not None and columns.classes is not None
+    return plots.calibration_classification(
+        scores.reliability(Y[:, 0], said.probability), positive=str(columns.classes[1])
+    )
+
+
+def _moments(run: Run, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+    columns = run.columns
+    _require(columns.task == "regression", "this plot", "a regression")
+    said, Y = run.predict_held_out()
+    targets = len(columns.target_names)
+    mean, std = said.mean.reshape(-1, targets), said.std.reshape(-1, targets)
+    actual = columns.unscale_mean(Y)
+    return actual[:, target], mean[:, target], std[:, target], columns.target_names[target]
+
+
+def _for_each_target(run: Run, name: str, draw: Callable[[Run, int], Figure]) -> dict[str, Figure]:
+    targets = run.columns.target_names[:_MOST_TARGETS]
+    suffixes = [""] if len(targets) == 1 else [f"_{place + 1}" for place in range(len(targets))]
+    return {f"{name}{suffix}": draw(run, place) for place, suffix in enumerate(suffixes)}
+
+
+def _require(suits: bool, plot: str, needed: str) -> None:
+    if not suits:
+        raise RunError(f"{plot}: needs a run with {needed}")

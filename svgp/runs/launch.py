@@ -1,0 +1,181 @@
+"""From a config to a finished run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from svgp import files
+from svgp.config import Config, load_config
+from svgp.data import Dataset, load_dataset
+from svgp.errors import Interrupted, RunError, TrainingDiverged
+from svgp.models import build_model
+from svgp.runs.environment import describe_environment
+from svgp.runs.folder import RunFolder, default_path, timestamp
+from svgp.runs.resume import require_resumable, require_same_data, resumed_config
+from svgp.runs.run import Run
+from svgp.runs.session import Session
+from svgp.training import Method, Progress, Silent, checkpoints, make_method, reason_to_stop, run
+from svgp.training.device import choose_device, describe_device
+from svgp.training.interrupts import StopRequest
+
+
+def train(
+    config: Config | str | Path | None = None,
+    *,
+    run_dir: str | Path | None = None,
+    resume: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Train what `config` describes and return the finished run.
+
+    config: a Config, or the path of its YAML file. run_dir: an absent or empty folder, by default
+    `<output.dir>/<name>/<UTC timestamp>`. resume: the folder of a run to continue, with its own config;
+    a `config` given besides may change limits and reporting only. progress: see `svgp.training.Progress`.
+
+    Raises ConfigError, DataError, ModelError, RunError; TrainingDiverged with the last good state saved;
+    Interrupted after the first Ctrl-C or SIGTERM, with everything saved.
+    """
+    progress = progress or Silent()
+    wanted = load_config(config) if isinstance(config, (str, Path)) else config
+    if resume is not None:
+        folder = RunFolder(resume)
+        require_resumable(folder)
+        config = resumed_config(folder, wanted)
+    elif wanted is None:
+        raise RunError("train: give a config, or a run to resume")
+    else:
+        config = wanted
+        folder = RunFolder(run_dir or default_path(config.output.dir, config.name))
+        folder.require_free()
+    return _train(folder, config, resume is not None, progress)
+
+
+def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress) -> Run:
+    device = choose_device(config.train.device)
+    dataset = load_dataset(config.data, config.model.likelihood.task)
+    with tf.device(device):
+        model, notes = build_model(
+            config.model, dataset.X, dataset.Y, columns=dataset.columns, num_data=len(dataset.X),
+            seed=config.train.seed, precision=config.train.precision,
+        )  # fmt: skip
+        method = make_method(model, dataset.X, dataset.Y, config.train)
+        lines = [*dataset.notes, *notes]
+        session = _open(folder, config, dataset, method, progress, device, lines, resumed)
+        for line in [*_start_lines(session, device), *lines]:
+            progress.note(line)
+        try:
+            with StopRequest(progress.note) as request:
+                reason = _loop(session, request)
+        except BaseException as error:
+            folder.write_status(_status_of(error), message=_message_of(error), steps=method.step)
+            if isinstance(error, tf.errors.ResourceExhaustedError):
+                raise RunError(f"{folder.path}: {_message_of(error)}") from error
+            raise
+        finally:
+            session.close()
+    folder.write_status("finished", stopped=reason, steps=method.step, finished=timestamp())
+    finished = Run(folder, dataset=dataset, evaluator=session.evaluator)
+    finished.write_plots()
+    finished.write_report()
+    return finished
+
+
+def _loop(session: Session, request: StopRequest) -> str:
+    """Train until the config says stop; returns why."""
+    if session.method.step == 0:
+        session.diagnose(0, 0.0)
+        session.save_checkpoint()
+    train, last = session.config.train, None
+    steps = run(
+        session.method, session.stop, log_every=train.log_every, evaluate_every=train.evaluate_every,
+        state=session.state,
+    )  # fmt: skip
+    try:
+        for last in steps:
+            if last.row is not None:
+                if last.evaluate:
+                    session.evaluate(last.row)
+                session.log(last.row)
+            if request.asked:
+                _save_and_leave(session, request.asked)
+            session.save_if_due(last)
+        reason = reason_to_stop(session.method, session.stop, session.state) or ""
+        session.finish(reason, last)
+        return reason
+    except TrainingDiverged:
+        session.restore_last_good()
+        raise
+
+
+def _save_and_leave(session: Session, signal: str) -> None:
+    session.save_checkpoint()
+    session.save_model()
+    path = session.folder.path
+    raise Interrupted(
+        f"{signal} at step {session.method.step}; everything is saved, go on with: svgp train --resume {path}"
+    )
+
+
+def _open(
+    folder: RunFolder,
+    config: Config,
+    dataset: Dataset,
+    method: Method,
+    progress: Progress,
+    device: str,
+    notes: list[str],
+    resumed: bool,
+) -> Session:
+    """Make or reopen the folder: nothing is written before data and model are known to be good."""
+    checkpoint = None
+    if resumed:
+        require_same_data(folder, dataset.sha256)
+        checkpoint = checkpoints.load_newest(folder.checkpoints, progress.note)
+        if checkpoint is None:
+            raise RunError(f"{folder.checkpoints}: holds no readable checkpoint; start a new run instead")
+    else:
+        folder.create()
+    files.write_text(folder.config, config.to_yaml())
+    data = {"name": dataset.name, "sha256": dataset.sha256, "rows": len(dataset.X)}
+    environment = describe_environment(
+        device=describe_device(device), precision=config.train.precision, data=data
+    )
+    environment["notes"] = notes
+    if checkpoint is not None:
+        environment["resumed"] = _resumptions(folder, int(checkpoint.arrays["step"]))
+    else:
+        files.write_json(folder.inducing_start, np.asarray(method.model.Z))
+    files.write_json(folder.environment, environment)
+    folder.write_status("running", name=config.name, message=None, stopped=None)
+    return Session(folder, config, dataset, method, progress, checkpoint)
+
+
+def _resumptions(folder: RunFolder, step: int) -> list[dict[str, Any]]:
+    before = files.read_json(folder.environment).get("resumed", [])
+    return [*before, {"time": timestamp(), "step": step}]
+
+
+def _start_lines(session: Session, device: str) -> list[str]:
+    config, method, model = session.config, session.method, session.model
+    where = describe_device(device)
+    start = f"step {method.step} of {session.folder.path}" if method.step else str(session.folder.path)
+    return [
+        f"{config.name}: {len(session.dataset.X)} rows, {model.Z.shape[1]} inputs, "
+        f"{model.num_inducing} inducing points; {method.name}, {method.steps_per_epoch} steps an epoch; "
+        f"{config.train.precision} on {where}, TF32 off",
+        f"{'resuming at' if method.step else 'run folder'} {start}",
+    ]
+
+
+def _status_of(error: BaseException) -> str:
+    return "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
+
+
+def _message_of(error: BaseException) -> str:
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return "out of memory: try a smaller train.batch_size or model.inducing.count"
+    return str(error) or type(error).__name__

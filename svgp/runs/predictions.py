@@ -1,0 +1,105 @@
+"""Predictions in original units, and how they become columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from svgp.data import Columns
+from svgp.errors import DataError
+from svgp.runs.evaluation import Evaluator
+
+LEVELS = (0.025, 0.5, 0.975)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says of N rows, in the target's original units.
+
+    `mean`, `std`: of a new observation, `[N]`, or `[N, P]` for P > 1 targets. `quantiles`
+    `[N, Q]` (or `[N, P, Q]`) at `levels`; None for classes. `probability` `[N]` of the class
+    `classes[1]` and the more probable `label` `[N]`: for two classes, else None.
+    """
+
+    target_names: tuple[str, ...]
+    mean: np.ndarray
+    std: np.ndarray
+    levels: tuple[float, ...]
+    quantiles: np.ndarray | None = None
+    probability: np.ndarray | None = None
+    label: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    def to_columns(self) -> dict[str, pa.Array]:
+        """Named columns: `<target>_mean`, `_std`, `_q025` ...; of classes `_probability`, `_label`."""
+        if self.probability is not None and self.label is not None:
+            name = self.target_names[0]
+            label = pa.array(self.label.tolist())
+            return {f"{name}_probability": pa.array(self.probability), f"{name}_label": label}
+        assert self.quantiles is not None
+        count, targets = len(self), len(self.target_names)
+        mean, std = self.mean.reshape(count, targets), self.std.reshape(count, targets)
+        quantiles = self.quantiles.reshape(count, targets, len(self.levels))
+        named: dict[str, pa.Array] = {}
+        for place, name in enumerate(self.target_names):
+            named[f"{name}_mean"] = pa.array(mean[:, place])
+            named[f"{name}_std"] = pa.array(std[:, place])
+            for index, level in enumerate(self.levels):
+                named[f"{name}_{quantile_name(level)}"] = pa.array(quantiles[:, place, index])
+        return named
+
+
+def predict(
+    evaluator: Evaluator, columns: Columns, X: np.ndarray, levels: Sequence[float] = LEVELS
+) -> Predictions:
+    """Predictions at scaled inputs X `[N, D]`; quantiles at `levels`, each in (0, 1)."""
+    latent = evaluator.latent(X)
+    likelihood = evaluator.model.likelihood
+    mean, variance = (part.numpy().astype(np.float64) for part in likelihood.predict_mean_and_var(*latent))
+    names, several = tuple(columns.target_names), len(columns.target_names) > 1
+    if columns.task == "binary":
+        probability = mean[:, 0]
+        labels = np.array(columns.classes, dtype=object)[(probability >= 0.5).astype(int)]
+        return Predictions(
+            names, probability, np.sqrt(variance[:, 0]), (), probability=probability, label=labels
+        )
+    scaled = likelihood.predict_quantiles(*latent, list(levels)).numpy().astype(np.float64)  # [N, P, Q]
+    quantiles = np.moveaxis(columns.unscale_mean(np.moveaxis(scaled, 2, 0)), 0, 2)  # [N, P, Q]
+    mean, std = columns.unscale_mean(mean), columns.unscale_std(np.sqrt(variance))  # [N, P]
+    if several:
+        return Predictions(names, mean, std, tuple(levels), quantiles)
+    return Predictions(names, mean[:, 0], std[:, 0], tuple(levels), quantiles[:, 0])
+
+
+def as_table(X: Any, columns: Columns) -> pa.Table:
+    """What a caller has, as a table with the model's input columns.
+
+    X: a pyarrow Table, a pandas DataFrame, a mapping from names to columns, or an array `[N, D]` whose
+    columns are the raw inputs in the order of `columns.inputs` (`[N]` where there is one). Raises DataError.
+    """
+    if isinstance(X, pa.Table):
+        return X
+    if hasattr(X, "iloc"):
+        return pa.Table.from_pandas(X, preserve_index=False)
+    if isinstance(X, dict):
+        return pa.table({name: np.asarray(column) for name, column in X.items()})
+    array = np.asarray(X)
+    array = array[:, None] if array.ndim == 1 and len(columns.inputs) == 1 else array
+    if array.ndim != 2 or array.shape[1] != len(columns.inputs):
+        raise DataError(
+            f"predict: an array must be [rows, {len(columns.inputs)}] with the columns "
+            f"{', '.join(columns.inputs[:8])}, got shape {np.shape(X)}; or pass a table with these names"
+        )
+    named = zip(columns.inputs, array.T, strict=True)
+    return pa.table({name: pa.array(values.tolist()) for name, values in named})
+
+
+def quantile_name(level: float) -> str:
+    """`q025` for 0.025, `q500` for a half: thousandths."""
+    return "q" + f"{level * 1000:g}".zfill(3)

@@ -1,0 +1,243 @@
+"""A run folder, opened: its config, metrics, model, predictions and plots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from svgp import files
+from svgp.config import Config, load_config
+from svgp.data import Columns, Dataset, load_dataset, read_table
+from svgp.errors import DataError, RunError
+from svgp.runs import figures
+from svgp.runs.evaluation import Evaluator, score
+from svgp.runs.folder import RunFolder
+from svgp.runs.predictions import LEVELS, Predictions, as_table, predict
+from svgp.runs.streaming import predict_stream
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def load_run(path: str | Path) -> Run:
+    """Open a run folder. The training data need not be there, except for what says so.
+
+    Raises RunError where `path` is no run folder, or a part of it is damaged (when that part is used).
+    """
+    folder = RunFolder(path)
+    folder.require_run()
+    return Run(folder)
+
+
+class Run:
+    """One run. Everything is read when it is first asked for."""
+
+    def __init__(
+        self, folder: RunFolder, *, dataset: Dataset | None = None, evaluator: Evaluator | None = None
+    ) -> None:
+        self.folder = folder
+        if dataset is not None:
+            self.__dict__["dataset"] = dataset  # what training has in memory need not be read again
+        if evaluator is not None:
+            self.__dict__["evaluator"] = evaluator
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, status={self.status!r})"
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.folder.path
+
+    @property
+    def status(self) -> str:
+        """running, finished, interrupted or failed."""
+        return str(self.folder.read_status()["status"])
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """metrics.json: `train.elbo`, `test.rmse` ...; empty while the run has not finished."""
+        return files.read_json(self.folder.metrics) if self.folder.metrics.exists() else {}
+
+    @cached_property
+    def config(self) -> Config:
+        """The resolved config."""
+        return load_config(self.folder.config)
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """environment.json: versions, device, command, data."""
+        return files.read_json(self.folder.environment) if self.folder.environment.exists() else {}
+
+    def history(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl."""
+        return files.read_json_lines(self.folder.history)
+
+    def inducing_history(self) -> list[dict[str, Any]]:
+        """The rows of inducing.jsonl."""
+        return files.read_json_lines(self.folder.inducing_history)
+
+    @cached_property
+    def _saved(self) -> tuple[Any, dict[str, Any]]:
+        from svgp.models import load_model
+
+        if not self.folder.model.is_dir():
+            raise RunError(
+                f"{self.path}: has no saved model yet; finish it with svgp train --resume {self.path}"
+            )
+        return load_model(self.folder.model)
+
+    @property
+    def model(self) -> Any:
+        """The trained `svgp.models.SVGP`; it works on scaled inputs and targets."""
+        return self.evaluator.model
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """Compiled prediction with this model."""
+        return Evaluator(self._saved[0])
+
+    @cached_property
+    def columns(self) -> Columns:
+        """How raw columns become the model's inputs, and predictions original units again."""
+        dataset = self.__dict__.get("dataset")
+        return dataset.columns if dataset is not None else Columns.from_dict(self._saved[1]["columns"])
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The training and test rows, read anew from the config's data. Raises DataError if they are gone."""
+        return load_dataset(self.config.data, self.config.model.likelihood.task)
+
+    def predict(self, X: Any, levels: Sequence[float] = LEVELS) -> Predictions:
+        """Predictions in original units for X: a table, a DataFrame, a mapping of columns or an array.
+
+        An array is `[N, D]` in original units, its columns in the order of `columns.inputs`.
+        Raises DataError for columns that are missing or unusable.
+        """
+        return self.predict_scaled(self.columns.transform_inputs(as_table(X, self.columns)), levels)
+
+    def predict_scaled(self, X: np.ndarray, levels: Sequence[float] = LEVELS) -> Predictions:
+        """Predictions in original units for inputs `[N, D]` that are scaled already."""
+        return predict(self.evaluator, self.columns, X, levels)
+
+    def predict_held_out(self) -> tuple[Predictions, np.ndarray]:
+        """Predictions and scaled targets `[N, P]` of the test rows, or without any of the training rows."""
+        dataset = self.dataset
+        if dataset.X_test is not None and dataset.Y_test is not None:
+            return self.predict_scaled(dataset.X_test), dataset.Y_test
+        return self.predict_scaled(dataset.X), dataset.Y
+
+    def evaluate(self, data: Any = None) -> dict[str, float]:
+        """Metrics in original units (`rmse`, `nlpd`, ...; see `svgp.runs.evaluation.score`).
+
+        data: a path or a table with inputs and targets; None: the config's own test rows.
+        Raises DataError where targets are missing, RunError where the config holds no test rows.
+        """
+        if data is None:
+            if self.dataset.X_test is None or self.dataset.Y_test is None:
+                raise RunError(f"{self.path}: its config holds out no test rows; give a file (--data)")
+            return score(self.evaluator, self.columns, self.dataset.X_test, self.dataset.Y_test)
+        text = list(self.columns.levels)
+        table = read_table(data, text=text) if isinstance(data, (str, Path)) else as_table(data, self.columns)
+        if not self.columns.has_targets(table):
+            missing = [name for name in self.columns.target_names if name not in table.column_names]
+            raise DataError(
+                f"evaluate: the data lack the target column '{missing[0]}'; to predict use svgp predict"
+            )
+        X, Y = self.columns.transform_inputs(table), self.columns.transform_targets(table)
+        return score(self.evaluator, self.columns, X, Y)
+
+    def predict_file(self, data: str | Path, out: str | Path) -> int:
+        """Stream the table `data` to `out` with the predictions' columns added; returns the number of rows.
+
+        Columns: `<target>_mean`, `_std`, `_q025`, `_q500`, `_q975`, or `_probability` (of the class
+        `columns.classes[1]`) and `_label`. Raises DataError, RunError; `out` appears when it is whole.
+        """
+        return predict_stream(data, out, self.predict, text=list(self.columns.levels))
+
+    def inducing_inputs(self) -> np.ndarray:
+        """Z `[M, D]`, scaled."""
+        return np.asarray(self.model.Z, dtype=np.float64)
+
+    def inducing_start(self) -> np.ndarray | None:
+        """Where Z began, `[M, D]`, scaled; None where it was not kept."""
+        path = self.folder.inducing_start
+        return np.asarray(files.read_json(path), dtype=np.float64) if path.exists() else None
+
+    def lengthscales(self) -> np.ndarray:
+        """Of the scaled inputs, `[L or 1, D]`; infinite where the kernel ignores one."""
+        D = len(self.columns.input_names)
+        return np.asarray(self.model.kernel.input_lengthscales(D), dtype=np.float64).reshape(-1, D)
+
+    def unscale_inputs(self, X: np.ndarray) -> np.ndarray:
+        """Scaled inputs `[N, D]` in original units."""
+        return np.asarray(X, dtype=np.float64) * self.columns.input_scale + self.columns.input_mean
+
+    def figures(self) -> dict[str, Figure]:
+        """Every figure that suits this run, by name. Needs the data."""
+        return figures.figures(self)
+
+    def write_plots(self, folder: str | Path | None = None) -> list[Path]:
+        """`figures()` as PNG files in `folder`, by default the run's plots/."""
+        from svgp.diagnostics.plots import save_all
+
+        return save_all(self.figures(), self.folder.plots if folder is None else folder)
+
+    def write_report(self) -> Path:
+        """report.html, one self-contained page, from the PNG files in plots/ and what was logged."""
+        from svgp.report import write_report
+
+        pictures = {path.stem: path.read_bytes() for path in sorted(self.folder.plots.glob("*.png"))}
+        order = ("loss_curves", "fit", "probability_surface", "predicted_vs_actual")
+        first = {name: pictures.pop(name) for name in order if name in pictures}
+        return write_report(
+            self.folder.report,
+            config_yaml=self.folder.config.read_text(encoding="utf-8"),
+            metrics=self.metrics,
+            history=self.history(),
+            inducing_history=self.inducing_history(),
+            environment=self.environment,
+            figures=first | pictures,
+            notes=self.environment.get("notes", []),
+            title=self.config.name,
+        )
+
+    def plot_loss_curves(self) -> Figure:
+        """ELBO, its parts and test metrics over epochs and seconds."""
+        return figures.loss_curves(self)
+
+    def plot_inducing_over_time(self) -> Figure:
+        """The inducing-point diagnostics over epochs."""
+        return figures.inducing_over_time(self)
+
+    def plot_inducing_positions(self) -> Figure:
+        """Where the inducing points lie over the training rows. Needs the data."""
+        return figures.inducing_positions(self)
+
+    def plot_ard_relevance(self) -> Figure:
+        """One over the lengthscale of each standardised input."""
+        return figures.ard_relevance(self)
+
+    def plot_fit(self) -> Figure:
+        """Mean and 95% band over the one input. Needs the data; RunError with more inputs or classes."""
+        return figures.fit(self)
+
+    def plot_probability_surface(self) -> Figure:
+        """Probability over the two inputs. Needs the data; RunError with other inputs or no classes."""
+        return figures.probability_surface(self)
+
+    def plot_predicted_vs_actual(self, target: int = 0) -> Figure:
+        """Predicted mean against actual value of the test rows. Needs the data and a regression."""
+        return figures.predicted_vs_actual(self, target)
+
+    def plot_residuals_vs_std(self, target: int = 0) -> Figure:
+        """Residual against predicted standard deviation. Needs the data and a regression."""
+        return figures.residuals_vs_std(self, target)
+
+    def plot_calibration(self) -> Figure:
+        """Whether probabilities, or central intervals, mean what they say. Needs the data."""
+        return figures.calibration(self)

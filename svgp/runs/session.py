@@ -1,0 +1,192 @@
+"""One training session on one run folder: what happens to each step that the loop hands out."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from svgp import files
+from svgp.config import Config
+from svgp.data import Dataset
+from svgp.diagnostics import fixed_subset, inducing_diagnostics
+from svgp.errors import NumericalError, RunError
+from svgp.models import save_model
+from svgp.runs.evaluation import Evaluator, score
+from svgp.runs.folder import RunFolder
+from svgp.training import LoopState, Method, Progress, Step, Stop, checkpoints
+from svgp.training.checkpoints import Checkpoint
+from svgp.training.loggers import JsonLines, TensorBoard
+from svgp.training.loop import check_finite, read_row
+
+_DIAGNOSES = 20  # rows of inducing.jsonl between start and end: each costs an eigendecomposition
+
+
+class Session:
+    """Folder, data, model, method and the loop's state, and what is done with them between two steps."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        config: Config,
+        dataset: Dataset,
+        method: Method,
+        progress: Progress,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        self.folder, self.config, self.dataset, self.method = folder, config, dataset, method
+        self.progress, self.model, self.evaluator = progress, method.model, Evaluator(method.model)
+        self.Z_start = np.array(self.model.Z)  # before a checkpoint moves it
+        self.state = LoopState()
+        kept = {"metrics": 0, "inducing": 0}
+        if checkpoint is not None:
+            method.load_state(checkpoint.arrays)
+            self.state, kept = LoopState.from_dict(checkpoint.values["loop"]), checkpoint.values["rows"]
+        self.metrics = JsonLines(folder.history, kept["metrics"])
+        self.inducing = JsonLines(folder.inducing_history, kept["inducing"])
+        self.tensorboard = TensorBoard(folder.tensorboard) if config.train.tensorboard else None
+        self._subset = fixed_subset(dataset.X, config.train.seed)
+        self._diagnosed_at: int | None = None
+        self._saved_s = self.state.wall_s
+        self._start = (method.step, self.state.wall_s)
+        self._began = time.perf_counter()
+
+    @property
+    def stop(self) -> Stop:
+        """When the config ends the run."""
+        train = self.config.train
+        return Stop(train.max_epochs, train.max_steps, train.max_seconds, train.patience)
+
+    def evaluate(self, row: dict[str, Any]) -> None:
+        """Add the test metrics to `row`, and a row to the inducing diagnostics where one is due."""
+        if self.dataset.X_test is not None and self.dataset.Y_test is not None:
+            found = score(self.evaluator, self.dataset.columns, self.dataset.X_test, self.dataset.Y_test)
+            row.update({f"test.{name}": value for name, value in found.items()})
+        if self._diagnosis_due(row["epoch"]):
+            self.diagnose(row["step"], row["epoch"])
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Write a row everywhere."""
+        self.metrics.write(row)
+        if self.tensorboard is not None:
+            self.tensorboard.write(row)
+        steps, seconds = row["step"] - self._start[0], row["wall_s"] - self._start[1]
+        rate = steps / max(seconds, 1e-9)
+        self.progress.row(row, rate=rate, remaining_s=self._remaining(row, rate))
+
+    def diagnose(self, step: int, epoch: float) -> None:
+        """Add a row to inducing.jsonl, once for a step."""
+        if self._diagnosed_at == step:
+            return
+        self._diagnosed_at = step
+        X = self.dataset.X
+        try:
+            row = inducing_diagnostics(
+                self.model, self._subset, self.Z_start, step=step, epoch=epoch,
+                data_range=(X.min(axis=0), X.max(axis=0)),
+            )  # fmt: skip
+        except NumericalError as error:
+            # The loop judges whether training can go on; a diagnosis that fails is one more finding.
+            row = {"step": step, "epoch": epoch, "advice": [str(error)]}
+        self.inducing.write(row)
+
+    def save_if_due(self, step: Step) -> None:
+        """A checkpoint every `train.checkpoint_every` seconds of training."""
+        if step.wall_s - self._saved_s >= self.config.train.checkpoint_every:
+            self.save_checkpoint()
+
+    def save_checkpoint(self) -> None:
+        """Everything needed to go on. Raises TrainingDiverged where the last steps were not finite."""
+        check_finite(self.method, self.state)
+        rows = {"metrics": self.metrics.rows, "inducing": self.inducing.rows}
+        seed = self.config.train.seed
+        values = {"loop": self.state.to_dict(), "rows": rows, "method": self.method.name, "seed": seed}
+        checkpoints.save(self.folder.checkpoints, self.method.step, Checkpoint(self.method.state(), values))
+        self._saved_s = self.state.wall_s
+
+    def save_model(self) -> None:
+        """The portable model, whole or not at all."""
+        config = self.config
+        save_model(
+            self.folder.model, self.model, config.model,
+            columns=self.dataset.columns, precision=config.train.precision,
+        )  # fmt: skip
+
+    def restore_last_good(self) -> None:
+        """Back to the newest checkpoint whose model gives a finite bound, and save that model."""
+
+        def usable(checkpoint: Checkpoint) -> bool:
+            self.method.load_state(checkpoint.arrays)
+            rows = slice(0, self.config.train.batch_size)
+            return math.isfinite(self.evaluator.elbo(self.dataset.X[rows], self.dataset.Y[rows]))
+
+        found = checkpoints.load_newest(self.folder.checkpoints, self.progress.note, usable)
+        if found is None:
+            raise RunError(f"{self.folder.checkpoints}: no checkpoint holds a model whose bound is finite")
+        self.save_model()
+        self.progress.note(f"last good state: step {int(found.arrays['step'])}, in {self.folder.model}")
+
+    def finish(self, reason: str, last: Step | None) -> dict[str, Any]:
+        """The last row, diagnostics, portable model and metrics.json; returns the metrics."""
+        # Before the row that the end forces: a run resumed with a higher limit drops that row again.
+        self.save_checkpoint()
+        step = self.method.step
+        epoch = step / self.method.steps_per_epoch
+        if last is not None and last.row is not None and last.evaluate:
+            row = last.row
+        else:
+            pending = read_row(self.method, self.state)
+            row = pending or {"step": step, "epoch": epoch, "wall_s": self.state.wall_s}
+            self.evaluate(row)
+            if pending is not None:
+                self.log(row)
+        self.diagnose(step, epoch)
+        self.save_model()
+        test = {name: value for name, value in row.items() if name.startswith("test.")}
+        metrics = self._final_metrics(reason, epoch, test)
+        files.write_json(self.folder.metrics, metrics)
+        return metrics
+
+    def close(self) -> None:
+        """Close the files and the progress line."""
+        for part in (self.metrics, self.inducing, self.tensorboard, self.progress):
+            if part is not None:
+                part.close()
+
+    def _final_metrics(self, reason: str, epoch: float, test: dict[str, Any]) -> dict[str, Any]:
+        dataset = self.dataset
+        elbo = self.evaluator.elbo(dataset.X, dataset.Y)
+        return {
+            "name": self.config.name,
+            "train.elbo": elbo,
+            "train.elbo_per_row": elbo / len(dataset.X),
+            **test,
+            "wall_s": self.state.wall_s,
+            "steps": self.method.step,
+            "epoch": epoch,
+            "method": self.method.name,
+            "inducing": self.model.num_inducing,
+            "rows": len(dataset.X),
+            "test_rows": 0 if dataset.X_test is None else len(dataset.X_test),
+            "stopped": reason,
+            "session_s": time.perf_counter() - self._began,
+        }
+
+    def _diagnosis_due(self, epoch: float) -> bool:
+        train = self.config.train
+        number = max(1, round(epoch / train.evaluate_every))
+        ends = [train.max_epochs, train.max_steps and train.max_steps / self.method.steps_per_epoch]
+        known = [end for end in ends if end]
+        if not known:  # an end in seconds alone: ever more seldom
+            return number & (number - 1) == 0
+        return number % math.ceil(min(known) / train.evaluate_every / _DIAGNOSES) == 0
+
+    def _remaining(self, row: dict[str, Any], rate: float) -> float | None:
+        """Seconds of training until the first limit that can be foreseen."""
+        stop, per_epoch = self.stop, self.method.steps_per_epoch
+        ends = [stop.max_steps, stop.max_epochs and stop.max_epochs * per_epoch]
+        left = [(end - row["step"]) / rate for end in ends if end and rate > 0]
+        left += [stop.max_seconds - row["wall_s"]] if stop.max_seconds else []
+        return max(0.0, min(left)) if left else None
