@@ -1,0 +1,100 @@
+"""Commands around a config: init, check, schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from svgp.cli.output import note_line, number, print_table
+
+if TYPE_CHECKING:
+    from svgp.config import Config
+    from svgp.data.summary import ColumnSummary, Summary
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML config.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Changes, such as train.seed=3.", show_default=False),
+]
+
+
+def init(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A table: CSV, TSV, Parquet or .npz.")],
+    target: Annotated[list[str], typer.Option("--target", help="Column to predict; repeat for more.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Config to write.")] = None,
+) -> None:
+    """Write a commented config for a table."""
+    import os
+
+    from svgp.config import template_for_table
+    from svgp.data import read_table
+    from svgp.data.sniff import sniff_table
+    from svgp.errors import ConfigError
+    from svgp.files import write_text
+
+    path = output or Path(data.name.split(".")[0] + ".yaml")
+    if path.exists():
+        raise ConfigError(f"{path}: already exists; choose another name with -o")
+    found = sniff_table(read_table(data), target)
+    text = template_for_table(
+        os.path.relpath(data, path.parent), target, found.columns, likelihood=found.likelihood,
+        rows=found.rows, missing=found.missing, file=str(path),
+    )  # fmt: skip
+    write_text(path, text)
+    print(f"{path}: {found.rows:,} rows, target {', '.join(target)}, likelihood {found.likelihood}")
+    print(f"next: svgp check {path}  or  svgp train {path}")
+
+
+def check(config: ConfigPath, overrides: Overrides = None) -> None:
+    """Validate a config and its data, and report what stands out."""
+    from svgp.config import load_config
+    from svgp.data import load_dataset
+    from svgp.data.summary import summarise
+
+    loaded = load_config(config, overrides or ())
+    summary = summarise(load_dataset(loaded.data, loaded.model.likelihood.task))
+    _print_summary(summary)
+    for finding in [*summary.findings, *_against(loaded, summary)]:
+        print(f"- {finding}")
+    note_line(f"{config}: valid")
+
+
+def schema() -> None:
+    """Print the JSON schema of the config, for editors."""
+    from svgp.config import config_schema
+    from svgp.files import json_text
+
+    print(json_text(config_schema()))
+
+
+def _print_summary(summary: Summary) -> None:
+    test = f", {summary.test_rows:,} test rows" if summary.test_rows else ", no test rows"
+    print(f"{summary.name}: {summary.rows:,} training rows{test}, {summary.inputs} inputs to the model\n")
+    headers = ["column", "role", "mean", "std", "min", "max", ""]
+    rows = [_cells(column) for column in summary.columns]
+    print_table(headers, rows, right=("mean", "std", "min", "max"))
+    print()
+
+
+def _cells(column: ColumnSummary) -> list[str]:
+    remark = "constant" if column.constant else ""
+    if column.levels is not None:
+        numbers, remark = (
+            [""] * 4,
+            remark or f"{column.levels} {'classes' if column.role == 'target' else 'levels'}",
+        )
+    else:
+        numbers = [number(value) for value in (column.mean, column.std, column.low, column.high)]
+    return [column.name, column.role, *numbers, remark]
+
+
+def _against(config: Config, summary: Summary) -> list[str]:
+    """What the config asks of this data that the data cannot give."""
+    wanted = config.model.inducing.count
+    if wanted > summary.rows:
+        return [
+            f"model.inducing.count: {wanted:,} inducing points for {summary.rows:,} rows; there will be fewer"
+        ]
+    return []

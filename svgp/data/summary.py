@@ -1,0 +1,183 @@
+"""What stands out in a data set before anything is trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from svgp.data.dataset import Dataset
+from svgp.data.names import counted
+from svgp.data.sniff import is_row_number
+
+# Duplicates and correlations are looked for in so many rows and inputs at most: enough to see, quick to do.
+_ROWS = 200_000
+_INPUTS = 300
+_FAR = 30.0  # robust standard deviations: far beyond what heavy tails give by themselves
+_SHOWN = 5  # findings of one kind
+
+
+@dataclass(frozen=True)
+class ColumnSummary:
+    """One raw column over the training rows, in its own units; a category has levels in place of numbers."""
+
+    name: str
+    role: str  # input or target
+    mean: float | None = None
+    std: float | None = None
+    low: float | None = None
+    high: float | None = None
+    levels: int | None = None  # of a category or a class
+    constant: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Rows, columns, and findings in words, the data's own notes first."""
+
+    name: str
+    rows: int
+    test_rows: int
+    inputs: int  # D, after one-hot encoding
+    columns: list[ColumnSummary]
+    findings: list[str]
+
+
+def summarise(dataset: Dataset) -> Summary:
+    """Describe the training rows of a data set and say what stands out.
+
+    Looked for: constant columns and rows left out (both in `Dataset.notes`), repeated rows, far
+    outliers, row numbers, inputs that repeat one another or the target, classes out of balance,
+    counts with more spread than Poisson noise has.
+    """
+    X = dataset.X * dataset.columns.input_scale + dataset.columns.input_mean  # [N, D] original units
+    Y = dataset.Y * dataset.columns.target_scale + dataset.columns.target_mean  # [N, P]
+    findings = [
+        *dataset.notes,
+        *_repeated_rows(dataset.X, dataset.Y),
+        *_outliers(dataset, X, Y),
+        *_row_numbers(dataset, X),
+        *_look_alikes(dataset),
+        *_target_findings(dataset, Y),
+    ]
+    test_rows = 0 if dataset.X_test is None else len(dataset.X_test)
+    columns = [*_input_columns(dataset, X), *_target_columns(dataset, Y)]
+    return Summary(dataset.name, len(X), test_rows, X.shape[1], columns, findings)
+
+
+def _input_columns(dataset: Dataset, X: np.ndarray) -> Iterator[ColumnSummary]:
+    place = 0
+    for name in dataset.columns.inputs:
+        if name in dataset.columns.levels:
+            levels = len(dataset.columns.levels[name])
+            place += levels
+            yield ColumnSummary(name, "input", levels=levels, constant=levels == 1)
+        else:
+            yield _numeric(name, "input", X[:, place])
+            place += 1
+
+
+def _target_columns(dataset: Dataset, Y: np.ndarray) -> Iterator[ColumnSummary]:
+    for place, name in enumerate(dataset.columns.target_names):
+        if dataset.columns.task == "binary":
+            yield ColumnSummary(name, "target", levels=2)
+        else:
+            yield _numeric(name, "target", Y[:, place])
+
+
+def _numeric(name: str, role: str, values: np.ndarray) -> ColumnSummary:
+    low, high = float(values.min()), float(values.max())
+    return ColumnSummary(
+        name, role, float(values.mean()), float(values.std()), low, high, constant=low == high
+    )
+
+
+def _repeated_rows(X: np.ndarray, Y: np.ndarray) -> Iterator[str]:
+    rows = np.ascontiguousarray(np.concatenate([X, Y], axis=1)[:_ROWS])  # [N, D + P]
+    as_bytes = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))
+    repeated = len(rows) - len(np.unique(as_bytes))
+    if repeated > 0.01 * len(rows):
+        yield (
+            f"{repeated:,} of {counted(len(rows), 'training row')} repeat an earlier row exactly; if test"
+            " rows repeat training rows too, the test error looks better than it is"
+        )
+
+
+def _outliers(dataset: Dataset, X: np.ndarray, Y: np.ndarray) -> Iterator[str]:
+    numeric = [name for name in dataset.columns.input_names if name in dataset.columns.inputs]
+    places = {name: place for place, name in enumerate(dataset.columns.input_names)}
+    columns = [("input", name, X[:, places[name]]) for name in numeric]
+    if dataset.columns.task == "regression":
+        columns += [("target", name, Y[:, place]) for place, name in enumerate(dataset.columns.target_names)]
+    found = []
+    for role, name, values in columns:
+        low, middle, high = np.percentile(values, [25, 50, 75]).tolist()
+        deviation = (high - low) / 1.349  # of a normal distribution with these quartiles
+        far = np.abs(values - middle) > _FAR * deviation
+        if deviation > 0 and far.any():
+            worst = values[np.argmax(np.abs(values - middle))]
+            found.append(
+                f"{role} '{name}': {counted(int(far.sum()), 'row')} further than {_FAR:g} robust standard"
+                f" deviations from the median {middle:.4g}, up to {worst:.4g}; an error,"
+                " or a case for its logarithm"
+            )
+    yield from _first(found, "columns with far outliers")
+
+
+def _row_numbers(dataset: Dataset, X: np.ndarray) -> Iterator[str]:
+    for place, name in enumerate(dataset.columns.input_names):
+        values = X[:, place]
+        # Held-out rows leave gaps, so steps of more than one count as well.
+        whole = bool(np.all(values == np.floor(values)))
+        rising = len(values) > 20 and bool(np.all(np.diff(values) > 0))
+        if whole and rising and (is_row_number(values) or values[-1] - values[0] < 3 * len(values)):
+            yield f"input '{name}' rises from row to row like a row number; if it is one, leave it out"
+
+
+def _look_alikes(dataset: Dataset) -> Iterator[str]:
+    values = np.concatenate([dataset.X[:_ROWS, :_INPUTS], dataset.Y[:_ROWS]], axis=1)  # [N, D + P]
+    names = [*dataset.columns.input_names[:_INPUTS], *dataset.columns.target_names]
+    size = len(names) - len(dataset.columns.target_names)
+    spread = values.std(axis=0)
+    scaled = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    correlation = np.abs(scaled.T @ scaled) / len(scaled)  # [D + P, D + P]
+    pairs = np.argwhere(np.triu(correlation, k=1) > 0.9999)
+    numeric = set(dataset.columns.inputs)  # one-hot columns of one category depend on each other by nature
+    twins = [(a, b) for a, b in pairs if b < size and {names[a], names[b]} <= numeric]
+    leaks = [a for a, b in pairs if a < size <= b]
+    yield from _first(
+        [
+            f"inputs '{names[a]}' and '{names[b]}' are the same up to scale; one of them is enough"
+            for a, b in twins
+        ],
+        "pairs of inputs alike",
+    )
+    for a in leaks:
+        yield f"input '{names[a]}' is the target up to scale; leave it out if it is not known beforehand"
+
+
+def _target_findings(dataset: Dataset, Y: np.ndarray) -> Iterator[str]:
+    name, values = dataset.columns.target_names[0], Y[:, 0]
+    if dataset.columns.task == "binary" and dataset.columns.classes is not None:
+        negative, positive = dataset.columns.classes
+        share = float(values.mean())
+        text = f"target '{name}': {share:.1%} are {positive!r}, {1 - share:.1%} {negative!r}"
+        rare = min(share, 1 - share) < 0.05
+        yield text + ("; with a class this rare look at test.nlpd, not at accuracy" if rare else "")
+    if dataset.columns.task == "count" and values.mean() > 0:
+        ratio = float(values.var() / values.mean())
+        yield (
+            f"target '{name}': mean {values.mean():.3g}, variance {ratio:.3g} times that,"
+            f" {float((values == 0).mean()):.1%} zeros"
+        )
+    if dataset.columns.task == "regression" and values.min() > 0:
+        low, high = np.percentile(values, [1, 99]).tolist()
+        if high > 1000 * low:
+            yield f"target '{name}' spans {high / low:,.0f}-fold; its logarithm may be easier to predict"
+
+
+def _first(found: list[str], what: str) -> Iterator[str]:
+    yield from found[:_SHOWN]
+    if len(found) > _SHOWN:
+        yield f"... and {len(found) - _SHOWN} more {what}"
