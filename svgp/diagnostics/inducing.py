@@ -1,0 +1,213 @@
+"""The row of inducing-point diagnostics that a run logs over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.diagnostics.advice import advise
+from svgp.diagnostics.contributions import Contributions, contributions
+from svgp.diagnostics.redundancy import Redundancy, redundant_points, smallest_distance
+from svgp.diagnostics.spectrum import condition_number, effective_rank
+from svgp.errors import NumericalError
+
+REDUNDANT = 1e-4  # of a point's prior variance
+UNINFORMED = 0.01  # nats of KL below which the data told a point nothing
+UNMOVED = 1e-3  # lengthscales
+LISTED = 20  # indices of points in a short list
+
+
+def fixed_subset(X: np.ndarray, seed: int, rows: int = 2048) -> np.ndarray:
+    """At most `rows` rows of X `[N, D]`, the same for the same seed, in their old order."""
+    if len(X) <= rows:
+        return np.asarray(X)
+    chosen = np.random.default_rng([seed, 2048]).choice(len(X), size=rows, replace=False)
+    return np.asarray(X)[np.sort(chosen)]
+
+
+def inducing_diagnostics(
+    model: Any,
+    X: np.ndarray,
+    Z_start: np.ndarray | None,
+    *,
+    step: int,
+    epoch: float,
+    data_range: tuple[np.ndarray, np.ndarray] | None = None,
+) -> dict[str, Any]:
+    """Numbers on the inducing points of `model` at the training rows X `[n, D]`, ready for JSON.
+
+    Keys (points M, latent GPs L; distances in lengthscales, the shortest among latent GPs):
+    - `condition_number` (largest over L) and `effective_rank` (mean over L) of Kuu without jitter;
+      `jitter`: what its diagonal got so that it could be factorised.
+    - `smallest_distance` between two points; `redundant`: points that can be removed together,
+      each then known from the rest up to `redundant_threshold` of its prior variance; the first 20
+      are in `redundant_points`. For L latent GPs a point must be redundant for all.
+      The threshold is 1e-4, less where the noise is small (1% of noise over prior variance), never below
+      the jitter, 1e-6.
+    - `moved_mean`, `moved_max`, `unmoved` (by less than 1e-3): since `Z_start`; null without it.
+    - `residual_mean`, `residual_p95`: the share `d / kff` of prior variance left unexplained at X;
+      `residual_cost`: `mean(sum_l d / (2 noise))`, nats of the bound a row, for Gaussian noise, else null.
+    - `kl` and its parts `kl_by_point` (nats, summed over L), `explained_by_point` (shares of the prior
+      variance, mean over L): see `contributions`; `uninformed`: points needed but with less than 0.01 nats.
+    - `outside`, `outside_points`: points outside the box `data_range` (low `[D]`, high `[D]`; None: that
+      of X) in an input that the kernel uses; `outside_by`: the farthest one's distance from it.
+    - `advice`: sentences.
+
+    Raises NumericalError when Kuu holds NaN or cannot be factorised.
+    """
+    Z = _array(model.Z)  # [M, D]
+    X = np.asarray(X, dtype=np.float64)
+    lengthscales = _array(model.kernel.input_lengthscales(Z.shape[1]))  # [..., D]
+    shortest = lengthscales.reshape(-1, Z.shape[1]).min(axis=0)  # [D]
+    Kuu = _stack(model.kernel.K(Z, dtype=tf.float64).numpy(), 2)  # [L or 1, M, M]
+    if not np.isfinite(Kuu).all():
+        raise NumericalError(
+            f"Kuu holds NaN or infinity at step {step}: lengthscales or inducing points have diverged"
+        )
+    noise = _noise_variance(model)
+    redundancy = _least_redundant(Kuu, _threshold(Kuu, noise))
+    parts, jitter = _all_contributions(model, Kuu, Z, X, redundancy.order)
+    kl = np.sum([part.kl for part in parts], axis=0)  # [M]
+    row = {
+        "step": int(step),
+        "epoch": float(epoch),
+        "count": len(Z),
+        **_spectrum(Kuu, float(np.finfo(np.float64).eps)),
+        "jitter": jitter,
+        "smallest_distance": smallest_distance(Z / shortest),
+        "redundant": len(redundancy.redundant),
+        "redundant_threshold": _threshold(Kuu, noise),
+        "redundant_points": redundancy.redundant[:LISTED].tolist(),
+        **_movement(Z, Z_start, shortest),
+        **_residual(parts, model, X, noise),
+        "kl": float(kl.sum()),
+        "kl_by_point": _rounded(kl),
+        "explained_by_point": _rounded(np.mean([part.explained for part in parts], axis=0)),
+        "uninformed": int(np.sum(kl[redundancy.order[: redundancy.kept]] < UNINFORMED)),
+        **_outside(Z, data_range or (X.min(axis=0), X.max(axis=0)), shortest),
+    }
+    eased = jitter > 1.5 * float(model.jitter)
+    row["advice"] = advise(
+        row, single=model.Z.dtype == tf.float32, eased=eased, trainable=_trainable(model.Z)
+    )
+    return {key: value if isinstance(value, list) else _plain(value) for key, value in row.items()}
+
+
+def _array(value: Any) -> np.ndarray:
+    return np.asarray(tf.convert_to_tensor(value), dtype=np.float64)
+
+
+def _stack(array: np.ndarray, trailing: int) -> np.ndarray:
+    """Leading (latent) dimensions as exactly one."""
+    return array.reshape(-1, *array.shape[array.ndim - trailing :])
+
+
+def _noise_variance(model: Any) -> float | None:
+    """The smallest Gaussian noise variance, None for another likelihood."""
+    likelihood = model.likelihood
+    if type(likelihood).__name__ != "Gaussian":
+        return None
+    return float(_array(likelihood.variance).min())
+
+
+def _threshold(Kuu: np.ndarray, noise: float | None) -> float:
+    """1% of the noise over the prior variance is a loss of at most 0.005 nats a row."""
+    if noise is None:
+        return REDUNDANT
+    prior = float(np.diagonal(Kuu, axis1=1, axis2=2).max())
+    return float(np.clip(0.01 * noise / prior, 1e-6, REDUNDANT))
+
+
+def _least_redundant(Kuu: np.ndarray, threshold: float) -> Redundancy:
+    return max((redundant_points(K, threshold) for K in Kuu), key=lambda found: found.kept)
+
+
+def _all_contributions(
+    model: Any, Kuu: np.ndarray, Z: np.ndarray, X: np.ndarray, order: np.ndarray
+) -> tuple[list[Contributions], float]:
+    """One entry a latent GP, and the largest jitter: the model's own, or tenfold until it works."""
+    Kuf = _stack(model.kernel.K(Z, X, dtype=tf.float64).numpy(), 2)  # [L or 1, M, n]
+    kff = _stack(model.kernel.K_diag(X, dtype=tf.float64).numpy(), 1)  # [L or 1, n]
+    means, roots = _array(model.q_mean), _array(model.q_root())  # [L, M], [L, M, M]
+    jitter = _array(model.factor().jitter).ravel()  # [L or 1]
+    eye = np.eye(len(Z))
+
+    def part(latent: int) -> Contributions:
+        own = latent % len(Kuu)  # hyperparameters that all latent GPs share give one matrix
+        return contributions(
+            Kuu[own] + jitter[latent % len(jitter)] * eye,
+            Kuf[own],
+            kff[own],
+            means[latent],
+            roots[latent],
+            order=order,
+            whiten=bool(model.whiten),
+        )
+
+    for _ in range(8):
+        try:
+            return [part(latent) for latent in range(len(means))], float(jitter.max())
+        except np.linalg.LinAlgError:
+            jitter = np.maximum(10.0 * jitter, 1e-10)
+    raise NumericalError(
+        f"Kuu of {len(Z)} inducing points is not positive definite even with jitter {jitter.max():.0e}"
+    )
+
+
+def _spectrum(Kuu: np.ndarray, precision: float) -> dict[str, float]:
+    eigenvalues = np.linalg.eigvalsh(Kuu)  # [L or 1, M]
+    return {
+        "condition_number": max(condition_number(values, precision) for values in eigenvalues),
+        "effective_rank": float(np.mean([effective_rank(values) for values in eigenvalues])),
+    }
+
+
+def _movement(Z: np.ndarray, Z_start: np.ndarray | None, shortest: np.ndarray) -> dict[str, Any]:
+    if Z_start is None or np.shape(Z_start) != Z.shape:
+        return {"moved_mean": None, "moved_max": None, "unmoved": None}
+    moved = np.linalg.norm((Z - np.asarray(Z_start, dtype=np.float64)) / shortest, axis=1)  # [M]
+    return {
+        "moved_mean": float(moved.mean()),
+        "moved_max": float(moved.max()),
+        "unmoved": int(np.sum(moved < UNMOVED)),
+    }
+
+
+def _residual(parts: list[Contributions], model: Any, X: np.ndarray, noise: float | None) -> dict[str, Any]:
+    share = np.stack([part.residual for part in parts])  # [L, n]
+    cost = None
+    if noise is not None:
+        kff = _stack(model.kernel.K_diag(X, dtype=tf.float64).numpy(), 1)  # [L or 1, n]
+        cost = float((share * kff).sum(axis=0).mean() / (2.0 * noise))
+    return {
+        "residual_mean": float(share.mean()),
+        "residual_p95": float(np.percentile(share, 95)),
+        "residual_cost": cost,
+    }
+
+
+def _outside(
+    Z: np.ndarray, data_range: tuple[np.ndarray, np.ndarray], shortest: np.ndarray
+) -> dict[str, Any]:
+    low, high = (np.asarray(edge, dtype=np.float64) for edge in data_range)
+    slack = 1e-9 * np.maximum(high - low, 1.0)  # a point that sits on the edge is inside
+    excess = np.maximum(low - Z, Z - high)  # [M, D]
+    beyond = (excess > slack) & np.isfinite(shortest)  # [M, D]
+    outside = np.flatnonzero(beyond.any(axis=1))
+    farthest = float(np.max(np.where(beyond, excess / shortest, 0.0)))
+    return {"outside": len(outside), "outside_points": outside[:LISTED].tolist(), "outside_by": farthest}
+
+
+def _trainable(Z: Any) -> bool:
+    return bool(getattr(Z, "trainable", False))
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    """Three significant digits: the lists are long and only their pattern is read."""
+    return [float(f"{value:.3g}") for value in values]
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,45 @@
+"""Which inducing points the others make superfluous."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import lapack
+from scipy.spatial import cKDTree
+
+
+@dataclass(frozen=True)
+class Redundancy:
+    """`order` `[M]`: points from most to least informative; `kept`: how many of these are needed."""
+
+    order: np.ndarray
+    kept: int
+
+    @property
+    def redundant(self) -> np.ndarray:
+        """Indices, ascending, of the points that could go all at once."""
+        return np.sort(self.order[self.kept :])
+
+
+def redundant_points(Kuu: np.ndarray, threshold: float) -> Redundancy:
+    """Points of `Kuu [M, M]` whose value the kept ones determine up to `threshold` of its variance.
+
+    Pivoted Cholesky of the correlation matrix: keep the point with the largest variance given the
+    kept ones, until all the others have `Var(u_m | kept) / Var(u_m) <= threshold`. The test of each
+    point against *all* others, `1 / ((Kuu^-1)_mm k_mm)`, would call every point of a dense row of
+    points redundant (each is known from its neighbours), though not all of them can go; here the
+    count is of points that can be removed together. Two coinciding points count as one redundant.
+    """
+    scale = 1.0 / np.sqrt(np.diagonal(Kuu))  # [M]
+    correlation = scale[:, None] * Kuu * scale  # [M, M]
+    _, order, kept, _ = lapack.dpstrf(correlation, tol=threshold, lower=1, overwrite_a=1)
+    return Redundancy(order=np.asarray(order, dtype=int) - 1, kept=int(kept))
+
+
+def smallest_distance(scaled: np.ndarray) -> float | None:
+    """Smallest Euclidean distance between two rows of `[M, D]`; None for a single row."""
+    if len(scaled) < 2:
+        return None
+    distances, _ = cKDTree(scaled).query(scaled, k=2)  # [M, 2]
+    return float(distances[:, 1].min())

@@ -1,0 +1,20 @@
+"""Choosing the inducing inputs Z: one rule a file, one door, `choose`."""
+
+from __future__ import annotations
+
+from svgp.inducing.choose import RULES, choose
+from svgp.inducing.cover_tree import cover_tree
+from svgp.inducing.greedy_variance import greedy_variance
+from svgp.inducing.k_means import k_means
+from svgp.inducing.random_rows import random_rows
+from svgp.inducing.z_file import read_inducing_file
+
+__all__ = [
+    "RULES",
+    "choose",
+    "cover_tree",
+    "greedy_variance",
+    "k_means",
+    "random_rows",
+    "read_inducing_file",
+]
