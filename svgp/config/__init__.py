@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from svgp.config.base import Section
 from svgp.config.data import BuiltinDataset, DataConfig, TestConfig
 from svgp.config.json_schema import config_schema
 from svgp.config.kernel import Kernel, ProductKernel, SingleKernel, SumKernel, single_kernels
@@ -22,6 +23,6 @@ from svgp.config.tree import Config, OutputConfig
 __all__ = [
     "BernoulliLikelihood", "BuiltinDataset", "Config", "DataConfig", "GaussianLikelihood", "InducingConfig",
     "Kernel", "Likelihood", "ModelConfig", "OutputConfig", "PoissonLikelihood", "PosteriorConfig",
-    "ProductKernel", "SingleKernel", "StudentTLikelihood", "SumKernel", "Task", "TestConfig", "TrainConfig",
-    "config_schema", "load_config", "single_kernels", "template_for_table",
+    "ProductKernel", "Section", "SingleKernel", "StudentTLikelihood", "SumKernel", "Task", "TestConfig",
+    "TrainConfig", "config_schema", "load_config", "single_kernels", "template_for_table",
 ]  # fmt: skip

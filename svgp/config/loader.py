@@ -47,7 +47,7 @@ class _Chain:
 
     def tree(self, path: str, said_at: Place | None) -> Node | None:
         """The file's nodes laid over those of the file that it extends."""
-        name = os.path.realpath(path)
+        name = path if "\0" in path else os.path.realpath(path)
         if name in self._visited:
             self._fail(said_at or Place(path), f"'{path}' is in its own chain of extends")
             return None

@@ -17,7 +17,7 @@ from typing import get_args
 
 from svgp.config.kernel import KERNEL_KEYS
 from svgp.config.likelihood import Likelihood
-from svgp.config.nodes import Node, Problem
+from svgp.config.nodes import OVERRIDES, Node, Problem
 from svgp.config.schema import alternatives
 
 Keys = tuple[str | int, ...]
@@ -46,16 +46,6 @@ def merged(base: Node, child: Node, problems: list[Problem], keys: Keys = ()) ->
         content[key] = merged(content[key], value, problems, (*keys, key)) if key in content else value
     place, key_place = (base.place, base.key) if child.dotted else (child.place, child.key)
     return replace(base, content=content, place=place, key=key_place, dotted=base.dotted and child.dotted)
-
-
-def laid_over(base: Node, child: Node) -> Node:
-    """Dotted overrides gathered into one tree: the last one wins, and no block replaces another."""
-    if isinstance(base.content, dict) and isinstance(child.content, dict) and child.dotted:
-        content = dict(base.content)
-        for key, value in child.content.items():
-            content[key] = laid_over(content[key], value) if key in content else value
-        return replace(base, content=content)
-    return child
 
 
 def _spelled_out(node: Node, keys: Keys) -> Node:
@@ -90,7 +80,8 @@ def _compatible(base: dict[str, Node], child: Node, keys: Keys) -> dict[str, Nod
     elif after and after != before:
         known = _known_keys(after, keys) if child.dotted else ()
         drop = {key for key in base if key not in known}
-    return {key: node for key, node in base.items() if key not in drop}
+    # What an override states is never dropped in silence: validation says if it does not go with a later one.
+    return {key: node for key, node in base.items() if key not in drop or node.place.rank >= OVERRIDES}
 
 
 def _choice(block: dict[str, Node], keys: Keys) -> str:

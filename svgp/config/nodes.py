@@ -11,6 +11,9 @@ from svgp.config.scalars import Scalar
 
 Content = Union[Scalar, "dict[str, Node]", "list[Node]"]
 
+# Places of overrides have ranks from here on: their problems are listed after those of all files.
+OVERRIDES = 1_000_000
+
 
 @dataclass(frozen=True)
 class Place:

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from svgp.config.merge import laid_over, merged
-from svgp.config.nodes import Node, Place, Problem
+from svgp.config.merge import merged
+from svgp.config.nodes import OVERRIDES, Node, Place, Problem
 from svgp.config.reader import Reader
 
-# Overrides are listed after all files, in the order given.
-_RANK = 1_000_000
 
-
-def override_tree(overrides: Iterable[str], problems: list[Problem]) -> Node:
-    """All overrides as one tree; malformed ones are added to `problems` and left out."""
-    tree = Node({}, Place(rank=_RANK), dotted=True)
+def overridden(root: Node, overrides: Iterable[str], problems: list[Problem]) -> Node:
+    """`root` with the overrides laid over it, one after the other; malformed ones are added to `problems`."""
     for number, text in enumerate(overrides):
-        place = Place(f"override '{text}'", rank=_RANK + number)
-        node = _parsed(text, place, problems)
+        node = _parsed(text, Place(f"override '{text}'", rank=OVERRIDES + number), problems)
         if node is not None:
-            tree = laid_over(tree, node)
-    return tree
-
-
-def overridden(root: Node, overrides: Sequence[str], problems: list[Problem]) -> Node:
-    """The file's tree with all overrides laid over it."""
-    if not overrides:
-        return root
-    tree = override_tree(overrides, problems)
-    return _without_dots(merged(root, tree, problems)) if tree.content else root
+            root = merged(root, node, problems)
+    return root
 
 
 def _parsed(text: str, place: Place, problems: list[Problem]) -> Node | None:
@@ -57,13 +44,4 @@ def _parsed(text: str, place: Place, problems: list[Problem]) -> Node | None:
         node = Node(None, place)  # KEY= with nothing after it: null
     for part in reversed(parts):
         node = Node({part: replace(node, key=place)}, place, dotted=True)
-    return node
-
-
-def _without_dots(node: Node) -> Node:
-    """The same tree for a second round of merging, in which nothing is an override any more."""
-    if isinstance(node.content, dict):
-        return replace(
-            node, dotted=False, content={key: _without_dots(child) for key, child in node.content.items()}
-        )
     return node

@@ -158,6 +158,7 @@ class Reader:
 _HINTS = (
     ("mapping values are not allowed", "check the indentation, and quote a text that contains ': '"),
     ("could not find expected ':'", "expected 'key: value'; check the line above for a missing ':' or quote"),
+    ("expected escape sequence", "in double quotes a backslash begins an escape; use single quotes"),
     ("found unknown escape character", "in double quotes a backslash begins an escape; use single quotes"),
     ("cannot start any token", "quote a text that begins with this character"),
     ("expected <block end>", "check the indentation: keys of one mapping start in the same column"),

@@ -32,6 +32,12 @@ class Alternative:
         return self.type if is_section else None
 
 
+def fields_of(section: type[Section]) -> dict[str, FieldInfo]:
+    """The fields, with the annotations of recursive sections resolved."""
+    section.model_rebuild()
+    return section.model_fields
+
+
 def is_tag(element: str | int) -> bool:
     return isinstance(element, str) and element.startswith("<") and element.endswith(">")
 
@@ -79,7 +85,7 @@ def slot_at(root: type[Section], location: Location) -> Slot | None:
             items = [found.type for found in allowed if get_origin(found.type) is list]
             allowed = [part for item in items for part in alternatives(get_args(item)[0])]
         else:
-            fields = [found.section.model_fields for found in allowed if found.section]
+            fields = [fields_of(found.section) for found in allowed if found.section]
             field = next((known[element] for known in fields if element in known), None)
             allowed = alternatives(field.annotation, field.metadata) if field else []
         siblings = allowed

@@ -13,6 +13,13 @@ class _Dumper(yaml.SafeDumper):
     """Quotes a text that YAML 1.1 (PyYAML) or 1.2 (`svgp.config.scalars`) would take for something else."""
 
 
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # PyYAML escapes Unicode's line breaks between double quotes only; elsewhere it reads them back as spaces.
+    style = '"' if any(mark in text for mark in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 # Copied first: resolvers added to a subclass would otherwise be added to SafeDumper as well.
 _Dumper.yaml_implicit_resolvers = {
     key: list(pairs) for key, pairs in yaml.SafeDumper.yaml_implicit_resolvers.items()

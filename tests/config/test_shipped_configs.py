@@ -1,0 +1,51 @@
+"""The configs of this repository: each validates, keeps its runs together, and says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from svgp.config import load_config
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+def test_all_are_here() -> None:
+    assert {path.stem for path in SHIPPED} >= {
+        "quickstart", "curve", "two_classes", "counts", "diabetes", "breast_cancer", "robot_arm", "template",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_each_validates(path: Path) -> None:
+    config = load_config(path)
+    assert config.name == path.stem
+    assert config.output.dir == ROOT / "runs"
+    assert config.data.path is None or config.data.path.exists()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_each_explains_itself(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith("# ")
+    assert sum("#" in line for line in lines) >= 6
+    assert max(map(len, lines)) <= 110
+
+
+def test_likelihoods_suit_the_data() -> None:
+    tasks = {path.stem: load_config(path).model.likelihood.task for path in SHIPPED}
+    assert {stem for stem, task in tasks.items() if task == "binary"} == {"two_classes", "breast_cancer"}
+    assert {stem for stem, task in tasks.items() if task == "count"} == {"counts"}
+
+
+def test_the_template_shows_every_common_setting() -> None:
+    """Each key of data, model and train stands in the template, so that nobody has to look for it."""
+    import yaml
+
+    text = yaml.safe_load((ROOT / "configs/template.yaml").read_text())
+    config = load_config(ROOT / "configs/template.yaml")
+    assert set(text["data"]) == set(type(config.data).model_fields) - {"dataset"}
+    assert set(text["model"]) == set(type(config.model).model_fields)
+    assert set(text["train"]) == set(type(config.train).model_fields)
