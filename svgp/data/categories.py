@@ -43,7 +43,7 @@ def level_codes(table: pa.Table, name: str, levels: Sequence[str]) -> np.ndarray
 
     Text that spells a number ('1.0', '01') stands for the level '1' where nothing matches exactly.
     """
-    encoded = plain_column(table, name).combine_chunks().dictionary_encode()
+    encoded = plain_column(table, name).dictionary_encode().combine_chunks()
     place = {level: index for index, level in enumerate(levels)}
     codes = [_code(value, place) for value in encoded.dictionary.to_pylist()] + [MISSING]
     indices = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)

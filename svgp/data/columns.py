@@ -28,10 +28,10 @@ class Columns:
     """
 
     task: str
-    inputs: tuple[str, ...]  # raw columns, in order
+    inputs: list[str]  # raw columns, in order
     levels: Mapping[str, list[str]]  # of the categorical ones among them
     unseen: str
-    target_names: tuple[str, ...]
+    target_names: list[str]
     classes: list[Any] | None  # [negative label, positive label] of a binary target
     input_mean: np.ndarray  # [D]
     input_scale: np.ndarray  # [D]
@@ -66,23 +66,28 @@ class Columns:
             classes = find_classes(table, targets[0])
         levels = {name: find_levels(table, name) for name in inputs if name in set(categorical)}
         columns = cls(
-            task, tuple(inputs), levels, unseen, tuple(targets), classes,
+            task, list(inputs), levels, unseen, list(targets), classes,
             np.zeros(0), np.ones(0), np.zeros(len(targets)), np.ones(len(targets)),
         )  # fmt: skip
         mean, scale = columns._input_moments(table, standardize)
         target_mean, target_scale = columns._target_moments(table, standardize)
         return cls(
             task,
-            tuple(inputs),
+            list(inputs),
             levels,
             unseen,
-            tuple(targets),
+            list(targets),
             classes,
             mean,
             scale,
             target_mean,
             target_scale,
         )
+
+    @property
+    def categorical(self) -> list[str]:
+        """The one-hot encoded columns; read as text (`read_table(path, text=...)`), '01' is not 1."""
+        return list(self.levels)
 
     @property
     def input_names(self) -> list[str]:
@@ -107,7 +112,7 @@ class Columns:
     def transform_targets(self, table: pa.Table) -> np.ndarray:
         """Scaled targets `Y [N, P]`, float64. Raises DataError for missing columns or bad values."""
         Y = self._raw_targets(table)
-        self._refuse_gaps(table, self.target_names, list(self.target_names), Y)
+        self._refuse_gaps(table, self.target_names, self.target_names, Y)
         return (Y - self.target_mean) / self.target_scale
 
     def has_targets(self, table: pa.Table) -> bool:
@@ -155,10 +160,10 @@ class Columns:
             arrays = {name: np.asarray(data[name], dtype=np.float64) for name in _ARRAYS}
             columns = cls(
                 task=data["task"],
-                inputs=tuple(data["inputs"]),
+                inputs=list(data["inputs"]),
                 levels={name: list(levels) for name, levels in data["levels"].items()},
                 unseen=data["unseen"],
-                target_names=tuple(data["target_names"]),
+                target_names=list(data["target_names"]),
                 classes=data["classes"],
                 **arrays,
             )

@@ -211,7 +211,7 @@ def _check_training_rows(table: pa.Table, columns: Columns, X: np.ndarray, Y: np
 
 def _constant_notes(columns: Columns, X: np.ndarray, Y: np.ndarray) -> list[str]:
     notes = []
-    for kind, names, values in (("input", columns.input_names, X), ("target", list(columns.target_names), Y)):
+    for kind, names, values in (("input", columns.input_names, X), ("target", columns.target_names, Y)):
         constant = [name for name, column in zip(names, values.T, strict=True) if np.all(column == column[0])]
         if constant:
             what = f"{kind} {listed(constant)}" if len(constant) == 1 else f"{kind}s {listed(constant)}"

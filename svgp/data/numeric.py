@@ -21,8 +21,13 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def plain_column(table: pa.Table, name: str) -> pa.ChunkedArray:
-    """A column, with dictionary encoding undone. Raises DataError where it is not in the table."""
+    """A column, with dictionary encoding undone. Raises DataError for lists and records."""
     column = table.column(name)
+    if pa.types.is_nested(column.type):
+        raise DataError(
+            f"{source_of(table)}: column '{name}' holds {column.type} values; expected numbers or text,"
+            " one to a row: leave it out of data.inputs"
+        )
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 

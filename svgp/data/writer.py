@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -29,7 +30,8 @@ class TableWriter:
                 writer.write(table)
 
     The rows go to a temporary file beside `path`, which takes its name when the block ends well and
-    vanishes when it does not; an existing file is replaced only then. Raises DataError for another
+    vanishes when it does not; an existing file is replaced only then, and without a first table no
+    file is made. Raises DataError for another
     suffix or a table that does not fit the first, RunError where the file cannot be written.
     """
 
@@ -87,10 +89,13 @@ class TableWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._close(keep=kind is None)
-        except OSError as failure:
             if kind is None:
-                raise cannot_write(self.path, failure) from failure
+                self._close(keep=True)
+            else:
+                with contextlib.suppress(Exception):  # the first error is the one to show
+                    self._close(keep=False)
+        except OSError as failure:
+            raise cannot_write(self.path, failure) from failure
         finally:
             if self._temporary is not None:
                 self._temporary.unlink(missing_ok=True)
@@ -100,6 +105,12 @@ class TableWriter:
         if self._parquet:
             self._sink = pa.parquet.ParquetWriter(self._bytes, schema)
             return
+        for column in schema:
+            if pa.types.is_nested(column.type):
+                raise DataError(
+                    f"{self.path}: column '{column.name}' holds {column.type} values, which CSV cannot hold;"
+                    " leave it out, or write to .parquet"
+                )
         assert self._bytes is not None
         header = io.StringIO()  # pyarrow would quote every name
         csv.writer(header, lineterminator="\n").writerow(schema.names)

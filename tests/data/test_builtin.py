@@ -124,6 +124,7 @@ def test_counts_follow_their_rate():
         ("curve", {"rows": 1}, "rows is 1; expected a whole number from 2"),
         ("curve", {"rows": 10.5}, "rows is 10.5; expected a whole number"),
         ("curve", {"rows": True}, "rows is True"),
+        ("curve", {"seed": True}, "seed is True"),
         ("curve", {"noise": -1}, "noise is -1; expected a number from 0"),
         ("curve", {"noise": float("nan")}, "noise is nan"),
         ("curve", {"seed": -1}, "seed is -1"),

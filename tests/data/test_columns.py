@@ -156,6 +156,18 @@ def test_an_unseen_level_can_be_an_error():
         fit(unseen="error").transform_inputs(NEW)
 
 
+def test_a_category_that_is_all_missing_or_a_list():
+    table = NEW.set_column(1, "colour", pa.nulls(3))
+    with pytest.raises(DataError, match=r"missing values in 'colour' \(3 rows\)"):
+        fit().transform_inputs(table)
+    for name in ("colour", "size"):
+        table = NEW.set_column(NEW.column_names.index(name), name, pa.array([[1], [2], [3]]))
+        with pytest.raises(
+            DataError, match=f"column '{name}' holds list<item: int64> values; expected numbers"
+        ):
+            fit().transform_inputs(table)
+
+
 def test_too_many_levels():
     table = pa.table({"id": list(map(str, range(2000))), "price": np.arange(2000.0)})
     with pytest.raises(DataError, match="'id' has 2,000 levels; at most 1,000"):

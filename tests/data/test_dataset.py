@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from svgp.data import load_dataset
+from svgp.data import load_dataset, read_table
 from svgp.data.dataset import split_rows
 from svgp.errors import DataError
 
@@ -126,6 +126,14 @@ def test_levels_come_from_training_rows_only(write, data_config):
     assert data.X.shape == (7, 7)
     np.testing.assert_array_equal(data.X_test, np.zeros((3, 7)))
     assert data.notes == ["3 test rows with a level of 'c' that no training row has: all zeros there"]
+
+
+def test_codes_with_leading_zeros_are_levels_of_their_own(write, data_config):
+    path = write("t.csv", "zip,y\n01,1\n1,2\n02,3\n")
+    columns = load_dataset(data_config(path, categorical=["zip"]), "regression").columns
+    assert columns.input_names == ["zip=01", "zip=1", "zip=02"] and columns.categorical == ["zip"]
+    X = columns.transform_inputs(read_table(path, text=columns.categorical))
+    np.testing.assert_array_equal(X, [[1, 0, 0], [0, 1, 0], [0, 0, 1]])
 
 
 @pytest.mark.parametrize("missing", ["error", "drop"])

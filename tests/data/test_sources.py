@@ -168,7 +168,7 @@ def test_a_large_csv_streams_with_the_types_of_all_its_rows(write, monkeypatch):
     rows = 2000
     late = "\n".join(
         f"{i},{i if i < 1900 else i + 0.5},{i if i < 1900 else 'word'},{'true' if i % 2 else 'false'},"
-        f"{1 if i < 1000 else 'true'},{7 if i < 1000 else 'true'},{i:04d},"
+        f"{1 if i < 1000 else 'true'},{7 if i < 900 else '' if i < 1100 else 'true'},{i:04d},"
         for i in range(rows)
     )
     path = write("t.csv", "int,float,text,bool,onetrue,mixed,code,none\n" + late + "\n")
@@ -182,6 +182,14 @@ def test_a_large_csv_streams_with_the_types_of_all_its_rows(write, monkeypatch):
     whole = read_table(path, text=["code"]).replace_schema_metadata(None)
     for name in ("int", "float", "text", "bool", "mixed", "code"):
         assert joined[name].to_pylist() == whole[name].to_pylist(), name
+
+
+def test_lines_within_fields_may_span_blocks(write, monkeypatch):
+    monkeypatch.setattr(delimited, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 1000)
+    path = write("t.csv", "a,b\n" + '"one\ntwo, ""three""\n",1\n' * 500)
+    for table in (read_table(path), *iter_tables(path)):
+        assert table.to_pydict() == {"a": ['one\ntwo, "three"\n'] * 500, "b": [1] * 500}
 
 
 def test_a_ragged_row_in_a_large_csv_is_found(write, monkeypatch):

@@ -74,6 +74,12 @@ def test_what_cannot_be_written(tmp_path):
     with pytest.raises(DataError, match="a piece has columns"), TableWriter(tmp_path / "o.csv") as writer:
         writer.write(pa.table({"a": [1]}))
         writer.write(pa.table({"b": [1]}))
-    with pytest.raises(DataError, match="cannot be written"), TableWriter(tmp_path / "o.csv") as writer:
+    fault = "column 'a' holds list.*or write to .parquet"
+    with pytest.raises(DataError, match=fault), TableWriter(tmp_path / "o.csv") as writer:
         writer.write(pa.table({"a": [[1, 2]]}))
+    with pytest.raises(DataError, match="cannot be written"), TableWriter(tmp_path / "o.csv") as writer:
+        writer.write(pa.table({"a": [1]}))
+        writer.write(pa.table({"a": ["x"]}))
+    with TableWriter(tmp_path / "o.csv"):
+        pass
     assert not (tmp_path / "o.csv").exists()
