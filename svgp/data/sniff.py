@@ -45,7 +45,7 @@ def sniff_table(table: pa.Table, targets: Sequence[str]) -> Sniffed:
     return Sniffed(columns, _likelihood(table, targets), table.num_rows, int(missing.sum()))
 
 
-def is_row_number(values: np.ndarray) -> bool:
+def _is_row_number(values: np.ndarray) -> bool:
     """Whether `values [N]` are whole numbers that go up by one from row to row."""
     return len(values) > 2 and bool(np.all(np.diff(values) == 1.0) and values[0] == np.floor(values[0]))
 
@@ -56,7 +56,7 @@ def _kind(table: pa.Table, name: str) -> Literal["number", "category", "other"]:
         return "other"
     values = _numbers(table, name)
     if values is not None:
-        if np.isnan(values).all() or is_row_number(values):
+        if np.isnan(values).all() or _is_row_number(values):
             return "other"
         return "number"
     if is_text(column.type) and 1 < pc.count_distinct(column).as_py() <= _MOST_LEVELS:

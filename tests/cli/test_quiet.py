@@ -1,0 +1,34 @@
+"""stderr below Python is held back, and comes out when something fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from svgp.cli.quiet import held_back_stderr
+
+
+def test_what_is_written_goes_nowhere(capfd):
+    with held_back_stderr():
+        os.write(2, b"noise")
+    os.write(2, b"after")
+    assert capfd.readouterr().err == "after"
+
+
+def test_a_failure_lets_it_out(capfd):
+    with pytest.raises(ImportError), held_back_stderr():
+        os.write(2, b"the reason")
+        raise ImportError
+    assert capfd.readouterr().err == "the reason"
+
+
+def test_importing_tensorflow_says_nothing():
+    code = "from svgp.cli import quiet; quiet.import_tensorflow(); import tensorflow as tf; tf.constant(1.0)"
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stderr == ""
