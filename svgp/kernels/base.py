@@ -86,13 +86,12 @@ class Kernel(tf.Module):
     def columns(self, X: Any) -> tf.Tensor:
         """X as a float64 tensor of the active columns [..., N, A]. Raises ModelError."""
         X = tf.cast(tf.convert_to_tensor(X), tf.float64)
-        if X.shape.rank is not None and X.shape.rank < 2:
+        if X.shape.rank is None or X.shape.rank < 2 or X.shape[-1] is None:
             raise ModelError(
-                f"{self.name}: inputs have shape {X.shape}, expected [N, D]; "
+                f"{self.name}: inputs have shape {X.shape}, expected [N, D] with a known D; "
                 "for one input column use X[:, None]"
             )
-        if X.shape.rank is not None and X.shape[-1] is not None:
-            self._check_columns(int(X.shape[-1]))
+        self._check_columns(int(X.shape[-1]))
         return X if self.active_dims is None else tf.gather(X, self.active_dims, axis=-1)
 
     def _check_columns(self, D: int) -> None:

@@ -1,12 +1,15 @@
 """A stationary covariance matrix and its adjoint, each in one sweep over [N, N2].
 
-The matrix is a function of squared distances r2 between scaled inputs. Written by hand, the
-adjoint needs one elementwise product, W = K_bar o dK/d(r2), and two thin products with it:
+The matrix is a function of the squared distances r2 between scaled inputs x = X / l, z = Z / l.
+By hand, its adjoint needs one elementwise product, W = K_bar o dK/d(r2), one thin product
+W [z, 1], which gives W z and the row sums p = W 1, and the column sums q = W^T 1:
 
-    X_bar = 2 (W 1 o X - W Z)        Z_bar = 2 (W^T 1 o Z - W^T X)
+    X_bar = 2 (p o x - W z) / l          l_bar = -2 (p^T x^2 + q^T z^2 - 2 sum_n x o (W z)) / l
+    Z_bar = 2 (q o z - W^T x) / l        v_bar = sum(K_bar o K) / v
 
-which also carry the lengthscales, since X and Z arrive divided by them. Automatic
-differentiation of the same formula makes about three times as many sweeps, and NaN at r2 = 0.
+Only Z_bar takes a second product: a graph that does not ask for it does not compute it, so the
+inputs that are trained (the inducing ones) go first. Automatic differentiation of the same formula
+makes about three times as many sweeps, and NaN at r2 = 0.
 """
 
 from __future__ import annotations
@@ -16,68 +19,88 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-Adjoint = Callable[[tf.Tensor], tf.Tensor]
-
 
 class Profile(NamedTuple):
-    """How a kernel falls with distance.
+    """How a kernel falls with distance, and how fast.
 
-    `evaluate(a, log_v)` takes a = scale * r2 and the log variance and returns K and a function
-    K_bar -> W / factor, so that constants touch [N, D] and never [N, N2].
+    `forward(a, log_v)` takes a = scale * r2 >= 0 and the log variance, and returns K and what the
+    way back needs. `backward(K_bar, K, saved)` returns W / factor, so that constants touch [N, D]
+    and never [N, N2], and K_bar o K, which some kernels have in passing.
     """
 
     scale: float
     factor: float
-    evaluate: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, Adjoint]]
+    forward: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+    backward: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 def radial_covariance(
-    profile: Profile, X: tf.Tensor, Z: tf.Tensor | None, variance: tf.Tensor, dtype: tf.DType
+    profile: Profile,
+    X: tf.Tensor,
+    Z: tf.Tensor | None,
+    lengthscales: tf.Tensor,
+    variance: tf.Tensor,
+    dtype: tf.DType,
 ) -> tf.Tensor:
-    """K [..., N, N2] in `dtype` from scaled, centred float64 inputs; Z None means K(X, X).
+    """K [..., N, N2] in `dtype` from centred float64 inputs; Z None means K(X, X).
 
-    Shapes: X [..., N, D], Z [..., N2, D], variance [...], all with the same batch dimensions.
-    K(X, X) has exactly `variance` on its diagonal and no gradient from it to X.
+    Shapes: X [..., N, D], Z [..., N2, D], lengthscales [..., D], variance [...], all with the same
+    batch dimensions. K(X, X) has exactly `variance` on its diagonal, which gives X no gradient.
     """
     symmetric = Z is None
 
     @tf.custom_gradient
-    def covariance(X: tf.Tensor, Z: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        a = tf.cast(tf.maximum(_squared_distances(X, Z, profile.scale), 0.0), dtype)  # [..., N, N2]
-        K, slope = profile.evaluate(a, tf.math.log(variance)[..., None, None])  # [..., N, N2]
+    def covariance(
+        X: tf.Tensor, Z: tf.Tensor, lengthscales: tf.Tensor, variance: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable]:
+        scale = lengthscales[..., None, :]  # [..., 1, D]
+        x, z = X / scale, Z / scale  # [..., N, D], [..., N2, D]
+        a = tf.maximum(tf.cast(_squared_distances(x, z, profile.scale), dtype), 0.0)  # [..., N, N2]
         if symmetric:
-            K = tf.linalg.set_diag(K, tf.repeat(variance[..., None], tf.shape(K)[-1], axis=-1))
+            a = _set_diagonal(a, tf.zeros([], dtype))
+        K, saved = profile.forward(a, tf.math.log(variance)[..., None, None])  # [..., N, N2]
+        if symmetric:  # exp(log v) may be one bit off v
+            K = _set_diagonal(K, variance)
 
-        def adjoint(K_bar: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            W = slope(K_bar)  # [..., N, N2]
-            if symmetric:
-                W = tf.linalg.set_diag(W, tf.zeros_like(W[..., 0]))
-            X_bar = _input_adjoint(W, X, Z, profile.factor)  # [..., N, D]
-            Z_bar = _input_adjoint(W, Z, X, profile.factor, transpose=True)  # [..., N2, D]
+        def adjoint(K_bar: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            W, products = profile.backward(K_bar, K, saved)  # [..., N, N2], [..., N, N2]
+            moments = tf.cast(tf.matmul(W, _with_ones(z, dtype)), X.dtype)  # [..., N, D + 1]
+            rows, Wz = moments[..., -1:], moments[..., :-1]  # [..., N, 1], [..., N, D]
+            columns = tf.cast(tf.reduce_sum(W, -2), X.dtype)[..., None]  # [..., N2, 1]
+            # x^T W, not W^T x: the thin factor is the cheap one to transpose.
+            xW = tf.cast(tf.matmul(tf.linalg.matrix_transpose(tf.cast(x, dtype)), W), X.dtype)
+            twice = 2.0 * profile.factor / scale  # [..., 1, D]
+            X_bar = twice * (rows * x - Wz)  # [..., N, D]
+            Z_bar = twice * (columns * z - tf.linalg.matrix_transpose(xW))  # [..., N2, D]
+            spread = _total(rows * x * x) + _total(columns * z * z) - 2.0 * _total(x * Wz)  # [..., D]
+            lengthscales_bar = -twice[..., 0, :] * spread  # [..., D]
             # Row sums first, the rest in float64: a float32 sum of N * N2 terms loses digits.
-            rows = tf.cast(tf.reduce_sum(K_bar * K, -1), tf.float64)  # [..., N]
-            variance_bar = tf.cast(tf.reduce_sum(rows, -1), variance.dtype) / variance  # [...]
-            return X_bar, Z_bar, variance_bar
+            product_rows = tf.cast(tf.reduce_sum(products, -1), X.dtype)  # [..., N]
+            variance_bar = tf.cast(tf.reduce_sum(product_rows, -1), dtype) / variance  # [...]
+            return X_bar, Z_bar, lengthscales_bar, variance_bar
 
         return K, adjoint
 
-    return covariance(X, X if Z is None else Z, tf.cast(variance, dtype))
+    return covariance(X, X if Z is None else Z, lengthscales, tf.cast(variance, dtype))
 
 
-def _squared_distances(X: tf.Tensor, Z: tf.Tensor, scale: float) -> tf.Tensor:
+def _squared_distances(x: tf.Tensor, z: tf.Tensor, scale: float) -> tf.Tensor:
     """scale * |x - z|^2 as one product [-2x, |x|^2, 1] [z, 1, |z|^2]^T, unclamped, [..., N, N2]."""
-    X_norm = tf.reduce_sum(X * X, -1, keepdims=True)  # [..., N, 1]
-    Z_norm = tf.reduce_sum(Z * Z, -1, keepdims=True)  # [..., N2, 1]
-    left = tf.concat([-2.0 * scale * X, scale * X_norm, scale * tf.ones_like(X_norm)], -1)  # [..., N, D + 2]
-    right = tf.concat([Z, tf.ones_like(Z_norm), Z_norm], -1)  # [..., N2, D + 2]
+    x_norm = tf.reduce_sum(x * x, -1, keepdims=True)  # [..., N, 1]
+    z_norm = tf.reduce_sum(z * z, -1, keepdims=True)  # [..., N2, 1]
+    left = tf.concat([-2.0 * scale * x, scale * x_norm, scale * tf.ones_like(x_norm)], -1)  # [..., N, D + 2]
+    right = tf.concat([z, tf.ones_like(z_norm), z_norm], -1)  # [..., N2, D + 2]
     return tf.matmul(left, right, transpose_b=True)  # [..., N, N2]
 
 
-def _input_adjoint(
-    W: tf.Tensor, X: tf.Tensor, Z: tf.Tensor, factor: float, transpose: bool = False
-) -> tf.Tensor:
-    """2 factor (W 1 o X - W Z), row sums and product from one multiplication by [Z, 1]."""
-    ones = tf.ones_like(Z[..., :1])
-    moments = tf.matmul(W, tf.cast(tf.concat([Z, ones], -1), W.dtype), transpose_a=transpose)
-    moments = tf.cast(moments, X.dtype)  # [..., N, D + 1]
-    return 2.0 * factor * (moments[..., -1:] * X - moments[..., :-1])  # [..., N, D]
+def _set_diagonal(matrix: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """The matrix with `value` [...] on its diagonal; in a graph it is done in place."""
+    return tf.linalg.set_diag(matrix, tf.broadcast_to(value[..., None], tf.shape(matrix)[:-1]))
+
+
+def _with_ones(z: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    return tf.cast(tf.concat([z, tf.ones_like(z[..., :1])], -1), dtype)  # [..., N2, D + 1]
+
+
+def _total(terms: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(terms, -2)

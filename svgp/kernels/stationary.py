@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from svgp.errors import ModelError
 from svgp.kernels.base import Kernel
-from svgp.kernels.radial import Adjoint, Profile, radial_covariance
+from svgp.kernels.radial import Profile, radial_covariance
 from svgp.parameters import positive
 
 
@@ -47,17 +47,22 @@ class Stationary(Kernel):
             )
 
     def _covariance(self, X: tf.Tensor, X2: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
-        lengthscales = tf.cast(self._broadcastable(X), tf.float64)  # [..., 1, D]
-        centre = tf.stop_gradient(tf.reduce_mean(X, -2, keepdims=True))  # [..., 1, D]
-        scaled = [(x - centre) / lengthscales for x in (X, X2) if x is not None]  # [..., N, D]
+        D = X.shape[-1]
+        lengthscales = tf.cast(self._lengthscales(D), tf.float64)  # [..., D]
         variance = tf.convert_to_tensor(self.variance)  # [...]
-        batch = variance.shape
-        for x in scaled:
+        centre = tf.stop_gradient(tf.reduce_mean(X, -2, keepdims=True))  # [..., 1, D]
+        centred = [x - centre for x in (X, X2) if x is not None]  # [..., N, D], [..., N2, D]
+        batch = tf.broadcast_static_shape(variance.shape, lengthscales.shape[:-1])
+        for x in centred:
             batch = tf.broadcast_static_shape(batch, x.shape[:-2])
-        scaled = [x if x.shape[:-2] == batch else _with_batch(x, batch) for x in scaled]
-        variance = variance if variance.shape == batch else tf.broadcast_to(variance, batch)
+        centred = [_with_batch(x, batch, 2) for x in centred]
         return radial_covariance(
-            self.profile, scaled[0], scaled[1] if X2 is not None else None, variance, dtype
+            self.profile,
+            centred[0],
+            None if X2 is None else centred[1],
+            _with_batch(lengthscales, batch, 1),
+            _with_batch(variance, batch, 0),
+            dtype,
         )  # [..., N, N2]
 
     def _variances(self, X: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
@@ -67,47 +72,57 @@ class Stationary(Kernel):
         return tf.broadcast_to(variance, shape)  # [..., N]
 
     def _lengthscales(self, D: int) -> tf.Tensor:
-        lengthscales = tf.convert_to_tensor(self.lengthscales)
+        lengthscales = tf.convert_to_tensor(self.lengthscales)  # [] or [..., D] or [..., 1]
+        if lengthscales.shape.rank and lengthscales.shape[-1] not in (1, D):
+            raise ModelError(
+                f"{self.name}: {lengthscales.shape[-1]} lengthscales for inputs with {D} columns"
+            )
         return tf.broadcast_to(lengthscales, lengthscales.shape[:-1].concatenate(D))  # [..., D]
 
-    def _broadcastable(self, X: tf.Tensor) -> tf.Tensor:
-        lengthscales = tf.convert_to_tensor(self.lengthscales)
-        if lengthscales.shape.rank == 0:
-            return lengthscales
-        found, D = lengthscales.shape[-1], X.shape[-1]
-        if found != 1 and D is not None and found != D:
-            raise ModelError(f"{self.name}: {found} lengthscales for inputs with {D} columns")
-        return lengthscales[..., None, :]
+
+Pair = tuple[tf.Tensor, tf.Tensor]
 
 
-def _squared_exponential(a: tf.Tensor, log_v: tf.Tensor) -> tuple[tf.Tensor, Adjoint]:
-    K = tf.exp(log_v - a)
-    return K, lambda K_bar: K_bar * K
+def _exponential(a: tf.Tensor, log_v: tf.Tensor) -> Pair:
+    return tf.exp(log_v - a), a
 
 
-def _matern12(a: tf.Tensor, log_v: tf.Tensor) -> tuple[tf.Tensor, Adjoint]:
+def _exponential_back(K_bar: tf.Tensor, K: tf.Tensor, a: tf.Tensor) -> Pair:
+    products = K_bar * K
+    return products, products
+
+
+def _matern12(a: tf.Tensor, log_v: tf.Tensor) -> Pair:
     r = tf.sqrt(a)
-    K = tf.exp(log_v - r)
-    return K, lambda K_bar: tf.math.divide_no_nan(K_bar * K, r)
+    return tf.exp(log_v - r), r
 
 
-def _matern32(a: tf.Tensor, log_v: tf.Tensor) -> tuple[tf.Tensor, Adjoint]:
+def _matern12_back(K_bar: tf.Tensor, K: tf.Tensor, r: tf.Tensor) -> Pair:
+    products = K_bar * K
+    return tf.math.divide_no_nan(products, r), products
+
+
+def _matern32(a: tf.Tensor, log_v: tf.Tensor) -> Pair:
     s = tf.sqrt(a)
-    E = tf.exp(log_v - s)
-    return (1.0 + s) * E, lambda K_bar: K_bar * E
+    slope = tf.exp(log_v - s)
+    return (1.0 + s) * slope, slope
 
 
-def _matern52(a: tf.Tensor, log_v: tf.Tensor) -> tuple[tf.Tensor, Adjoint]:
+def _matern52(a: tf.Tensor, log_v: tf.Tensor) -> Pair:
     s = tf.sqrt(a)
     E = tf.exp(log_v - s)
     slope = (1.0 + s) * E
-    return slope + a * E / 3.0, lambda K_bar: K_bar * slope
+    return slope + a * E / 3.0, slope
+
+
+def _slope_back(K_bar: tf.Tensor, K: tf.Tensor, slope: tf.Tensor) -> Pair:
+    return K_bar * slope, K_bar * K
 
 
 class SquaredExponential(Stationary):
     """k = v exp(-r^2 / 2), infinitely smooth (Rasmussen & Williams 2006, eq. 4.9)."""
 
-    profile = Profile(scale=0.5, factor=-0.5, evaluate=_squared_exponential)
+    profile = Profile(0.5, -0.5, _exponential, _exponential_back)
 
 
 class Matern12(Stationary):
@@ -116,20 +131,24 @@ class Matern12(Stationary):
     Its derivative does not exist at r = 0; the gradient there is taken as 0, the mean of both sides.
     """
 
-    profile = Profile(scale=1.0, factor=-0.5, evaluate=_matern12)
+    profile = Profile(1.0, -0.5, _matern12, _matern12_back)
 
 
 class Matern32(Stationary):
     """k = v (1 + s) exp(-s), s = sqrt(3) r, once differentiable (R&W 2006, eq. 4.17)."""
 
-    profile = Profile(scale=3.0, factor=-1.5, evaluate=_matern32)
+    profile = Profile(3.0, -1.5, _matern32, _slope_back)
 
 
 class Matern52(Stationary):
     """k = v (1 + s + s^2 / 3) exp(-s), s = sqrt(5) r, twice differentiable (R&W 2006, eq. 4.17)."""
 
-    profile = Profile(scale=5.0, factor=-5.0 / 6.0, evaluate=_matern52)
+    profile = Profile(5.0, -5.0 / 6.0, _matern52, _slope_back)
 
 
-def _with_batch(x: tf.Tensor, batch: tf.TensorShape) -> tf.Tensor:
-    return tf.broadcast_to(x, tf.concat([batch, tf.shape(x)[-2:]], 0))  # [..., N, D]
+def _with_batch(x: tf.Tensor, batch: tf.TensorShape, inner: int) -> tf.Tensor:
+    """x with `batch` in front of its last `inner` dimensions."""
+    rank = x.shape.rank
+    if x.shape[: rank - inner] == batch:
+        return x
+    return tf.broadcast_to(x, tf.concat([batch, tf.shape(x)[rank - inner :]], 0))
