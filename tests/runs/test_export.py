@@ -1,0 +1,150 @@
+"""A SavedModel must say what the run says, without svgp."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+
+from svgp import files, kernels, likelihoods
+from svgp.data import Columns
+from svgp.errors import RunError
+from svgp.models import SVGP
+from svgp.runs.evaluation import Evaluator
+from svgp.runs.export import export
+from svgp.runs.predictions import predict
+
+RNG = np.random.default_rng(0)
+ROWS = 50
+TABLE = pa.table(
+    {
+        "a": 100 + 7 * RNG.standard_normal(ROWS),
+        "colour": ["red", "blue", "grün", "blue", "red"] * (ROWS // 5),
+        "b": RNG.random(ROWS),
+        "size": [1, 2] * (ROWS // 2),
+        "y": 1e3 + RNG.standard_normal(ROWS),
+        "z": RNG.standard_normal(ROWS),
+        "count": RNG.integers(0, 5, ROWS),
+        "label": ["no", "yes"] * (ROWS // 2),
+    }
+)
+KINDS = {
+    "regression": (["y"], lambda: likelihoods.Gaussian(0.2)),
+    "two targets": (["y", "z"], lambda: likelihoods.Gaussian(0.2)),
+    "student_t": (["y"], lambda: likelihoods.StudentT(0.3, 4.0)),
+    "count": (["count"], likelihoods.Poisson),
+    "binary": (["label"], likelihoods.Bernoulli),
+}
+
+
+def make_run(
+    kind: str, *, unseen: str = "zeros", categorical: tuple[str, ...] = ("colour", "size"), **model: Any
+) -> Any:
+    """A run's model and columns, with q(u) somewhere other than at the prior."""
+    targets, likelihood = KINDS[kind]
+    task = kind if kind in ("binary", "count") else "regression"
+    inputs = ["a", "colour", "b", "size"] if categorical else ["b", "a"]
+    columns = Columns.fit(
+        TABLE, task=task, inputs=inputs, targets=targets, categorical=categorical, unseen=unseen
+    )
+    D, L = len(columns.input_names), len(targets)
+    rng = np.random.default_rng(1)
+    svgp = SVGP(
+        kernels.Matern32(1.3, rng.random(D) + 1.0), likelihood(), rng.standard_normal((8, D)), num_data=ROWS,
+        q_mean=rng.standard_normal((L, 8)), q_sqrt=np.tril(rng.standard_normal((L, 8, 8))), **model,
+    )  # fmt: skip
+    return SimpleNamespace(model=svgp, columns=columns)
+
+
+def text(name: str) -> list[bytes]:
+    return [str(value).encode() for value in TABLE[name].to_pylist()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_saved_model_says_what_the_run_says(tmp_path, kind):
+    run = make_run(kind)
+    said = predict(Evaluator(run.model), run.columns, run.columns.transform_inputs(TABLE))
+    path = export(run, tmp_path / "served")
+    served = tf.saved_model.load(str(path)).signatures["serving_default"]
+    inputs = np.stack([TABLE["a"].to_numpy(), TABLE["b"].to_numpy()], axis=1)  # [N, 2]
+    got = served(
+        inputs=tf.constant(inputs), categories=tf.constant(np.stack([text("colour"), text("size")], axis=1))
+    )
+    targets = len(run.columns.target_names)
+    if kind == "binary":
+        np.testing.assert_allclose(got["probability"], said.probability, rtol=1e-9)
+        assert [label.decode() for label in got["label"].numpy()] == said.label.tolist()
+    else:
+        np.testing.assert_allclose(got["mean"], said.mean.reshape(ROWS, targets), rtol=1e-9)
+        np.testing.assert_allclose(got["std"], said.std.reshape(ROWS, targets), rtol=1e-8)
+        np.testing.assert_allclose(got["quantiles"], said.quantiles.reshape(ROWS, targets, 3), rtol=1e-8)
+
+
+def test_a_whitened_model_of_numbers_alone(tmp_path):
+    run = make_run("regression", categorical=(), whiten=True)
+    said = predict(Evaluator(run.model), run.columns, run.columns.transform_inputs(TABLE))
+    served = tf.saved_model.load(str(export(run, tmp_path / "s"))).signatures["serving_default"]
+    got = served(inputs=tf.constant(np.stack([TABLE["b"].to_numpy(), TABLE["a"].to_numpy()], axis=1)))
+    np.testing.assert_allclose(got["mean"][:, 0], said.mean, rtol=1e-9)
+    np.testing.assert_allclose(got["std"][:, 0], said.std, rtol=1e-8)
+
+
+def test_unseen_levels(tmp_path):
+    inputs = tf.zeros([1, 2], tf.float64)
+    zeros = tf.saved_model.load(str(export(make_run("regression"), tmp_path / "zeros"))).signatures[
+        "serving_default"
+    ]
+    assert np.isfinite(zeros(inputs=inputs, categories=tf.constant([["mauve", "1"]]))["mean"]).all()
+    strict_run = make_run("regression", unseen="error")
+    strict = tf.saved_model.load(str(export(strict_run, tmp_path / "strict"))).signatures["serving_default"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="colour.* has a level"):
+        strict(inputs=inputs, categories=tf.constant([["mauve", "1"]]))
+
+
+def test_a_missing_number_gives_nan_in_its_row_only(tmp_path):
+    served = tf.saved_model.load(str(export(make_run("regression", categorical=()), tmp_path / "s")))
+    got = served.signatures["serving_default"](
+        inputs=tf.constant([[0.5, 100.0], [np.nan, 100.0]], tf.float64)
+    )
+    assert np.isfinite(got["mean"][0, 0]) and np.isnan(got["mean"][1, 0])
+
+
+def test_the_columns_are_named_beside_it(tmp_path):
+    described = files.read_json(export(make_run("binary"), tmp_path / "s") / "svgp.json")
+    assert described == {
+        "inputs": ["a", "b"],
+        "categories": {"colour": ["blue", "grün", "red"], "size": ["1", "2"]},
+        "unseen": "zeros",
+        "targets": ["label"],
+        "outputs": ["probability", "label"],
+        "classes": ["no", "yes"],
+        "levels": None,
+    }
+
+
+def test_an_existing_folder_is_left_alone(tmp_path: Path):
+    (tmp_path / "precious").write_text("keep")
+    with pytest.raises(RunError, match="already exists"):
+        export(make_run("regression"), tmp_path)
+    assert (tmp_path / "precious").read_text() == "keep"
+
+
+@pytest.mark.slow
+def test_serving_needs_tensorflow_alone(tmp_path):
+    path = export(make_run("regression", categorical=()), tmp_path / "s")
+    code = (
+        "import sys, tensorflow as tf\n"
+        f"served = tf.saved_model.load({str(path)!r}).signatures['serving_default']\n"
+        "print(served(inputs=tf.constant([[0.5, 100.0]], tf.float64))['mean'].shape, 'svgp' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout == "(1, 1) False\n"
