@@ -77,10 +77,9 @@ class DataConfig(Section):
     path: AbsolutePath | None = setting(
         None, "CSV or TSV (also .gz), a Parquet file or folder, or .npz; or give 'dataset'"
     )
-    dataset: Annotated[
-        BuiltinDataset | None,
-        BeforeValidator(_named, json_schema_input_type=DatasetName | BuiltinDataset | None),
-    ] = setting(None, "a built-in data set, by name or as {name: ..., rows: ...}; or give 'path'")
+    dataset: Annotated[BuiltinDataset | None, BeforeValidator(_named)] = setting(
+        None, "a built-in data set, by name or as {name: ..., rows: ...}; or give 'path'"
+    )
     target: Names = setting([], "the column to predict, or a list of them; [] for a built-in set: its own")
     inputs: Names | None = setting(None, "the columns to predict from; null: every column but the target")
     categorical: Names = setting([], "input columns to one-hot encode")

@@ -14,6 +14,10 @@ def config_schema() -> dict[str, Any]:
         "type": "string",
         "description": "another config file that states what this one does not; relative to this file",
     }
+    # The short form, dataset: NAME. (A BeforeValidator can state its input's schema itself, but not
+    # with a section in it in every pydantic 2.)
+    names = schema["$defs"]["BuiltinDataset"]["properties"]["name"]
+    schema["$defs"]["DataConfig"]["properties"]["dataset"]["anyOf"].append({"enum": names["enum"]})
     # A file that extends another may leave the data to it.
     del schema["required"]
     schema["anyOf"] = [{"required": ["data"]}, {"required": ["extends"]}]

@@ -28,8 +28,9 @@ class Alternative:
 
     @property
     def section(self) -> type[Section] | None:
-        is_section = isinstance(self.type, type) and issubclass(self.type, Section)
-        return self.type if is_section else None
+        # To Python 3.10 list[str] is a type as well, though no class.
+        is_class = isinstance(self.type, type) and get_origin(self.type) is None
+        return self.type if is_class and issubclass(self.type, Section) else None
 
 
 def fields_of(section: type[Section]) -> dict[str, FieldInfo]:
