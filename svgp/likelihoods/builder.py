@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from svgp.config.likelihood import (
@@ -26,28 +27,29 @@ LikelihoodConfig = GaussianLikelihood | StudentTLikelihood | BernoulliLikelihood
 
 
 def from_config(
-    config: LikelihoodConfig, *, target_variance: float = 1.0, dtype: tf.DType = tf.float64
+    config: LikelihoodConfig, *, target_variance: float | np.ndarray = 1.0, dtype: tf.DType = tf.float64
 ) -> Likelihood:
     """The likelihood that `model.likelihood` describes.
 
-    `target_variance` is that of the targets as the model sees them (1 when standardised). Open
-    start values: Gaussian noise variance 0.1 of it, Student-t scale the root of that; the Gaussian
-    floor is 1e-6 of it. A constant target counts as variance 1. Raises ModelError where the
-    config's noise is not above the floor.
+    `target_variance` is that of the targets as the model sees them (1 when standardised), one number or
+    [P]: each of P > 1 outputs then has noise of its own. Open start values: Gaussian noise variance 0.1 of
+    it, Student-t scale the root of that; the Gaussian floor is 1e-6 of the least. A constant target counts
+    as variance 1. Raises ModelError where the config's noise is not above the floor.
     """
-    usable = math.isfinite(target_variance) and target_variance > 0.0
-    target_variance = float(target_variance) if usable else 1.0
+    spread = np.asarray(target_variance, np.float64)
+    spread = np.where(np.isfinite(spread) & (spread > 0.0), spread, 1.0)  # [] or [P]
+    start: Any = START_SHARE * (float(spread.item()) if spread.size == 1 else spread)
     if isinstance(config, GaussianLikelihood):
-        start = START_SHARE * target_variance if config.variance is None else config.variance
-        floor = FLOOR_SHARE * target_variance
-        if start <= floor:
+        variance = start if config.variance is None else config.variance
+        floor = FLOOR_SHARE * float(spread.min())
+        if np.min(variance) <= floor:
             raise ModelError(
-                f"model.likelihood.variance: {start:g} is not above the floor {floor:g} (1e-6 of the "
-                "target's variance); start from a larger value"
+                f"model.likelihood.variance: {np.min(variance):g} is not above the floor {floor:g} (1e-6 of "
+                "the target's variance); start from a larger value"
             )
-        return Gaussian(start, floor=floor, dtype=dtype)
+        return Gaussian(variance, floor=floor, dtype=dtype)
     if isinstance(config, StudentTLikelihood):
-        scale = math.sqrt(START_SHARE * target_variance) if config.scale is None else config.scale
+        scale = np.sqrt(start) if config.scale is None else config.scale
         return StudentT(scale, config.df, dtype=dtype)
     if isinstance(config, BernoulliLikelihood):
         return Bernoulli(config.link, dtype=dtype)

@@ -22,7 +22,7 @@ FORMAT = 1
 
 def model_state(model: tf.Module) -> dict[str, np.ndarray]:
     """Every variable of a model by its path (`kernel.lengthscales`, `q_sqrt`, ...), unconstrained."""
-    return {name: variable.numpy() for name, variable in named_variables(model).items()}
+    return {name: np.asarray(variable.numpy()) for name, variable in named_variables(model).items()}
 
 
 def load_model_state(model: tf.Module, state: dict[str, np.ndarray]) -> None:
