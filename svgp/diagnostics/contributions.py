@@ -55,12 +55,23 @@ def contributions(
     n = Kuf.shape[1]
     explained = joint[:, :n] ** 2 / kff  # [M, n]
     m, T = joint[:, n], joint[:, n + 1 :]  # [M], [M, M]
-    (R,) = qr(T.T, mode="r", check_finite=False)  # T T^T = R^T R
-    log_r = np.log(np.maximum(np.abs(np.diagonal(R)), np.finfo(float).tiny))  # [M]
-    kl = 0.5 * (m**2 + np.einsum("ij,ij->i", T, T) - 1.0) - log_r  # [M]
+    kl = 0.5 * (m**2 + np.einsum("ij,ij->i", T, T) - 1.0) - _log_diagonal(T)  # [M]
     back = np.argsort(order)
     return Contributions(
         kl=np.maximum(kl, 0.0)[back],
         explained=explained.mean(axis=1)[back],
         residual=np.clip(1.0 - explained.sum(axis=0), 0.0, 1.0),
     )
+
+
+def _log_diagonal(T: np.ndarray) -> np.ndarray:
+    """`log r_i` `[M]`, r the diagonal of the triangular factor of T T^T."""
+    try:
+        r = np.diagonal(cholesky(T @ T.T, lower=True, check_finite=False))  # [M]
+        exact = bool(np.all(r > 1e-3 * np.linalg.norm(T, axis=1)))
+    except np.linalg.LinAlgError:
+        exact = False
+    if not exact:  # squaring T lost its small directions; QR keeps them, at several times the cost
+        (R,) = qr(T.T, mode="r", check_finite=False)
+        r = np.abs(np.diagonal(R))
+    return np.log(np.maximum(r, np.finfo(float).tiny))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from svgp.diagnostics.advice import advise
 from svgp.diagnostics.contributions import Contributions, contributions
@@ -57,8 +58,20 @@ def inducing_diagnostics(
 
     Raises NumericalError when Kuu holds NaN or cannot be factorised.
     """
+    # On a busy machine threads of LAPACK that wait for each other cost a hundred times what they save.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _diagnose(model, np.asarray(X, dtype=np.float64), Z_start, step, epoch, data_range)
+
+
+def _diagnose(
+    model: Any,
+    X: np.ndarray,
+    Z_start: np.ndarray | None,
+    step: int,
+    epoch: float,
+    data_range: tuple[np.ndarray, np.ndarray] | None,
+) -> dict[str, Any]:
     Z = _array(model.Z)  # [M, D]
-    X = np.asarray(X, dtype=np.float64)
     lengthscales = _array(model.kernel.input_lengthscales(Z.shape[1]))  # [..., D]
     shortest = lengthscales.reshape(-1, Z.shape[1]).min(axis=0)  # [D]
     Kuu = _stack(model.kernel.K(Z, dtype=tf.float64).numpy(), 2)  # [L or 1, M, M]

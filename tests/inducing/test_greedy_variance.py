@@ -1,0 +1,69 @@
+"""Greedy variance against a brute-force pivoted Cholesky that conditions densely at every step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from svgp.inducing import greedy_variance
+from svgp.kernels import Constant, Matern32, SquaredExponential, White
+
+
+def _brute_force(K: np.ndarray, count: int) -> list[int]:
+    """The row with the largest `k_nn - k_nZ KZZ^-1 k_Zn`, again and again."""
+    chosen: list[int] = []
+    for _ in range(count):
+        residual = np.diagonal(K).copy()
+        if chosen:
+            KZ = K[chosen]  # [m, N]
+            residual -= np.sum(KZ * np.linalg.solve(KZ[:, chosen], KZ), axis=0)
+        chosen.append(int(np.argmax(residual / np.diagonal(K))))
+    return chosen
+
+
+def test_it_equals_brute_force() -> None:
+    X = np.random.default_rng(0).normal(size=(120, 2))
+    kernel = Matern32(variance=2.3, lengthscales=[0.4, 0.9])
+    Z, notes = greedy_variance(X, 25, kernel, seed=0)
+    np.testing.assert_array_equal(Z, X[_brute_force(kernel.K(X).numpy(), 25)])
+    assert notes == []
+
+
+def test_latent_gps_share_points_that_serve_all_of_them() -> None:
+    X = np.random.default_rng(1).normal(size=(80, 2))
+    kernel = Matern32(variance=[1.0, 4.0], lengthscales=[[0.3, 5.0], [5.0, 0.3]])
+    Z, _ = greedy_variance(X, 30, kernel, seed=0)
+    K = kernel.K(X).numpy()  # [2, N, N]
+    rows = [int(np.flatnonzero((X == z).all(axis=1))[0]) for z in Z]
+    for m in range(
+        1, 30
+    ):  # each point has the largest relative residual, summed over latent GPs, given those before
+        share = 0.0
+        for latent in K:
+            KZ = latent[rows[:m]]
+            share = (
+                share + 1.0 - np.sum(KZ * np.linalg.solve(KZ[:, rows[:m]], KZ), axis=0) / np.diagonal(latent)
+            )
+        assert share[rows[m]] == pytest.approx(share.max(), abs=1e-9)
+
+
+def test_it_stops_where_nothing_is_left_and_says_so() -> None:
+    X = np.linspace(0, 1, 200)[:, None]
+    Z, notes = greedy_variance(X, 50, SquaredExponential(variance=1.0, lengthscales=[1.0]), seed=0)
+    # Over one lengthscale a squared exponential has a handful of directions above 1e-6.
+    assert len(Z) in range(4, 10)
+    assert f"stopped at {len(Z)} of 50 points" in notes[0] and "redundant" in notes[0]
+
+
+def test_white_noise_and_constant_kernels_still_end() -> None:
+    X = np.linspace(0, 1, 30)[:, None]
+    assert len(greedy_variance(X, 10, SquaredExponential() + White(variance=0.1), seed=0)[0]) == 10
+    assert len(greedy_variance(X, 10, Constant(variance=1.0), seed=0)[0]) == 1
+
+
+def test_memory_bounds_the_candidates_and_the_user_is_told() -> None:
+    X = np.random.default_rng(0).normal(size=(5000, 2))
+    kernel = Matern32(variance=1.0, lengthscales=[0.3, 0.3])
+    Z, notes = greedy_variance(X, 20, kernel, seed=0, memory=8 * 20 * 300)
+    assert len(Z) == 20
+    assert "300 of 5000 rows" in notes[0]
