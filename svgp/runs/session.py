@@ -38,7 +38,7 @@ class Session:
     ) -> None:
         self.folder, self.config, self.dataset, self.method = folder, config, dataset, method
         self.progress, self.model, self.evaluator = progress, method.model, Evaluator(method.model)
-        self.Z_start = np.array(self.model.Z)  # before a checkpoint moves it
+        self.Z_start = np.array(self.model.Z.numpy())  # before a checkpoint moves it
         self.state = LoopState()
         kept = {"metrics": 0, "inducing": 0}
         if checkpoint is not None:
