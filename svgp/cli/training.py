@@ -46,7 +46,9 @@ def train(
 
     run = train_run(config, run_dir=run_dir, resume=resume, progress=_progress())
     print()
-    print_metrics(run.metrics)
+    shown = ("train.elbo", "train.elbo_per_row", "wall_s", "steps", "stopped")
+    metrics = run.metrics
+    print_metrics({name: metrics[name] for name in metrics if name.startswith("test.") or name in shown})
     print(f"\nrun     {run.path}")
     print(f"plots   {run.path / 'plots'}")
     print(f"report  {run.path / 'report.html'}")

@@ -40,3 +40,23 @@ def table(tmp_path: Path) -> Path:
     path = tmp_path / "table.csv"
     path.write_text("x,colour,y\n" + "\n".join(rows) + "\n", encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a few steps on a small curve, trained once for all tests here. Tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("trained")
+    config = folder / "config.yaml"
+    config.write_text(SMALL, encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["train", str(config), "--run-dir", str(folder / "runs/small/first")])
+    assert not ended.value.code
+    return folder / "runs/small/first"
+
+
+SMALL = """\
+name: small
+data: {dataset: {name: curve, rows: 60}}
+model: {inducing: {count: 6}}
+train: {method: adam, batch_size: 30, max_steps: 12, learning_rate: 0.05}
+"""
