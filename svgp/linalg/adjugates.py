@@ -6,16 +6,15 @@ det(Q) adj(R) Q^H, and the adjugate of a triangle follows from those of its diag
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
-from svgp.linalg.attach import attach, deferred
-from svgp.linalg.solves import inverse
+from svgp.linalg.attach import Deferred, attach, like
+from svgp.linalg.solves import inverse, inverse_from, inverse_value
 
 SingularValues = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
-Spectrum = Callable[[], "SingularValues | None"]
 
 
 def adjugate(A: tf.Tensor) -> tf.Tensor:
@@ -23,8 +22,20 @@ def adjugate(A: tf.Tensor) -> tf.Tensor:
 
     Adjoint: `A_bar = D(A^H)[G]` with the derivative D of the adjugate, see `_derivative`.
     """
-    spectrum = _of_adjoint(deferred(_spectrum, A))
-    return attach(_adjugate_value(A), [A], lambda G: [_derivative(tf.linalg.adjoint(A), G, spectrum)])
+    return _adjugate(A, _adjugate_value(A), [Deferred(_spectrum, A), Deferred(inverse_value, A)])
+
+
+def _adjugate(A: tf.Tensor, X: tf.Tensor, constants: list[Deferred]) -> tf.Tensor:
+    return attach(X, [A], _adjugate_adjoint, constants)
+
+
+def _adjugate_adjoint(gradients: Any, inputs: Any, X: Any, constants: Any) -> list[tf.Tensor]:
+    (G,), (A,), (spectrum, inverse) = gradients, inputs, constants
+    if spectrum():
+        return [_derivative(tf.linalg.adjoint(A), G, Deferred(_swap, *spectrum()))]
+    X_adjoint = tf.linalg.adjoint(_adjugate(A, X, constants))  # [..., n, n]
+    C_adjoint = tf.linalg.adjoint(inverse_from(A, inverse()))  # [..., n, n]
+    return [_nonsingular_derivative(G, X_adjoint, C_adjoint)]
 
 
 def _adjugate_value(A: tf.Tensor) -> tf.Tensor:
@@ -64,7 +75,7 @@ def _triangular_adjugate(R: tf.Tensor) -> tf.Tensor:
     return tf.while_loop(lambda block, X, d: block < size, double, (tf.constant(1), X, d))[1]
 
 
-def _derivative(A: tf.Tensor, B: tf.Tensor, spectrum: Spectrum) -> tf.Tensor:
+def _derivative(A: tf.Tensor, B: tf.Tensor, spectrum: Deferred) -> tf.Tensor:
     """D(A)[B], the derivative of adj(A) in the direction B, exact at every rank.
 
     With `A = U diag(s) V^H`, b = U^H B V and P_ij the product of all s but s_i and s_j,
@@ -72,28 +83,29 @@ def _derivative(A: tf.Tensor, B: tf.Tensor, spectrum: Spectrum) -> tf.Tensor:
     adjoint is D(A^H). Where A is nonsingular it is `tr(A^-1 B) adj(A) - adj(A) B A^-1`, and its own
     derivative in A is taken from there.
     """
-    constant = spectrum()
-    if constant is None:
-        return _nonsingular_derivative(A, B)
-    s, U, V, phase = constant
+    value = _derivative_value(*spectrum(), tf.stop_gradient(B))
+    return attach(value, [A, B], _second_derivative, [spectrum])
 
-    def adjoint(G: tf.Tensor) -> list[tf.Tensor]:
-        with tf.GradientTape() as tape:
-            tape.watch(A)
-            D = _nonsingular_derivative(A, B)  # [..., n, n]
-        A_bar = tape.gradient(D, A, output_gradients=G)
-        return [A_bar, _derivative(tf.linalg.adjoint(A), G, _of_adjoint(spectrum))]
 
-    b = tf.matmul(U, tf.stop_gradient(B), adjoint_a=True) @ V  # [..., n, n]
-    P = tf.cast(_products_without_two(s), b.dtype)  # [..., n, n]
+def _second_derivative(gradients: Any, inputs: Any, value: Any, constants: Any) -> list[tf.Tensor]:
+    (G,), (A, B), (spectrum,) = gradients, inputs, constants
+    with tf.GradientTape() as tape:
+        tape.watch(A)
+        D = _nonsingular_derivative(B, adjugate(A), inverse(A))  # [..., n, n]
+    A_bar = tape.gradient(D, A, output_gradients=G)
+    return [A_bar, _derivative(tf.linalg.adjoint(A), G, Deferred(_swap, *spectrum()))]
+
+
+def _derivative_value(s: tf.Tensor, U: tf.Tensor, V: tf.Tensor, phase: tf.Tensor, B: tf.Tensor) -> tf.Tensor:
+    b = tf.matmul(U, B, adjoint_a=True) @ V  # [..., n, n]
+    P = like(_products_without_two(s), b)  # [..., n, n]
     diagonal = tf.linalg.matvec(P, tf.linalg.diag_part(b))  # [..., n]
     inner = tf.linalg.diag(diagonal) - P * b  # [..., n, n]
-    value = phase[..., None, None] * (V @ tf.matmul(inner, U, adjoint_b=True))  # [..., n, n]
-    return attach(value, [A, B], adjoint)
+    return phase[..., None, None] * (V @ tf.matmul(inner, U, adjoint_b=True))  # [..., n, n]
 
 
-def _nonsingular_derivative(A: tf.Tensor, B: tf.Tensor) -> tf.Tensor:
-    C, X = inverse(A), adjugate(A)  # [..., n, n] both
+def _nonsingular_derivative(B: tf.Tensor, X: tf.Tensor, C: tf.Tensor) -> tf.Tensor:
+    """The same from the adjugate X and the inverse C of A."""
     return tf.linalg.trace(C @ B)[..., None, None] * X - X @ B @ C
 
 
@@ -110,23 +122,17 @@ def _products_without_two(s: tf.Tensor) -> tf.Tensor:
     return P + tf.linalg.matrix_transpose(P)
 
 
-def _spectrum(A: tf.Tensor) -> SingularValues | None:
-    """s, U, V and det(U V^H) of `A = U diag(s) V^H`; None where XLA has no such routine."""
+def _spectrum(A: tf.Tensor) -> SingularValues | tuple[()]:
+    """s, U, V and det(U V^H) of `A = U diag(s) V^H`; nothing where XLA has no such routine."""
     if A.dtype.is_complex and will_be_compiled():
-        return None
+        return ()
     s, U, V = tf.linalg.svd(A)
     return s, U, V, unitary_determinant(tf.matmul(U, V, adjoint_b=True))
 
 
-def _of_adjoint(spectrum: Spectrum) -> Spectrum:
-    def swapped() -> SingularValues | None:
-        constant = spectrum()
-        if constant is None:
-            return None
-        s, U, V, phase = constant
-        return s, V, U, tf.math.conj(phase)
-
-    return swapped
+def _swap(s: tf.Tensor, U: tf.Tensor, V: tf.Tensor, phase: tf.Tensor) -> SingularValues:
+    """The singular values of the adjoint."""
+    return s, V, U, tf.math.conj(phase)
 
 
 def unitary_determinant(W: tf.Tensor) -> tf.Tensor:

@@ -11,6 +11,7 @@ dY = J(dX) is X_bar = J^H(Y_bar), so that dloss = <X_bar, dX>.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import cache
 from typing import Any
 
@@ -18,39 +19,70 @@ import tensorflow as tf
 
 from svgp.errors import ModelError
 
+Adjoint = Callable[[Any, Any, Any, Any], Sequence[tf.Tensor]]
+
 _DTYPES = (tf.float32, tf.float64, tf.complex64, tf.complex128)
 
 
-def attach(value: Any, inputs: Sequence[tf.Tensor], adjoint: Callable[..., Sequence[tf.Tensor]]) -> Any:
-    """`value` (a tensor or a tuple of them), with the derivatives that `adjoint` gives.
-
-    `adjoint(*output_gradients)` returns a gradient for each of `inputs`; what it does with `inputs` is
-    differentiable again.
-    """
-
-    @tf.custom_gradient
-    def operation(*_: tf.Tensor) -> Any:
-        return tf.nest.map_structure(tf.stop_gradient, value), lambda *gradients: list(adjoint(*gradients))
-
-    return operation(*inputs)
-
-
-def deferred(compute: Callable[..., Any], *tensors: tf.Tensor) -> Callable[[], Any]:
+class Deferred:
     """`compute(*tensors)` without gradient: when first asked for if eager, at once in a graph.
 
     A graph drops what no one asks for, and its own backward pass cannot tell that XLA will compile it.
     """
-    constants = [tf.stop_gradient(tensor) for tensor in tensors]
-    if tf.executing_eagerly():
 
-        @cache
-        def later() -> Any:
-            with tf.init_scope():
-                return compute(*constants)
+    def __init__(self, compute: Callable[..., Any], *tensors: tf.Tensor) -> None:
+        self.tensors: Any = ()  # the value, where it is part of a graph
+        constants = [tf.stop_gradient(tensor) for tensor in tensors]
+        if tf.executing_eagerly():
+            self._later: Callable[[], Any] | None = cache(lambda: _eagerly(compute, constants))
+        else:
+            self.tensors, self._later = compute(*constants), None
 
-        return later
-    value = compute(*constants)
-    return lambda: value
+    def __call__(self) -> Any:
+        return self.tensors if self._later is None else self._later()
+
+    def inside(self, tensors: Any) -> Deferred:
+        """The same value by the names that its tensors have inside another graph."""
+        other = copy(self)
+        other.tensors = tensors
+        return other
+
+
+def _eagerly(compute: Callable[..., Any], constants: list[tf.Tensor]) -> Any:
+    with tf.init_scope():
+        return compute(*constants)
+
+
+def attach(
+    value: Any, inputs: Sequence[tf.Tensor], adjoint: Adjoint, constants: Sequence[Deferred] = ()
+) -> Any:
+    """`value` (a tensor or a tuple of them), with the derivatives that `adjoint` gives.
+
+    `adjoint(output_gradients, inputs, value, constants)`, all four sequences but a lone `value`, returns a
+    gradient for each of `inputs`. It may use nothing but its arguments, as a gradient of a gradient is
+    made in another graph than the value, and what it does with `inputs` is differentiable again.
+    """
+    passive = (value, [constant.tensors for constant in constants])
+    flat = tf.nest.flatten(passive)
+
+    @tf.custom_gradient
+    def operation(*arguments: tf.Tensor) -> Any:
+        own_inputs = arguments[: len(inputs)]
+        own_value, own_tensors = tf.nest.pack_sequence_as(passive, arguments[len(inputs) :])
+        own_constants = [one.inside(tensors) for one, tensors in zip(constants, own_tensors, strict=True)]
+
+        def gradient(*output_gradients: tf.Tensor) -> list[tf.Tensor | None]:
+            own = adjoint(output_gradients, own_inputs, own_value, own_constants)
+            return [*own, *[None] * len(flat)]
+
+        return own_value, gradient
+
+    arguments = [*inputs, *flat]
+    if (
+        not tf.executing_eagerly()
+    ):  # names of this graph's own, for the graph of the gradient's gradient to find
+        arguments = [tf.identity(argument) for argument in arguments]
+    return operation(*arguments)
 
 
 def any_matrix(A: Any, name: str) -> tf.Tensor:
@@ -96,7 +128,12 @@ def matrix_and_rhs(A: tf.Tensor, B: Any, name: str) -> tuple[tf.Tensor, tf.Tenso
 
 def scale(g: tf.Tensor, A: tf.Tensor) -> tf.Tensor:
     """A gradient `[...]` times a matrix `[..., m, n]`."""
-    return tf.cast(g, A.dtype)[..., None, None] * A
+    return like(g, A)[..., None, None] * A
+
+
+def like(x: tf.Tensor, A: tf.Tensor) -> tf.Tensor:
+    """A real tensor in the dtype of A; unlike `tf.cast`, whose gradient warns about imaginary parts."""
+    return tf.complex(x, tf.zeros_like(x)) if A.dtype.is_complex and not x.dtype.is_complex else x
 
 
 def hermitian_part(A: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from svgp.linalg.attach import attach, hermitian_part, nan_where, square_matrix
+from svgp.linalg.attach import attach, hermitian_part, like, nan_where, square_matrix
 from svgp.linalg.factor import lower_and_inverse
 
 _REFINEMENTS = 2  # from 1e-6, where XLA's complex routine stops, to rounding: convergence is quadratic
@@ -31,21 +31,23 @@ def cholesky(K: Any) -> tf.Tensor:
 
 
 def _cholesky(K: tf.Tensor, L: tf.Tensor, L_inverse: tf.Tensor) -> tf.Tensor:
-    def adjoint(L_bar: tf.Tensor) -> list[tf.Tensor]:
-        attached_L = _cholesky(K, L, L_inverse)  # [..., n, n]
-        attached_inverse = _lower_inverse(attached_L, L_inverse)  # [..., n, n]
-        P = _half_lower(tf.matmul(attached_L, L_bar, adjoint_a=True))  # [..., n, n]
-        return [hermitian_part(tf.matmul(attached_inverse, P @ attached_inverse, adjoint_a=True))]
-
-    return attach(L, [K], adjoint)
+    return attach((L, L_inverse), [K], _cholesky_adjoint)[0]
 
 
-def _lower_inverse(L: tf.Tensor, L_inverse: tf.Tensor) -> tf.Tensor:
-    def adjoint(C_bar: tf.Tensor) -> list[tf.Tensor]:
-        C_adjoint = tf.linalg.adjoint(_lower_inverse(L, L_inverse))  # [..., n, n]
-        return [-tf.linalg.band_part(C_adjoint @ C_bar @ C_adjoint, -1, 0)]
+def _cholesky_adjoint(gradients: Any, inputs: Any, value: Any, constants: Any) -> list[tf.Tensor]:
+    L = _cholesky(inputs[0], *value)  # [..., n, n]
+    L_inverse = _lower_inverse(L, value[1])  # [..., n, n]
+    P = _half_lower(tf.matmul(L, gradients[0], adjoint_a=True))  # [..., n, n]
+    return [hermitian_part(tf.matmul(L_inverse, P @ L_inverse, adjoint_a=True))]
 
-    return attach(L_inverse, [L], adjoint)
+
+def _lower_inverse(L: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    return attach(value, [L], _lower_inverse_adjoint)
+
+
+def _lower_inverse_adjoint(gradients: Any, inputs: Any, value: Any, constants: Any) -> list[tf.Tensor]:
+    C_adjoint = tf.linalg.adjoint(_lower_inverse(inputs[0], value))  # [..., n, n]
+    return [-tf.linalg.band_part(C_adjoint @ gradients[0] @ C_adjoint, -1, 0)]
 
 
 def _half_lower(X: tf.Tensor) -> tf.Tensor:
@@ -71,13 +73,15 @@ def eigh(K: Any) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _eigh(K: tf.Tensor, w: tf.Tensor, V: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    def adjoint(w_bar: tf.Tensor, V_bar: tf.Tensor) -> list[tf.Tensor]:
-        attached_w, attached_V = _eigh(K, w, V)  # [..., n], [..., n, n]
-        X = tf.matmul(attached_V, V_bar, adjoint_a=True)  # [..., n, n]
-        inner = tf.linalg.diag(tf.cast(w_bar, K.dtype)) + tf.cast(_inverse_gaps(attached_w), K.dtype) * X
-        return [hermitian_part(attached_V @ tf.matmul(inner, attached_V, adjoint_b=True))]
+    return attach((w, V), [K], _eigh_adjoint)
 
-    return attach((w, V), [K], adjoint)
+
+def _eigh_adjoint(gradients: Any, inputs: Any, value: Any, constants: Any) -> list[tf.Tensor]:
+    w_bar, V_bar = gradients
+    w, V = _eigh(inputs[0], *value)  # [..., n], [..., n, n]
+    F = like(_inverse_gaps(w), V)  # [..., n, n]
+    inner = tf.linalg.diag(like(w_bar, V)) + F * tf.matmul(V, V_bar, adjoint_a=True)
+    return [hermitian_part(V @ tf.matmul(inner, V, adjoint_b=True))]
 
 
 def _inverse_gaps(w: tf.Tensor) -> tf.Tensor:

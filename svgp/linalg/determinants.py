@@ -6,7 +6,6 @@ log|A| has one wherever A^-1 exists.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import tensorflow as tf
 
 from svgp.linalg import blas
 from svgp.linalg.adjugates import adjugate, triangular_determinant, unitary_determinant, will_be_compiled
-from svgp.linalg.attach import attach, deferred, scale, square_matrix
+from svgp.linalg.attach import Deferred, attach, like, scale, square_matrix
 from svgp.linalg.backend import use_host
 from svgp.linalg.factor import lower_and_inverse
 from svgp.linalg.solves import inverse_from, inverse_value
@@ -27,14 +26,18 @@ def det(A: Any) -> tf.Tensor:
     Adjoint (Jacobi): `A_bar = g adj(A)^H`, which is `g det(A) A^-T` for a real nonsingular A. The adjugate is
     computed without a division, so the gradient is exact at singular matrices too: of rank one at rank
     n - 1, zero below. The second derivative is exact at every matrix as well, third and higher ones where
-    A is nonsingular (NaN elsewhere). Real and complex, batches, eager, graph and XLA (there, the second
-    derivative of a complex determinant needs a nonsingular A).
+    A is nonsingular (NaN elsewhere). Real and complex, batches, eager, graph and XLA (whose singular
+    values give a second derivative to about 1e-7, and for a complex A only a nonsingular one).
 
     Products of n numbers over- and underflow; use `slogdet` for large matrices.
     Raises ModelError for a matrix that is not square or an integer dtype.
     """
     A = square_matrix(A, "det")
-    return attach(_det_value(A), [A], lambda g: [scale(g, tf.linalg.adjoint(adjugate(A)))])
+    return attach(_det_value(A), [A], _det_adjoint)
+
+
+def _det_adjoint(gradients: Any, inputs: Any, value: Any, constants: Any) -> list[tf.Tensor]:
+    return [scale(gradients[0], tf.linalg.adjoint(adjugate(inputs[0])))]
 
 
 def _det_value(A: tf.Tensor) -> tf.Tensor:
@@ -57,20 +60,22 @@ def slogdet(A: Any) -> tuple[tf.Tensor, tf.Tensor]:
     Raises ModelError for a matrix that is not square or an integer dtype.
     """
     A = square_matrix(A, "slogdet")
-    return _slogdet(A, _slogdet_value(A), deferred(inverse_value, A))
+    return _slogdet(A, _slogdet_value(A), Deferred(inverse_value, A))
 
 
 def _slogdet(
-    A: tf.Tensor, value: tuple[tf.Tensor, tf.Tensor], inverse: Callable[[], tf.Tensor]
+    A: tf.Tensor, value: tuple[tf.Tensor, tf.Tensor], inverse: Deferred
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    def adjoint(sign_bar: tf.Tensor, logarithm_bar: tf.Tensor) -> list[tf.Tensor]:
-        weight = tf.cast(logarithm_bar, A.dtype)  # [...]
-        if A.dtype.is_complex:
-            sign, _ = _slogdet(A, value, inverse)  # [...]
-            weight -= tf.complex(tf.zeros_like(logarithm_bar), tf.math.imag(tf.math.conj(sign_bar) * sign))
-        return [scale(weight, tf.linalg.adjoint(inverse_from(A, inverse)))]
+    return attach(value, [A], _slogdet_adjoint, [inverse])
 
-    return attach(value, [A], adjoint)
+
+def _slogdet_adjoint(gradients: Any, inputs: Any, value: Any, constants: Any) -> list[tf.Tensor]:
+    (sign_bar, logarithm_bar), (A,), (inverse,) = gradients, inputs, constants
+    weight = like(logarithm_bar, A)  # [...]
+    if A.dtype.is_complex:
+        sign, _ = _slogdet(A, value, inverse)  # [...]
+        weight -= tf.complex(tf.zeros_like(logarithm_bar), tf.math.imag(tf.math.conj(sign_bar) * sign))
+    return [scale(weight, tf.linalg.adjoint(inverse_from(A, inverse())))]
 
 
 def _slogdet_value(A: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -97,8 +102,11 @@ def logdet(K: Any) -> tf.Tensor:
     K = square_matrix(K, "logdet")
     L, L_inverse = lower_and_inverse(K)  # [..., n, n] both
     value = 2 * tf.reduce_sum(tf.math.log(tf.math.real(tf.linalg.diag_part(L))), -1)  # [...]
-    K_inverse = deferred(_gram_of_lower, L_inverse)
-    return attach(value, [K], lambda g: [scale(g, inverse_from(K, K_inverse))])
+    return attach(value, [K], _logdet_adjoint, [Deferred(_gram_of_lower, L_inverse)])
+
+
+def _logdet_adjoint(gradients: Any, inputs: Any, value: Any, constants: Any) -> list[tf.Tensor]:
+    return [scale(gradients[0], inverse_from(inputs[0], constants[0]()))]
 
 
 def _gram_of_lower(T: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ of those to its left) gives NaN for that member of the batch alone; no exception
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,16 +19,14 @@ import tensorflow as tf
 
 from svgp.errors import ModelError
 from svgp.linalg.attach import (
+    Deferred,
     any_matrix,
     attach,
-    deferred,
     hermitian_part,
     matrix_and_rhs,
     nan_where,
     square_matrix,
 )
-
-Factor = Callable[[], tuple[tf.Tensor, tf.Tensor]]  # Q and R, known already
 
 
 def inverse(A: Any) -> tf.Tensor:
@@ -39,17 +37,17 @@ def inverse(A: Any) -> tf.Tensor:
     Raises ModelError for a matrix that is not square or an integer dtype.
     """
     A = square_matrix(A, "inverse")
-    return inverse_from(A, deferred(inverse_value, A))
+    return inverse_from(A, inverse_value(A))
 
 
-def inverse_from(A: tf.Tensor, value: Callable[[], tf.Tensor]) -> tf.Tensor:
-    """A^-1, known already as the constant `value()`, with its derivatives."""
+def inverse_from(A: tf.Tensor, C: tf.Tensor) -> tf.Tensor:
+    """A^-1, known already as the constant C, with its derivatives."""
+    return attach(C, [A], _inverse_adjoint)
 
-    def adjoint(C_bar: tf.Tensor) -> list[tf.Tensor]:
-        C_adjoint = tf.linalg.adjoint(inverse_from(A, value))  # [..., n, n]
-        return [-C_adjoint @ C_bar @ C_adjoint]
 
-    return attach(value(), [A], adjoint)
+def _inverse_adjoint(gradients: Any, inputs: Any, C: Any, constants: Any) -> list[tf.Tensor]:
+    C_adjoint = tf.linalg.adjoint(inverse_from(inputs[0], C))  # [..., n, n]
+    return [-C_adjoint @ gradients[0] @ C_adjoint]
 
 
 def inverse_value(A: tf.Tensor) -> tf.Tensor:
@@ -67,24 +65,28 @@ def solve(A: Any, B: Any, *, adjoint: bool = False) -> tf.Tensor:
     Raises ModelError for shapes or dtypes that do not fit.
     """
     A, B = matrix_and_rhs(square_matrix(A, "solve"), B, "solve")
-    return _solve(A, B, adjoint, deferred(_qr, A))
+    return _solve(A, B, adjoint, Deferred(_qr, A))
 
 
-def _solve(A: tf.Tensor, B: tf.Tensor, adjoint: bool, factor: Factor, value: Any = None) -> tf.Tensor:
-    if value is None:
+def _solve(A: tf.Tensor, B: tf.Tensor, adjoint: bool, factor: Deferred, X: Any = None) -> tf.Tensor:
+    if X is None:
         (Q, R), constant = factor(), tf.stop_gradient(B)
         if adjoint:
-            value = Q @ tf.linalg.triangular_solve(R, constant, lower=False, adjoint=True)  # [..., n, k]
+            X = Q @ tf.linalg.triangular_solve(R, constant, lower=False, adjoint=True)  # [..., n, k]
         else:
-            value = _back_substitute(R, tf.matmul(Q, constant, adjoint_a=True))  # [..., n, k]
+            X = _back_substitute(R, tf.matmul(Q, constant, adjoint_a=True))  # [..., n, k]
+    return attach(X, [A, B], partial(_solve_adjoint, adjoint), [factor])
 
-    def pullback(X_bar: tf.Tensor) -> list[tf.Tensor]:
-        X = _solve(A, B, adjoint, factor, value)  # [..., n, k]
-        B_bar = _solve(A, X_bar, not adjoint, factor)  # [..., n, k]
-        left, right = (X, B_bar) if adjoint else (B_bar, X)
-        return [-tf.matmul(left, right, adjoint_b=True), B_bar]
 
-    return attach(value, [A, B], pullback)
+def _solve_adjoint(adjoint: bool, gradients: Any, inputs: Any, value: Any, constants: Any) -> list[tf.Tensor]:
+    X = _solve(*inputs, adjoint, constants[0], value)  # [..., n, k]
+    B_bar = _solve(inputs[0], gradients[0], not adjoint, constants[0])  # [..., n, k]
+    return [_matrix_bar(B_bar, X, adjoint), B_bar]
+
+
+def _matrix_bar(B_bar: tf.Tensor, X: tf.Tensor, adjoint: bool) -> tf.Tensor:
+    left, right = (X, B_bar) if adjoint else (B_bar, X)
+    return -tf.matmul(left, right, adjoint_b=True)  # [..., n, n]
 
 
 def triangular_solve(T: Any, B: Any, *, lower: bool = True, adjoint: bool = False) -> tf.Tensor:
@@ -99,19 +101,20 @@ def triangular_solve(T: Any, B: Any, *, lower: bool = True, adjoint: bool = Fals
     return _triangular_solve(T, B, lower, adjoint)
 
 
-def _triangular_solve(T: tf.Tensor, B: tf.Tensor, lower: bool, adjoint: bool, value: Any = None) -> tf.Tensor:
-    if value is None:
+def _triangular_solve(T: tf.Tensor, B: tf.Tensor, lower: bool, adjoint: bool, X: Any = None) -> tf.Tensor:
+    if X is None:
         constants = tf.stop_gradient(T), tf.stop_gradient(B)
-        value = tf.linalg.triangular_solve(*constants, lower=lower, adjoint=adjoint)  # [..., n, k]
+        X = tf.linalg.triangular_solve(*constants, lower=lower, adjoint=adjoint)  # [..., n, k]
+    return attach(X, [T, B], partial(_triangular_solve_adjoint, lower, adjoint))
 
-    def pullback(X_bar: tf.Tensor) -> list[tf.Tensor]:
-        X = _triangular_solve(T, B, lower, adjoint, value)  # [..., n, k]
-        B_bar = _triangular_solve(T, X_bar, lower, not adjoint)  # [..., n, k]
-        left, right = (X, B_bar) if adjoint else (B_bar, X)
-        T_bar = -tf.matmul(left, right, adjoint_b=True)  # [..., n, n]
-        return [tf.linalg.band_part(T_bar, *((-1, 0) if lower else (0, -1))), B_bar]
 
-    return attach(value, [T, B], pullback)
+def _triangular_solve_adjoint(
+    lower: bool, adjoint: bool, gradients: Any, inputs: Any, value: Any, constants: Any
+) -> list[tf.Tensor]:
+    X = _triangular_solve(*inputs, lower, adjoint, value)  # [..., n, k]
+    B_bar = _triangular_solve(inputs[0], gradients[0], lower, not adjoint)  # [..., n, k]
+    triangle = (-1, 0) if lower else (0, -1)
+    return [tf.linalg.band_part(_matrix_bar(B_bar, X, adjoint), *triangle), B_bar]
 
 
 def lstsq(A: Any, B: Any, *, l2_regularizer: Any = 0.0) -> tf.Tensor:
@@ -137,64 +140,64 @@ def lstsq(A: Any, B: Any, *, l2_regularizer: Any = 0.0) -> tf.Tensor:
     known = tf.get_static_value(ridge)
     if ridge.shape.rank != 0 or (known is not None and not known >= 0):
         raise ModelError(f"lstsq: got l2_regularizer {l2_regularizer}, expected a number >= 0")
-    tall = rows >= columns
-    factor = deferred(_ridge_qr, A if tall else tf.linalg.adjoint(A), ridge)
-    return _overdetermined(A, B, ridge, factor) if tall else _underdetermined(A, B, ridge, factor)
+    if rows >= columns:
+        return _overdetermined(A, B, ridge, Deferred(_ridge_qr, A, ridge))
+    return _underdetermined(A, B, ridge, Deferred(_ridge_qr, tf.linalg.adjoint(A), ridge))
 
 
 def _overdetermined(
-    A: tf.Tensor, B: tf.Tensor, ridge: tf.Tensor, factor: Factor, value: Any = None
+    A: tf.Tensor, B: tf.Tensor, ridge: tf.Tensor, factor: Deferred, X: Any = None
 ) -> tf.Tensor:
-    if value is None:
+    if X is None:
         Q, R = factor()
-        value = _back_substitute(R, tf.matmul(Q, tf.stop_gradient(B), adjoint_a=True))  # [..., n, k]
+        X = _back_substitute(R, tf.matmul(Q, tf.stop_gradient(B), adjoint_a=True))  # [..., n, k]
+    return attach(X, [A, B, ridge], _overdetermined_adjoint, [factor])
 
-    def pullback(X_bar: tf.Tensor) -> list[tf.Tensor]:
-        X = _overdetermined(A, B, ridge, factor, value)  # [..., n, k]
-        T = _normal_solve(A, X_bar, ridge, factor)  # [..., n, k]
-        B_bar = A @ T  # [..., m, k]
-        A_bar = tf.matmul(B - A @ X, T, adjoint_b=True) - tf.matmul(B_bar, X, adjoint_b=True)  # [..., m, n]
-        return [A_bar, B_bar, -_inner(T, X)]
 
-    return attach(value, [A, B, ridge], pullback)
+def _overdetermined_adjoint(gradients: Any, inputs: Any, value: Any, constants: Any) -> list[tf.Tensor]:
+    (X_bar,), (A, B, ridge), (factor,) = gradients, inputs, constants
+    X = _overdetermined(A, B, ridge, factor, value)  # [..., n, k]
+    T = _normal_solve(A, X_bar, ridge, factor)  # [..., n, k]
+    B_bar = A @ T  # [..., m, k]
+    A_bar = tf.matmul(B - A @ X, T, adjoint_b=True) - tf.matmul(B_bar, X, adjoint_b=True)  # [..., m, n]
+    return [A_bar, B_bar, -_inner(T, X)]
 
 
 def _underdetermined(
-    A: tf.Tensor, B: tf.Tensor, ridge: tf.Tensor, factor: Factor, value: Any = None
+    A: tf.Tensor, B: tf.Tensor, ridge: tf.Tensor, factor: Deferred, X: Any = None
 ) -> tf.Tensor:
-    if value is None:
+    if X is None:
         Q, R = factor()  # of A^H
-        half = tf.linalg.triangular_solve(R, tf.stop_gradient(B), lower=False, adjoint=True)  # [..., m, k]
-        value = Q @ half  # [..., n, k]
-
-    def pullback(X_bar: tf.Tensor) -> list[tf.Tensor]:
-        X = _underdetermined(A, B, ridge, factor, value)  # [..., n, k]
-        A_adjoint = tf.linalg.adjoint(A)  # [..., n, m]
-        Y = _normal_solve(A_adjoint, B, ridge, factor)  # [..., m, k]
-        B_bar = _normal_solve(A_adjoint, A @ X_bar, ridge, factor)  # [..., m, k]
-        rest = X_bar - A_adjoint @ B_bar  # [..., n, k]
-        A_bar = tf.matmul(Y, rest, adjoint_b=True) - tf.matmul(B_bar, X, adjoint_b=True)  # [..., m, n]
-        return [A_bar, B_bar, -_inner(B_bar, Y)]
-
-    return attach(value, [A, B, ridge], pullback)
+        X = Q @ tf.linalg.triangular_solve(R, tf.stop_gradient(B), lower=False, adjoint=True)  # [..., n, k]
+    return attach(X, [A, B, ridge], _underdetermined_adjoint, [factor])
 
 
-def _normal_solve(
-    A: tf.Tensor, V: tf.Tensor, ridge: tf.Tensor, factor: Factor, value: Any = None
-) -> tf.Tensor:
+def _underdetermined_adjoint(gradients: Any, inputs: Any, value: Any, constants: Any) -> list[tf.Tensor]:
+    (X_bar,), (A, B, ridge), (factor,) = gradients, inputs, constants
+    X = _underdetermined(A, B, ridge, factor, value)  # [..., n, k]
+    A_adjoint = tf.linalg.adjoint(A)  # [..., n, m]
+    Y = _normal_solve(A_adjoint, B, ridge, factor)  # [..., m, k]
+    B_bar = _normal_solve(A_adjoint, A @ X_bar, ridge, factor)  # [..., m, k]
+    rest = X_bar - A_adjoint @ B_bar  # [..., n, k]
+    A_bar = tf.matmul(Y, rest, adjoint_b=True) - tf.matmul(B_bar, X, adjoint_b=True)  # [..., m, n]
+    return [A_bar, B_bar, -_inner(B_bar, Y)]
+
+
+def _normal_solve(A: tf.Tensor, V: tf.Tensor, ridge: tf.Tensor, factor: Deferred, T: Any = None) -> tf.Tensor:
     """T of `(A^H A + l I) T = V` for a tall A, by `R^H R = A^H A + l I`."""
-    if value is None:
+    if T is None:
         R = factor()[1]  # [..., n, n]
         half = tf.linalg.triangular_solve(R, tf.stop_gradient(V), lower=False, adjoint=True)  # [..., n, k]
-        value = _back_substitute(R, half)  # [..., n, k]
+        T = _back_substitute(R, half)  # [..., n, k]
+    return attach(T, [A, V, ridge], _normal_solve_adjoint, [factor])
 
-    def pullback(T_bar: tf.Tensor) -> list[tf.Tensor]:
-        T = _normal_solve(A, V, ridge, factor, value)  # [..., n, k]
-        V_bar = _normal_solve(A, T_bar, ridge, factor)  # [..., n, k]
-        matrix_bar = -2 * hermitian_part(tf.matmul(V_bar, T, adjoint_b=True))  # [..., n, n]
-        return [A @ matrix_bar, V_bar, -_inner(V_bar, T)]
 
-    return attach(value, [A, V, ridge], pullback)
+def _normal_solve_adjoint(gradients: Any, inputs: Any, value: Any, constants: Any) -> list[tf.Tensor]:
+    (T_bar,), (A, V, ridge), (factor,) = gradients, inputs, constants
+    T = _normal_solve(A, V, ridge, factor, value)  # [..., n, k]
+    V_bar = _normal_solve(A, T_bar, ridge, factor)  # [..., n, k]
+    matrix_bar = -2 * hermitian_part(tf.matmul(V_bar, T, adjoint_b=True))  # [..., n, n]
+    return [A @ matrix_bar, V_bar, -_inner(V_bar, T)]
 
 
 def _back_substitute(R: tf.Tensor, B: tf.Tensor) -> tf.Tensor:
