@@ -66,7 +66,9 @@ def radial_covariance(
             W, products = profile.backward(K_bar, K, saved)  # [..., N, N2], [..., N, N2]
             moments = tf.cast(tf.matmul(W, _with_ones(z, dtype)), X.dtype)  # [..., N, D + 1]
             rows, Wz = moments[..., -1:], moments[..., :-1]  # [..., N, 1], [..., N, D]
-            columns = tf.cast(tf.reduce_sum(W, -2), X.dtype)[..., None]  # [..., N2, 1]
+            # 1^T W by the matrix product: half the time of a reduction down the columns on a CPU.
+            ones = tf.ones_like(W[..., :1])  # [..., N, 1]
+            columns = tf.cast(tf.matmul(W, ones, transpose_a=True), X.dtype)  # [..., N2, 1]
             # x^T W, not W^T x: the thin factor is the cheap one to transpose.
             xW = tf.cast(tf.matmul(tf.linalg.matrix_transpose(tf.cast(x, dtype)), W), X.dtype)
             twice = 2.0 * profile.factor / scale  # [..., 1, D]

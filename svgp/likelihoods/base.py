@@ -106,5 +106,11 @@ class Likelihood(tf.Module):
             raise ModelError(
                 f"{self.name}: means have shape {F.shape}, variances {f_var.shape}; expected the same"
             )
-        # Where rows are known only when the graph runs, this fails on a mismatch instead of broadcasting.
-        return F, f_var, tf.reshape(columns, tf.shape(F))
+        if not (F.shape.is_fully_defined() and columns.shape.is_fully_defined()):
+            # Rows that are known only when the graph runs must fail there, not broadcast.
+            same = tf.debugging.assert_equal(
+                tf.shape(columns), tf.shape(F), f"{self.name}: rows of F and Y differ"
+            )
+            with tf.control_dependencies([same]):
+                columns = tf.identity(columns)
+        return F, f_var, columns

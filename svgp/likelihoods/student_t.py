@@ -69,6 +69,7 @@ class StudentT(Likelihood):
         f_var, levels = tf.cast(f_var, tf.float64), tf.cast(levels, tf.float64)
         spread, log_weights = self._mixture(f_var[..., None, None])  # [N, P, 1, K], [K]
         deviation, weights = tf.sqrt(spread), tf.exp(log_weights)
+        width = tf.sqrt(f_var + tf.cast(self.scale, tf.float64) ** 2)[..., None]  # [N, P, 1]
         # By symmetry: solve for the upper tail only, where the distribution function is concave and
         # Newton's method, started at the centre, climbs to the root and never passes it.
         tail = tf.minimum(levels, 1.0 - levels)  # [Q]
@@ -78,7 +79,7 @@ class StudentT(Likelihood):
             above = tf.reduce_sum(weights * 0.5 * tf.math.erfc(math.sqrt(0.5) * z), -1)  # [N, P, Q]
             density = tf.reduce_sum(weights * tf.exp(-0.5 * z * z) / deviation, -1) / math.sqrt(2.0 * math.pi)
             update = (above - tail) / density
-            return y + update, tf.reduce_max(tf.abs(update) / (tf.abs(y) + deviation[..., 0]))
+            return y + update, tf.reduce_max(tf.abs(update) / (tf.abs(y) + width))
 
         start = tf.zeros(tf.concat([tf.shape(f_var), tf.shape(levels)], 0), tf.float64)  # [N, P, Q]
         above_centre, _ = tf.while_loop(
@@ -101,7 +102,7 @@ def gamma_grid(shape: float) -> tuple[np.ndarray, np.ndarray]:
     """Trapezoidal rule for lambda ~ Gamma(shape, rate shape), in u = log(lambda): u_k and log weights.
 
     The density of u is analytic and falls off on both sides, so equal steps converge exponentially;
-    the ends are where it has dropped by exp(-40).
+    the ends are where it has dropped by exp(-40), so densities are exact down to about that.
     """
     reach = 40.0 / shape + math.sqrt(80.0 / shape)
     step = min(0.5, 0.35 / math.sqrt(shape))
