@@ -122,8 +122,8 @@ def probability_surface(
         axes.scatter(at[:, 0], at[:, 1], s=26, color=BLACK, marker="+", linewidths=1.0,
                      label="inducing points", zorder=4)  # fmt: skip
     axes.grid(False)
-    axes.set_xlim(float(np.min(grid_x)), float(np.max(grid_x)))
-    axes.set_ylim(float(np.min(grid_y)), float(np.max(grid_y)))
+    axes.set_xlim(*limits(vector(grid_x), pad=0.0))
+    axes.set_ylim(*limits(vector(grid_y), pad=0.0))
     axes.set_xlabel(plain(names[0]))
     axes.set_ylabel(plain(names[1]))
     axes.set_title(f"Probability of {plain(classes[1])}")

@@ -101,8 +101,8 @@ def limits(values: np.ndarray, pad: float = 0.05) -> tuple[float, float]:
     if not len(finite):
         return 0.0, 1.0
     low, high = float(finite.min()), float(finite.max())
-    width = (high - low) or max(abs(high), 1.0) * 0.1
-    return low - pad * width, high + pad * width
+    margin = pad * (high - low) if high > low else 0.1 * max(abs(high), 1.0)
+    return low - margin, high + margin
 
 
 def nothing(axes: Axes, text: str = "nothing logged yet") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from svgp.inducing.random_rows import fewer_rows_note
 from svgp.inducing.rows import distinct, random_subset
@@ -30,7 +31,10 @@ def k_means(X: np.ndarray, count: int, *, seed: int) -> tuple[np.ndarray, list[s
     batch = min(len(rows), max(1024, 4 * count))
     clustering = MiniBatchKMeans(
         n_clusters=count, init="k-means++", n_init=1, batch_size=batch, max_iter=20, random_state=seed
-    ).fit(rows)
+    )
+    # One thread adds in one order, so that a seed repeats; several wait for each other on a busy machine.
+    with threadpool_limits(limits=1):
+        clustering.fit(rows)
     Z = np.asarray(clustering.cluster_centers_, dtype=np.float64)  # [M, D]
     Z = Z[distinct(Z)]
     if len(Z) < count:

@@ -34,10 +34,10 @@ def test_latent_gps_share_points_that_serve_all_of_them() -> None:
     kernel = Matern32(variance=[1.0, 4.0], lengthscales=[[0.3, 5.0], [5.0, 0.3]])
     Z, _ = greedy_variance(X, 30, kernel, seed=0)
     K = kernel.K(X).numpy()  # [2, N, N]
-    rows = [int(np.flatnonzero((X == z).all(axis=1))[0]) for z in Z]
+    rows = [int(np.flatnonzero((z == X).all(axis=1))[0]) for z in Z]
     for m in range(
         1, 30
-    ):  # each point has the largest relative residual, summed over latent GPs, given those before
+    ):  # each has the largest relative residual, summed over latent GPs, given those before
         share = 0.0
         for latent in K:
             KZ = latent[rows[:m]]
