@@ -121,3 +121,8 @@ def test_overrides_that_contradict_each_other_are_not_dropped_in_silence(problem
     assert found == "override 'data.dataset=curve': data.dataset: give 'path' or 'dataset', not both"
     (found,) = problems(FILE, "model.kernel={type: matern32, lengthscales: 2}", "model.kernel.type=linear")
     assert "model.kernel.lengthscales: a 'linear' kernel has no lengthscale" in found
+
+
+def test_what_the_file_leaves_out_is_reported_in_the_file(problems) -> None:
+    (found,) = problems("data: {path: a.csv}\n", "data.missing=drop")
+    assert found.startswith("c.yaml:1:1: data.target: missing; ")
