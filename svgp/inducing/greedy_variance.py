@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from scipy.linalg import solve_triangular
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from svgp.inducing.random_rows import fewer_rows_note
 from svgp.inducing.rows import distinct, random_subset
 
 MEMORY = 512 * 2**20  # bytes for the factor [M, L, n]; candidates are subsampled to fit
+BLOCK = 64  # pivots between two passes over the factor, at most
+POOL_AT_LEAST = 512  # rows among which these are sought
 EXHAUSTED = 1e-6  # of the prior variance: the size of the jitter, below which a point adds nothing
+
+Covariances = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def greedy_variance(
@@ -41,7 +48,10 @@ def greedy_variance(
     if len(few) < count:
         notes += fewer_rows_note(len(few), count, len(X))
     rows = rows[few]  # [n, D]
-    pivots, left = _pivoted_cholesky(rows, min(count, len(rows)), kernel, latents)
+    with threadpool_limits(
+        limits=1, user_api="blas"
+    ):  # threads that wait for each other cost more than they save
+        pivots, left = _pivoted_cholesky(rows, min(count, len(rows)), kernel, latents)
     if len(pivots) < min(count, len(rows)):
         notes.append(
             f"greedy_variance stopped at {len(pivots)} of {count} points: at the starting lengthscales "
@@ -51,31 +61,109 @@ def greedy_variance(
 
 
 def _pivoted_cholesky(X: np.ndarray, count: int, kernel: Any, latents: int) -> tuple[list[int], float]:
-    """Pivots in order, and the largest share of prior variance left at any row."""
-    prior = _diagonal(kernel, X).reshape(latents, len(X))  # [L, n]
-    inputs = tf.constant(X, dtype=tf.float64)  # [n, D]
-    share = 1.0 / np.maximum(prior, np.finfo(float).tiny)  # [L, n]
-    residual = prior.copy()  # [L, n]
-    V = np.empty((latents, count, len(X)))  # [L, M, n]
+    """Pivots in order, and the largest share of prior variance left at any row.
+
+    Several pivots are taken between two passes over the factor, among the rows with the largest residual
+    then. Residuals only fall, so a row of this pool whose residual is at least the largest outside it, as
+    it was, is the largest of all: the pivots are those of the plain algorithm.
+    """
+    residual = _diagonal(kernel, X).reshape(latents, len(X)).copy()  # [L, n]
+    prior = np.maximum(residual, np.finfo(float).tiny)  # [L, n], for ratios; a linear kernel is zero at zero
+    covariances = _compiled(kernel, latents, X.shape[1])
+    V = np.zeros((latents, count, len(X)))  # [L, M, n]
     pivots: list[int] = []
     while True:
-        relative = (residual * share).sum(axis=0) / latents  # [n]
+        relative = (residual / prior).mean(axis=0)  # [n]
+        left = float(relative.max())
+        if len(pivots) == count or left <= EXHAUSTED:
+            return pivots, left
+        pool, bound = _largest(relative, max(POOL_AT_LEAST, len(X) // 10))
+        chosen, factor = _pivots_of_pool(
+            covariances,
+            X[pool],
+            prior[:, pool],
+            residual[:, pool],
+            V[:, : len(pivots), pool],
+            bound,
+            count - len(pivots),
+        )
+        _extend(covariances, X, X[pool[chosen]], factor, V, len(pivots), residual)
+        pivots += pool[chosen].tolist()
+        # Rounding, or noise of their own, must not make the same rows pivots again.
+        residual[:, pivots] = np.minimum(residual[:, pivots], 0.5 * EXHAUSTED * prior[:, pivots])
+
+
+def _largest(relative: np.ndarray, size: int) -> tuple[np.ndarray, float]:
+    """Indices of the `size` largest entries, and the largest entry that is not among them."""
+    if size >= len(relative):
+        return np.arange(len(relative)), -np.inf
+    order = np.argpartition(-relative, size)
+    return np.sort(order[:size]), float(relative[order[size]])
+
+
+def _pivots_of_pool(
+    covariances: Covariances,
+    X: np.ndarray,
+    prior: np.ndarray,
+    residual: np.ndarray,
+    before: np.ndarray,
+    bound: float,
+    most: int,
+) -> tuple[list[int], np.ndarray]:
+    """Pivots among the rows X `[P, D]`, and the factor at them `[L, m + b, b]`; `before` is `[L, m, P]`."""
+    latents, m, rows = before.shape
+    V = np.concatenate([before, np.zeros((latents, min(most, BLOCK), rows))], axis=1)  # [L, m + block, P]
+    residual = residual.copy()  # [L, P]
+    pivots: list[int] = []
+    while m + len(pivots) < V.shape[1]:
+        relative = (residual / prior).mean(axis=0)  # [P]
         pivot = int(np.argmax(relative))
-        if len(pivots) == count or relative[pivot] <= EXHAUSTED:
-            return pivots, float(relative[pivot])
-        column = kernel.K(inputs, inputs[pivot : pivot + 1], dtype=tf.float64).numpy()
-        column = column.reshape(latents, len(X))  # [L, n]
-        m = len(pivots)
+        if relative[pivot] <= EXHAUSTED or (pivots and relative[pivot] < bound):
+            break
+        column = covariances(X[pivot : pivot + 1], X)[:, 0]  # [L, P]
+        at = m + len(pivots)
         for latent in range(latents):
-            remaining = residual[latent, pivot]
-            if remaining <= EXHAUSTED * prior[latent, pivot]:
-                V[latent, m] = 0.0  # this latent GP already knows the point; another asked for it
-                continue
-            done = V[latent, :m]  # [m, n]
-            V[latent, m] = (column[latent] - done[:, pivot] @ done) / np.sqrt(remaining)  # [n]
-            residual[latent] = np.maximum(residual[latent] - V[latent, m] ** 2, 0.0)
-        residual[:, pivot] = np.minimum(residual[:, pivot], EXHAUSTED * prior[:, pivot])
+            left = residual[latent, pivot]
+            if (
+                left > EXHAUSTED * prior[latent, pivot]
+            ):  # else this latent GP knows the point: another asked for it
+                done = V[latent, :at]  # [at, P]
+                V[latent, at] = (column[latent] - done[:, pivot] @ done) / np.sqrt(left)  # [P]
+        residual = np.maximum(residual - V[:, at] ** 2, 0.0)
         pivots.append(pivot)
+        residual[:, pivots] = np.minimum(residual[:, pivots], 0.5 * EXHAUSTED * prior[:, pivots])
+    return pivots, V[:, : m + len(pivots), pivots]
+
+
+def _extend(
+    covariances: Covariances,
+    X: np.ndarray,
+    chosen: np.ndarray,
+    factor: np.ndarray,
+    V: np.ndarray,
+    m: int,
+    residual: np.ndarray,
+) -> None:
+    """Rows m ... m + b of V `[L, M, n]` for the pivots `chosen [b, D]`; lowers `residual [L, n]`."""
+    b = len(chosen)
+    rows = covariances(chosen, X)  # [L, b, n]
+    for latent, at_pivots in enumerate(factor):
+        diagonal = at_pivots[m:].T.copy()  # [b, b] lower triangular up to rounding
+        known = np.diagonal(diagonal) == 0.0
+        diagonal[known, known] = 1.0
+        rest = rows[latent] - at_pivots[:m].T @ V[latent, :m]  # [b, n]
+        rest[known] = 0.0
+        V[latent, m : m + b] = solve_triangular(diagonal, rest, lower=True, check_finite=False)
+        residual[latent] = np.maximum(residual[latent] - np.sum(V[latent, m : m + b] ** 2, axis=0), 0.0)
+
+
+def _compiled(kernel: Any, latents: int, dimensions: int) -> Covariances:
+    """`k(chosen [b, D], X [n, D])` as `[L, b, n]`; one graph, since a call each pivot is mostly overhead."""
+    rows = tf.TensorSpec([None, dimensions], tf.float64)
+    graph = tf.function(
+        lambda chosen, X: kernel.K(chosen, X, dtype=tf.float64), input_signature=[rows, rows], autograph=False
+    )
+    return lambda chosen, X: graph(chosen, X).numpy().reshape(latents, len(chosen), len(X))
 
 
 def _diagonal(kernel: Any, X: np.ndarray) -> np.ndarray:

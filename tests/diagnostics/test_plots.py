@@ -31,7 +31,8 @@ def _history(rows: int, **constant: Any) -> list[dict[str, Any]]:
 def _diagnosis(epoch: float, **changes: Any) -> dict[str, Any]:
     row = {
         "epoch": epoch, "count": 20, "condition_number": 1e5 * (1 + epoch), "effective_rank": 7.0,
-        "redundant": 1, "uninformed": 0, "outside": 0, "residual_mean": 0.1 / (1 + epoch), "residual_p95": 0.3,
+        "redundant": 1, "uninformed": 0, "outside": 0, "residual_mean": 0.1 / (1 + epoch),
+        "residual_p95": 0.3,
         "moved_mean": epoch, "moved_max": 2 * epoch, "smallest_distance": 0.1,
         "kl_by_point": [3.0, 1.0], "explained_by_point": [0.5, 0.4],
     }  # fmt: skip

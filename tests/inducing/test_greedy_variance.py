@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
 from svgp.inducing import greedy_variance
-from svgp.kernels import Constant, Matern32, SquaredExponential, White
+from svgp.kernels import Constant, Linear, Matern32, SquaredExponential, White
 
 
 def _brute_force(K: np.ndarray, count: int) -> list[int]:
@@ -67,3 +69,21 @@ def test_memory_bounds_the_candidates_and_the_user_is_told() -> None:
     Z, notes = greedy_variance(X, 20, kernel, seed=0, memory=8 * 20 * 300)
     assert len(Z) == 20
     assert "300 of 5000 rows" in notes[0]
+
+
+def test_seeking_pivots_in_a_pool_of_rows_changes_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    X = np.random.default_rng(2).normal(size=(150, 3))
+    kernel = Matern32(variance=1.0, lengthscales=[0.7, 1.0, 2.0])
+    module = importlib.import_module(
+        "svgp.inducing.greedy_variance"
+    )  # the package's attribute is the function
+    monkeypatch.setattr(module, "POOL_AT_LEAST", 12)
+    monkeypatch.setattr(module, "BLOCK", 5)
+    Z, _ = greedy_variance(X, 40, kernel, seed=0)
+    np.testing.assert_array_equal(Z, X[_brute_force(kernel.K(X).numpy(), 40)])
+
+
+def test_a_linear_kernel_is_zero_at_zero() -> None:
+    X = np.linspace(0, 1, 20)[:, None]
+    Z, notes = greedy_variance(X, 5, Linear(), seed=0)
+    assert Z.shape == (1, 1) and "stopped at 1 of 5 points" in notes[0]
