@@ -103,7 +103,7 @@ def _alive(status: dict[str, Any]) -> bool:
         return True  # another machine's processes cannot be seen from here
     try:
         os.kill(int(status["pid"]), 0)
-    except (ProcessLookupError, KeyError, ValueError):
+    except (ProcessLookupError, KeyError, ValueError, OverflowError):
         return False
     except PermissionError:
         pass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,7 @@ def list_runs(folder: str | Path) -> list[dict[str, Any]]:
     Keys: name, path, status (running, finished, interrupted, failed), started, steps, epoch, wall_s,
     train.elbo, and the test metrics there are. A damaged run has status `failed` and a `message`.
     """
-    found = sorted(Path(folder).rglob("config.yaml")) if Path(folder).is_dir() else []
-    folders = [RunFolder(path.parent) for path in found if _is_run(path.parent)]
-    rows = [describe_run(run) for run in folders]
+    rows = [describe_run(RunFolder(path)) for path in _run_folders(folder)]
     return sorted(rows, key=lambda row: (row["started"] or "", row["path"]))
 
 
@@ -64,5 +64,8 @@ def _chosen(metrics: dict[str, Any]) -> dict[str, Any]:
     return {name: metrics[name] for name in _SHOWN if name in metrics}
 
 
-def _is_run(folder: Path) -> bool:
-    return (folder / "status.json").exists() or (folder / "metrics.jsonl").exists()
+def _run_folders(folder: str | Path) -> Iterator[Path]:
+    for path, below, names in os.walk(folder):  # unlike rglob it passes over folders that may not be read
+        if "config.yaml" in names and ("status.json" in names or "metrics.jsonl" in names):
+            below.clear()  # a run holds no runs
+            yield Path(path)

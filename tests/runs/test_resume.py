@@ -1,0 +1,130 @@
+"""Interrupted and resumed equals uninterrupted, to the last bit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+
+import svgp
+from svgp.config import Config
+from svgp.errors import Interrupted, RunError
+from svgp.models import model_state
+from svgp.runs import Run
+from svgp.training import Silent
+
+pytestmark = pytest.mark.usefixtures("no_plots")
+
+
+class Killer(Silent):
+    """Presses Ctrl-C while a certain row is logged."""
+
+    def __init__(self, step: int, number: int = signal.SIGINT) -> None:
+        self.step, self.number = step, number
+
+    def row(self, row, *, rate, remaining_s):
+        if row["step"] >= self.step:
+            self.step = 10**9
+            os.kill(os.getpid(), self.number)
+
+
+def untimed(rows):
+    return [{name: value for name, value in row.items() if name != "wall_s"} for row in rows]
+
+
+def assert_equal_runs(one, other):
+    assert untimed(one.history()) == untimed(other.history())
+    assert one.inducing_history() == other.inducing_history()
+    ours, theirs = model_state(one.model), model_state(other.model)
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+    timed = ("wall_s", "session_s", "stopped")
+    before, after = ({k: v for k, v in run.metrics.items() if k not in timed} for run in (one, other))
+    assert before == after
+
+
+@pytest.fixture(scope="module")
+def settings():
+    # Rows every 4 steps do not fall together with evaluations every 3: an interrupt leaves steps unlogged.
+    return {"max_epochs": 4, "log_every": 4}
+
+
+@pytest.fixture(scope="module")
+def straight(make_config, settings, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "write_plots", lambda run: [])
+        return svgp.train(make_config(**settings), run_dir=tmp_path_factory.mktemp("straight") / "run")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_and_resumed_equals_uninterrupted(make_config, settings, straight, tmp_path, number):
+    with pytest.raises(Interrupted, match=f"at step 6.*--resume {tmp_path}") as error:
+        svgp.train(make_config(**settings), run_dir=tmp_path / "run", progress=Killer(6, number))
+    assert error.value.exit_code == 130
+    halted = svgp.load_run(tmp_path / "run")
+    assert halted.status == "interrupted"
+    assert np.isfinite(halted.predict_scaled(np.zeros((1, 4))).mean).all()
+    resumed = svgp.train(resume=tmp_path / "run")
+    assert_equal_runs(straight, resumed)
+    assert resumed.environment["resumed"][0]["step"] == 6
+
+
+def test_a_finished_run_goes_on_as_if_it_had_never_ended(make_config, settings, straight, tmp_path):
+    """Ends at step 5, between two rows: the row that the end forced is dropped again."""
+    first = svgp.train(make_config(**settings, max_steps=5), run_dir=tmp_path / "run")
+    assert first.history()[-1]["step"] == 5 and "test.rmse" in first.history()[-1]
+    resumed = svgp.train(make_config(**settings), resume=tmp_path / "run")
+    assert_equal_runs(straight, resumed)
+
+
+def test_a_damaged_newest_checkpoint_costs_steps_and_not_the_run(make_config, settings, straight, tmp_path):
+    with pytest.raises(Interrupted):
+        svgp.train(
+            make_config(**settings, checkpoint_every=1e-9), run_dir=tmp_path / "run", progress=Killer(6)
+        )
+    (tmp_path / "run/checkpoints/step_000000006/state.safetensors").write_bytes(b"torn")
+    said: list[str] = []
+
+    class Ear(Silent):
+        def note(self, text):
+            said.append(text)
+
+    resumed = svgp.train(resume=tmp_path / "run", progress=Ear())
+    assert_equal_runs(straight, resumed)
+    assert any("step_000000006" in text and "going back" in text for text in said)
+
+
+def test_equal_seeds_give_equal_runs(make_config, settings, straight, tmp_path):
+    assert_equal_runs(straight, svgp.train(make_config(**settings), run_dir=tmp_path / "run"))
+
+
+def test_resuming_refuses_another_run(make_config, regression, tmp_path):
+    with pytest.raises(RunError, match=r"train.batch_size \(16 -> 8\).*Only these may change"):
+        svgp.train(make_config(batch_size=8), resume=regression.path)
+    with pytest.raises(RunError, match="no such run folder"):
+        svgp.train(resume=tmp_path / "nothing")
+    with pytest.raises(RunError, match="holds no config.yaml"):
+        svgp.train(resume=tmp_path)
+
+
+def test_resuming_refuses_data_that_changed(make_config, tables, tmp_path):
+    table = tmp_path / "table.csv"
+    shutil.copy(tables["regression"], table)
+    values = make_config(max_steps=1).to_dict()
+    values["data"]["path"] = str(table)
+    svgp.train(Config.from_dict(values), run_dir=tmp_path / "run")
+    table.write_text(table.read_text().replace("red", "green"))
+    with pytest.raises(RunError, match="data have changed"):
+        svgp.train(resume=tmp_path / "run")
+
+
+def test_a_run_that_is_still_running_is_left_alone(regression, tmp_path):
+    shutil.copytree(regression.path, tmp_path / "run")
+    run = svgp.load_run(tmp_path / "run")
+    run.folder.write_status("running", pid=os.getppid())
+    with pytest.raises(RunError, match="still running"):
+        svgp.train(resume=tmp_path / "run")

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from matplotlib.figure import Figure
+
+import svgp
+from svgp.data import read_table
+from svgp.errors import DataError, RunError
+from svgp.runs import evaluate, predict_file
+
+
+@pytest.fixture(scope="module")
+def alone(regression, tmp_path_factory):
+    """The same run, opened where its training data are not."""
+    path = tmp_path_factory.mktemp("elsewhere") / "run"
+    shutil.copytree(regression.path, path)
+    config = path / "config.yaml"
+    config.write_text(config.read_text().replace("regression.csv", "gone.csv"))
+    return svgp.load_run(path)
+
+
+def test_an_opened_run_predicts_as_the_trained_one_without_its_data(regression, alone, tables):
+    table = read_table(tables["regression"], text=["colour"])
+    ours, theirs = regression.predict(table), alone.predict(table)
+    np.testing.assert_array_equal(ours.mean, theirs.mean)
+    np.testing.assert_array_equal(ours.quantiles, theirs.quantiles)
+    assert alone.metrics == regression.metrics
+    with pytest.raises(DataError, match="gone.csv"):
+        _ = alone.dataset
+
+
+def test_predictions_are_in_original_units(regression):
+    said = regression.predict({"x": [0.0, 1.0], "z": [150.0, 250.0], "colour": ["red", "green"]})
+    assert said.mean.shape == said.std.shape == (2,) and said.quantiles.shape == (2, 3)
+    assert np.all(np.abs(said.mean - 5000) < 3000) and np.all(said.std > 1)
+    # A Gaussian predictive distribution: median at the mean, 97.5% at 1.96 standard deviations.
+    np.testing.assert_allclose(said.quantiles[:, 1], said.mean, rtol=1e-9)
+    np.testing.assert_allclose(said.quantiles[:, 2], said.mean + 1.959964 * said.std, rtol=1e-6)
+
+
+def test_arrays_come_in_the_order_of_the_inputs(make_config, no_plots):
+    run = svgp.train(make_config("count", max_steps=2))
+    x = np.array([0.0, 1.0])
+    np.testing.assert_array_equal(run.predict(x).mean, run.predict({"x": x}).mean)
+    assert np.all(run.predict(x[:, None]).quantiles >= 0)
+    with pytest.raises(DataError, match=r"must be \[rows, 1\].*got shape \(2, 2\)"):
+        run.predict(np.zeros((2, 2)))
+
+
+def test_evaluate_on_the_held_out_rows_gives_the_logged_metrics(regression):
+    found = evaluate(regression.path)
+    for name, value in found.items():
+        assert value == pytest.approx(regression.metrics[f"test.{name}"], rel=1e-9)
+
+
+def test_evaluate_on_a_file(alone, tables, tmp_path):
+    assert evaluate(alone, tables["regression"])["rmse"] > 0
+    table = read_table(tables["regression"], text=["colour"]).drop_columns(["y"])
+    pyarrow.parquet.write_table(table, tmp_path / "inputs.parquet")
+    with pytest.raises(DataError, match="lack the target column 'y'"):
+        evaluate(alone, tmp_path / "inputs.parquet")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
+def test_predict_file_keeps_the_other_columns(alone, tables, tmp_path, suffix):
+    out = tmp_path / f"out.{suffix}"
+    assert predict_file(alone, tables["regression"], out) == 60
+    written, given = read_table(out), read_table(tables["regression"])
+    assert written.column_names == [*given.column_names, "y_mean", "y_std", "y_q025", "y_q500", "y_q975"]
+    assert written["id"].to_pylist() == given["id"].to_pylist()
+    np.testing.assert_allclose(written["y_mean"], alone.predict(given).mean, rtol=1e-12)
+
+
+def test_predict_file_of_classes(make_config, tables, tmp_path, no_plots):
+    run = svgp.train(make_config("binary", max_epochs=10, learning_rate=0.1))
+    predict_file(run, tables["binary"], tmp_path / "out.csv")
+    written = read_table(tmp_path / "out.csv")
+    probability = np.array(written["y_probability"])
+    assert np.all((probability > 0) & (probability < 1))
+    labels = np.array(written["y_label"].to_pylist())
+    np.testing.assert_array_equal(labels, np.where(probability >= 0.5, "yes", "no"))
+    assert np.mean(labels == np.array(written["y"].to_pylist())) > 0.8
+
+
+def test_a_name_that_is_taken_is_refused_and_nothing_written(alone, tables, tmp_path):
+    table = read_table(tables["regression"]).append_column("y_std", pa.array(np.ones(60)))
+    pyarrow.parquet.write_table(table, tmp_path / "in.parquet")
+    with pytest.raises(DataError, match="already has a column 'y_std'"):
+        predict_file(alone, tmp_path / "in.parquet", tmp_path / "out.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
+def test_every_plot_is_a_figure(regression):
+    for name in ("loss_curves", "inducing_over_time", "inducing_positions", "ard_relevance",
+                 "predicted_vs_actual", "residuals_vs_std", "calibration"):  # fmt: skip
+        assert isinstance(getattr(regression, f"plot_{name}")(), Figure)
+    with pytest.raises(RunError, match="fit: needs a run with one input"):
+        regression.plot_fit()
+    drawn = {path.stem for path in (regression.path / "plots").iterdir()}
+    assert drawn == set(regression.figures())
+
+
+def test_the_report_is_one_page(regression):
+    page = (regression.path / "report.html").read_text()
+    assert "data:image/png;base64," in page and "regression" in page
+
+
+def test_no_run_folder(tmp_path):
+    with pytest.raises(RunError, match="no such run folder"):
+        svgp.load_run(tmp_path / "nothing")
