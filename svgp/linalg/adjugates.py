@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 
 from svgp.linalg.attach import Deferred, attach, like
 from svgp.linalg.solves import inverse, inverse_from, inverse_value
+from svgp.linalg.xla import unitary_determinant, will_be_compiled
 
 SingularValues = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 
@@ -83,7 +83,7 @@ def _derivative(A: tf.Tensor, B: tf.Tensor, spectrum: Deferred) -> tf.Tensor:
     adjoint is D(A^H). Where A is nonsingular it is `tr(A^-1 B) adj(A) - adj(A) B A^-1`, and its own
     derivative in A is taken from there.
     """
-    value = _derivative_value(*spectrum(), tf.stop_gradient(B))
+    value = _derivative_value(spectrum(), tf.stop_gradient(B))  # [..., n, n]
     return attach(value, [A, B], _second_derivative, [spectrum])
 
 
@@ -96,7 +96,8 @@ def _second_derivative(gradients: Any, inputs: Any, value: Any, constants: Any) 
     return [A_bar, _derivative(tf.linalg.adjoint(A), G, Deferred(_swap, *spectrum()))]
 
 
-def _derivative_value(s: tf.Tensor, U: tf.Tensor, V: tf.Tensor, phase: tf.Tensor, B: tf.Tensor) -> tf.Tensor:
+def _derivative_value(spectrum: SingularValues, B: tf.Tensor) -> tf.Tensor:
+    s, U, V, phase = spectrum
     b = tf.matmul(U, B, adjoint_a=True) @ V  # [..., n, n]
     P = like(_products_without_two(s), b)  # [..., n, n]
     diagonal = tf.linalg.matvec(P, tf.linalg.diag_part(b))  # [..., n]
@@ -133,44 +134,3 @@ def _spectrum(A: tf.Tensor) -> SingularValues | tuple[()]:
 def _swap(s: tf.Tensor, U: tf.Tensor, V: tf.Tensor, phase: tf.Tensor) -> SingularValues:
     """The singular values of the adjoint."""
     return s, V, U, tf.math.conj(phase)
-
-
-def unitary_determinant(W: tf.Tensor) -> tf.Tensor:
-    """Determinant `[...]`, of modulus one, of unitary matrices `W [..., n, n]`, without gradient."""
-    W = tf.stop_gradient(W)
-    if not will_be_compiled():
-        return tf.linalg.det(W)
-    return _eliminate(W)
-
-
-def will_be_compiled() -> bool:
-    """Whether XLA will compile what is being traced; it has no LU factorisation, and so no determinant."""
-    return not tf.executing_eagerly() and control_flow_util.GraphOrParentsInXlaContext(
-        tf.compat.v1.get_default_graph()
-    )
-
-
-def _eliminate(W: tf.Tensor) -> tf.Tensor:
-    """Determinant by Gaussian elimination with partial pivoting, in operations that XLA can compile."""
-    size = tf.shape(W)[-1]
-    rows = tf.range(size)  # [n]
-
-    def step(k: tf.Tensor, W: tf.Tensor, determinant: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        at_k = tf.cast(rows == k, W.dtype)  # [n]
-        column = tf.linalg.matvec(W, at_k)  # [..., n]
-        candidates = tf.where(rows >= k, tf.abs(column), -tf.ones_like(tf.abs(column)))  # [..., n]
-        best = tf.argmax(candidates, axis=-1, output_type=tf.int32)  # [...]
-        at_best = tf.cast(rows == best[..., None], W.dtype)  # [..., n]
-        row_k = tf.linalg.matvec(W, at_k, transpose_a=True)  # [..., n]
-        row_best = tf.linalg.matvec(W, at_best, transpose_a=True)  # [..., n]
-        exchange = (at_best - at_k)[..., :, None] * (row_k - row_best)[..., None, :]  # [..., n, n]
-        pivot = tf.reduce_sum(column * at_best, -1)  # [...]
-        W = W + exchange
-        multipliers = tf.linalg.matvec(W, at_k) / pivot[..., None]  # [..., n]
-        multipliers = tf.where(rows > k, multipliers, tf.zeros_like(multipliers))
-        W = W - multipliers[..., :, None] * row_best[..., None, :]
-        swapped = tf.cast(tf.where(best == k, 1, -1), W.dtype)  # [...]
-        return k + 1, W, determinant * pivot * swapped
-
-    start = (tf.constant(0), W, tf.ones_like(W[..., 0, 0]))
-    return tf.while_loop(lambda k, W, determinant: k < size, step, start)[2]

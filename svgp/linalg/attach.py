@@ -77,12 +77,12 @@ def attach(
 
         return own_value, gradient
 
-    arguments = [*inputs, *flat]
-    if (
-        not tf.executing_eagerly()
-    ):  # names of this graph's own, for the graph of the gradient's gradient to find
-        arguments = [tf.identity(argument) for argument in arguments]
-    return operation(*arguments)
+    if not tf.executing_eagerly():
+        # The gradient's gradient, in a graph of its own, finds only what has a name in the graph before
+        # it, and sends zeros back through a factorisation that does not say that it is constant.
+        inputs = [tf.identity(tensor) for tensor in inputs]
+        flat = [tf.stop_gradient(tensor) for tensor in flat]
+    return operation(*inputs, *flat)
 
 
 def any_matrix(A: Any, name: str) -> tf.Tensor:

@@ -9,8 +9,10 @@ import tensorflow as tf
 
 from svgp.linalg.attach import attach, hermitian_part, like, nan_where, square_matrix
 from svgp.linalg.factor import lower_and_inverse
+from svgp.linalg.xla import will_be_compiled
 
-_REFINEMENTS = 2  # from 1e-6, where XLA's complex routine stops, to rounding: convergence is quadratic
+_REFINEMENTS = 2  # from 1e-6, where XLA's routine stops, to rounding: convergence is quadratic
+_CLOSE = 1e-2  # how far from the identity a refinement is still one
 
 
 def cholesky(K: Any) -> tf.Tensor:
@@ -98,7 +100,7 @@ def _eigh_value(K: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     finite = tf.reduce_all(tf.math.is_finite(tf.abs(K)), [-2, -1])  # [...]
     K = tf.where(finite[..., None, None], K, tf.zeros_like(K))
     w, V = tf.linalg.eigh(K)
-    if K.dtype.is_complex and not tf.executing_eagerly():
+    if will_be_compiled():
         w, V = _refined(K, V)
     nan = tf.cast(float("nan"), w.dtype)
     return tf.where(finite[..., None], tf.math.real(w), tf.math.real(nan)), nan_where(~finite, V)
@@ -107,7 +109,7 @@ def _eigh_value(K: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def _refined(K: tf.Tensor, V: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Eigenpairs from nearly right vectors (Ogita & Aishima, Japan J. Indust. Appl. Math. 35, 2018).
 
-    XLA's complex routine on a CPU returns wrong eigenvalues and vectors that are right to about 1e-6.
+    XLA's Jacobi method on a CPU stops at vectors right to about 1e-6, with wrong eigenvalues if complex.
     """
     lower = tf.linalg.band_part(K, -1, 0)
     K = lower + tf.linalg.adjoint(lower - tf.linalg.diag(tf.linalg.diag_part(lower)))  # [..., n, n]
@@ -115,7 +117,7 @@ def _refined(K: tf.Tensor, V: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         R = tf.eye(tf.shape(K)[-1], dtype=K.dtype) - tf.matmul(V, V, adjoint_a=True)  # [..., n, n]
         S = tf.matmul(V, K @ V, adjoint_a=True)  # [..., n, n]
         w = tf.math.real(tf.linalg.diag_part(S)) / (1 - tf.math.real(tf.linalg.diag_part(R)))  # [..., n]
-        F = tf.cast(_inverse_gaps(w), K.dtype)  # [..., n, n]
-        E = tf.where(F == 0, R / 2, F * (S + tf.cast(w, K.dtype)[..., None, :] * R))
+        E = like(_inverse_gaps(w), K) * (S + like(w, K)[..., None, :] * R)  # [..., n, n]
+        E = tf.where((tf.abs(E) == 0) | (tf.abs(E) > _CLOSE), R / 2, E)  # too close to tell apart
         V = V + V @ E
     return w, V

@@ -13,11 +13,12 @@ import scipy.linalg.lapack
 import tensorflow as tf
 
 from svgp.linalg import blas
-from svgp.linalg.adjugates import adjugate, triangular_determinant, unitary_determinant, will_be_compiled
+from svgp.linalg.adjugates import adjugate, triangular_determinant
 from svgp.linalg.attach import Deferred, attach, like, scale, square_matrix
 from svgp.linalg.backend import use_host
 from svgp.linalg.factor import lower_and_inverse
 from svgp.linalg.solves import inverse_from, inverse_value
+from svgp.linalg.xla import unitary_determinant, will_be_compiled
 
 
 def det(A: Any) -> tf.Tensor:

@@ -79,8 +79,9 @@ def _solve(A: tf.Tensor, B: tf.Tensor, adjoint: bool, factor: Deferred, X: Any =
 
 
 def _solve_adjoint(adjoint: bool, gradients: Any, inputs: Any, value: Any, constants: Any) -> list[tf.Tensor]:
-    X = _solve(*inputs, adjoint, constants[0], value)  # [..., n, k]
-    B_bar = _solve(inputs[0], gradients[0], not adjoint, constants[0])  # [..., n, k]
+    (A, B), (factor,) = inputs, constants
+    X = _solve(A, B, adjoint, factor, value)  # [..., n, k]
+    B_bar = _solve(A, gradients[0], not adjoint, factor)  # [..., n, k]
     return [_matrix_bar(B_bar, X, adjoint), B_bar]
 
 
@@ -111,8 +112,9 @@ def _triangular_solve(T: tf.Tensor, B: tf.Tensor, lower: bool, adjoint: bool, X:
 def _triangular_solve_adjoint(
     lower: bool, adjoint: bool, gradients: Any, inputs: Any, value: Any, constants: Any
 ) -> list[tf.Tensor]:
-    X = _triangular_solve(*inputs, lower, adjoint, value)  # [..., n, k]
-    B_bar = _triangular_solve(inputs[0], gradients[0], lower, not adjoint)  # [..., n, k]
+    T, B = inputs
+    X = _triangular_solve(T, B, lower, adjoint, value)  # [..., n, k]
+    B_bar = _triangular_solve(T, gradients[0], lower, not adjoint)  # [..., n, k]
     triangle = (-1, 0) if lower else (0, -1)
     return [tf.linalg.band_part(_matrix_bar(B_bar, X, adjoint), *triangle), B_bar]
 
