@@ -13,11 +13,13 @@ transpose, so a row-major lower triangle is an upper one there.
 from __future__ import annotations
 
 import ctypes
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from scipy.linalg import cython_blas, cython_lapack
+
+from svgp.linalg import threads
 
 _PREFIX = {np.dtype(np.float32): "s", np.dtype(np.float64): "d"}
 _REAL = {np.dtype(np.float32): ctypes.c_float, np.dtype(np.float64): ctypes.c_double}
@@ -74,19 +76,30 @@ def _stride(array: np.ndarray) -> int:
     return max(array.strides[0] // array.itemsize, 1)
 
 
-def cholesky_in_place(K: np.ndarray) -> bool:
-    """Replace K by its lower Cholesky factor (only the lower triangle is read); False where there is none."""
+def cholesky_leaf(K: np.ndarray) -> bool:
+    """Replace K's lower triangle by its Cholesky factor, on one core; False where there is none."""
     n = K.shape[-1]
     info = ctypes.c_int(0)
-    _call("potrf", K.dtype, b"U", n, K, max(n, 1), info)
-    zero_upper(K)
+    _call("potrf", K.dtype, b"U", n, K, _stride(K), info)
     return info.value == 0
+
+
+def invert_lower_leaf(L: np.ndarray) -> None:
+    """Replace a lower triangle by its inverse, on one core."""
+    n = L.shape[-1]
+    _call("trtri", L.dtype, b"U", b"N", n, L, _stride(L), ctypes.c_int(0))
+
+
+def cholesky_in_place(K: np.ndarray) -> bool:
+    """Replace K by its lower Cholesky factor (only the lower triangle is read); False where there is none."""
+    found = cholesky_leaf(K)
+    zero_upper(K)
+    return found
 
 
 def invert_lower_in_place(L: np.ndarray) -> None:
     """Replace a lower triangle, zero above, by its inverse."""
-    n = L.shape[-1]
-    _call("trtri", L.dtype, b"U", b"N", n, L, max(n, 1), ctypes.c_int(0))
+    invert_lower_leaf(L)
 
 
 def product(
@@ -96,30 +109,47 @@ def product(
     *,
     transpose_a: bool = False,
     transpose_b: bool = False,
+    alpha: float = 1.0,
     beta: float = 0.0,
 ) -> None:
-    """out = A B + beta out, for matrices or blocks of matrices; A and B transposed where asked."""
+    """out = alpha A B + beta out, for matrices or blocks of matrices; A and B transposed where asked."""
     (rows, columns), inner = out.shape, A.shape[0 if transpose_a else 1]
     letter_a, letter_b = (b"T" if flag else b"N" for flag in (transpose_a, transpose_b))
-    _call(
-        "gemm", A.dtype, letter_b, letter_a, columns, rows, inner,
-        1.0, B, _stride(B), A, _stride(A), float(beta), out, _stride(out),
-    )  # fmt: skip
+    operations = 2.0 * rows * columns * inner
+
+    def part(piece: slice) -> None:
+        a, c = (A[:, piece] if transpose_a else A[piece]), out[piece]
+        _call(
+            "gemm", A.dtype, letter_b, letter_a, columns, len(c), inner,
+            alpha, B, _stride(B), a, _stride(a), float(beta), c, _stride(c),
+        )  # fmt: skip
+
+    threads.run([partial(part, piece) for piece in threads.pieces(rows, operations)])
 
 
 def triangular_product(T: np.ndarray, X: np.ndarray, transpose: bool = False) -> None:
     """X becomes T X, or T^T X, for a lower triangle T [M, M] and X [M, B]: M^2 B operations."""
-    rows, columns = X.shape
     # Row-major T X is, to Fortran, X^T T^T with T^T upper and on the right.
     letter = b"T" if transpose else b"N"
-    _call("trmm", X.dtype, b"R", b"U", letter, b"N", columns, rows, 1.0, T, _stride(T), X, _stride(X))
+    rows, columns = X.shape
+
+    def part(piece: slice) -> None:
+        x = X[:, piece]
+        _call("trmm", X.dtype, b"R", b"U", letter, b"N", x.shape[1], rows, 1.0, T, _stride(T), x, _stride(X))
+
+    threads.run([partial(part, piece) for piece in threads.pieces(columns, float(rows) ** 2 * columns)])
 
 
 def triangular_product_right(X: np.ndarray, T: np.ndarray, transpose: bool = False) -> None:
     """X becomes X T, or X T^T, for a lower triangle T [M, M] and X [B, M]: M^2 B operations."""
-    rows, columns = X.shape
     letter = b"T" if transpose else b"N"
-    _call("trmm", X.dtype, b"L", b"U", letter, b"N", columns, rows, 1.0, T, _stride(T), X, _stride(X))
+    rows, columns = X.shape
+
+    def part(piece: slice) -> None:
+        x = X[piece]
+        _call("trmm", X.dtype, b"L", b"U", letter, b"N", columns, len(x), 1.0, T, _stride(T), x, _stride(X))
+
+    threads.run([partial(part, piece) for piece in threads.pieces(rows, float(columns) ** 2 * rows)])
 
 
 def times_vector(A: np.ndarray, x: np.ndarray, transpose: bool = False) -> np.ndarray:
@@ -140,13 +170,27 @@ def add_outer(A: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
 
 
 def gram(A: np.ndarray, sign: float = 1.0, into: np.ndarray | None = None) -> np.ndarray:
-    """Lower triangle of `into + sign A A^T` for A [M, B]: M^2 B operations; the upper part is not touched."""
+    """Lower triangle of `into + sign A A^T` for A [M, B]: M^2 B operations; what lies above it is undefined."""
     rows, columns = A.shape
     result = aligned_empty((rows, rows), A.dtype) if into is None else into
     beta = 0.0 if into is None else 1.0
-    _call(
-        "syrk", A.dtype, b"U", b"T", rows, columns, float(sign), A, _stride(A), beta, result, _stride(result)
-    )  # fmt: skip
+
+    def strip(start: int, stop: int) -> None:
+        a, c = A[start:stop], result[start:stop, start:stop]
+        if start:
+            left = result[start:stop, :start]
+            _call(
+                "gemm", A.dtype, b"T", b"N", start, stop - start, columns,
+                float(sign), A, _stride(A), a, _stride(a), beta, left, _stride(left),
+            )  # fmt: skip
+        _call(
+            "syrk", A.dtype, b"U", b"T", stop - start, columns, float(sign), a, _stride(a), beta, c, _stride(c)
+        )  # fmt: skip
+
+    # Strips of equal area: the work up to row r grows as r^2.
+    count = len(threads.pieces(rows, float(rows) ** 2 * columns))
+    edges = [round(rows * (index / count) ** 0.5) for index in range(count + 1)]
+    threads.run([partial(strip, *edge) for edge in zip(edges[:-1], edges[1:], strict=True)])
     return result
 
 

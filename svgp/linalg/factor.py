@@ -13,6 +13,8 @@ import tensorflow as tf
 
 from svgp.linalg import blas
 from svgp.linalg.backend import use_host
+from svgp.linalg.threads import single_threaded_blas
+from svgp.linalg.triangular import cholesky_and_inverse
 
 RETRIES = 6  # how often the jitter grows tenfold before a matrix is given up
 RELATIVE_JITTER = 1e-6  # of the mean diagonal: where the retries start
@@ -146,10 +148,8 @@ def _factor_into(K: np.ndarray, jitter: float, L: np.ndarray, inverse: np.ndarra
     """Factor `K + jitter I` into `L` and `inverse`; both are NaN, and the answer False, where it fails."""
     np.copyto(L, K)
     L.reshape(-1)[:: K.shape[-1] + 1] += jitter
-    if blas.cholesky_in_place(L):
-        np.copyto(inverse, L)
-        blas.invert_lower_in_place(inverse)
-        if np.isfinite(inverse[-1]).all():
+    with single_threaded_blas():
+        if cholesky_and_inverse(L, inverse):
             return True
     L.fill(np.nan)
     inverse.fill(np.nan)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from svgp.linalg import blas, triangular
+from svgp.linalg.threads import single_threaded_blas
 
 
 def host_forward(
@@ -15,7 +16,7 @@ def host_forward(
 ) -> tuple[tf.Tensor, ...]:
     """mean, explained, residual `[L, B]`, kl `[L]`, and what the backward pass needs: A, C, m, S."""
     outputs = tf.numpy_function(
-        lambda *arrays: _forward(*arrays, whiten), [L_inverse, Kuf, kff, q_mean, q_sqrt], [Kuf.dtype] * 8
+        lambda *arrays: _single_threaded(_forward, *arrays, whiten), [L_inverse, Kuf, kff, q_mean, q_sqrt], [Kuf.dtype] * 8
     )
     latents, size, rows = q_mean.shape[0], Kuf.shape[-2], Kuf.shape[-1]
     row, wide, square = [latents, rows], [latents, size, rows], [latents, size, size]
@@ -37,12 +38,17 @@ def host_backward(
 ) -> tuple[tf.Tensor, ...]:
     """Adjoints of Kuu and Kuf (per latent), q_mean and q_sqrt."""
     outputs = tf.numpy_function(
-        lambda *arrays: _backward(*arrays, whiten),
+        lambda *arrays: _single_threaded(_backward, *arrays, whiten),
         [L_inverse, A, C, m, S, g_m, g_s, g_d, g_k],
         [A.dtype] * 4,
     )
     shapes = [S.shape, C.shape, m.shape, S.shape]
     return tuple(tf.ensure_shape(x, shape) for x, shape in zip(outputs, shapes, strict=True))
+
+
+def _single_threaded(function: Any, *arguments: Any) -> tuple[np.ndarray, ...]:
+    with single_threaded_blas():
+        return function(*arguments)
 
 
 def _forward(
