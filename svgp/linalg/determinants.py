@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.linalg.lapack
 import tensorflow as tf
 
-from svgp.linalg import blas
+from svgp.linalg import blas, triangular
 from svgp.linalg.adjugates import adjugate, triangular_determinant
 from svgp.linalg.attach import Deferred, attach, like, scale, square_matrix
 from svgp.linalg.backend import use_host
 from svgp.linalg.factor import lower_and_inverse
 from svgp.linalg.solves import inverse_from, inverse_value
+from svgp.linalg.threads import single_threaded_blas
 from svgp.linalg.xla import unitary_determinant, will_be_compiled
 
 
@@ -118,10 +118,9 @@ def _gram_of_lower(T: tf.Tensor) -> tf.Tensor:
 
 
 def _host_gram_of_lower(T: np.ndarray) -> np.ndarray:
-    result = blas.aligned_copy(T)
-    lauum = scipy.linalg.lapack.get_lapack_funcs("lauum", dtype=T.dtype)
-    for matrix in result.reshape((-1, *T.shape[-2:])) if T.size else ():
-        # Fortran sees T^T, an upper triangle U: lauum replaces it by the upper half of U U^T = T^T T.
-        lauum(matrix.T, lower=0, overwrite_c=1)
-        blas.mirror_lower(matrix)
+    result = blas.aligned_empty(T.shape, T.dtype)
+    with single_threaded_blas():
+        for index in np.ndindex(*T.shape[:-2]):
+            triangular.lower_transposed_times_lower(T[index], T[index], result[index])
+            blas.mirror_lower(result[index])
     return result
