@@ -35,7 +35,7 @@ class Certificate:
     """Bounds in nats for all rows, at the model's hyperparameters.
 
     `lower <= log evidence of the exact GP <= upper`; `elbo` is the model's collapsed bound; `log_det_gap` and
-    `quadratic_gap` add up to at least `upper - lower`; `products` with Kff; `residual_share` is sum d / sum kff.
+    `quadratic_gap` add up to at least `upper - lower`; `residual_share`: sum d / sum kff.
     """
 
     elbo: float
@@ -116,22 +116,22 @@ class Nystrom:
         self.noise = posterior.frame.noise
         self._gram = self.noise * (posterior.B - np.eye(len(posterior.B)))  # [M, M] A A^T
         self.residual = max(prior - float(np.trace(self._gram)), 0.0)
-        self._factors: dict[float, Any] = {}
+        self._shifts = (self.noise, self.noise + self.residual)
+        eye = np.eye(len(self._gram))
+        self._factors = [scipy.linalg.cho_factor(self._gram + s * eye, lower=True) for s in self._shifts]
 
-    def solve(self, x: np.ndarray, shift: float) -> np.ndarray:
-        """`(Q + shift I)^-1 x` for x `[N, P]`: two passes over the rows."""
-        if shift not in self._factors:
-            shifted = self._gram + shift * np.eye(len(self._gram))
-            self._factors[shift] = scipy.linalg.cho_factor(shifted, lower=True)
+    def solve(self, x: np.ndarray) -> list[np.ndarray]:
+        """`(Q + s2 I)^-1 x` and `(Q + (t + s2) I)^-1 x` for x `[N, P]`, in two passes over the rows."""
         projected = np.zeros((len(self._gram), x.shape[1]))
         for rows, Kuf in self._panels():
             projected += Kuf @ x[rows]
-        weights = scipy.linalg.cho_solve(self._factors[shift], self._L_inverse @ projected)
-        weights = self._L_inverse.T @ weights  # [M, P]
-        result = np.empty_like(x)
+        projected = self._L_inverse @ projected
+        weights = [self._L_inverse.T @ scipy.linalg.cho_solve(f, projected) for f in self._factors]  # [M, P]
+        results = [np.empty_like(x) for _ in weights]
         for rows, Kuf in self._panels():
-            result[rows] = (x[rows] - Kuf.T @ weights) / shift
-        return result
+            for result, weight, shift in zip(results, weights, self._shifts, strict=True):
+                result[rows] = (x[rows] - Kuf.T @ weight) / shift
+        return results
 
     def _panels(self) -> Any:
         model, X = self._bound.model, self._bound.X
@@ -148,11 +148,10 @@ class Brackets:
     def __init__(self, r: np.ndarray, nystrom: Nystrom) -> None:
         self._r, self._nystrom = r, nystrom
         self._v, self._e = np.zeros_like(r), r.copy()  # [N, P]
-        self._z = nystrom.solve(self._e, nystrom.noise)
-        self._p = self._z.copy()
         self.products = 0
         self.low, self.high = 0.0, np.inf
-        self._update_bounds()
+        self._z = self._update_bounds()
+        self._p = self._z.copy()
 
     @property
     def gap(self) -> float:
@@ -166,16 +165,17 @@ class Brackets:
         alpha = before / np.sum(self._p * Kp, 0)
         self._v += alpha * self._p
         self._e -= alpha * Kp
-        self._z = self._nystrom.solve(self._e, self._nystrom.noise)
-        self._p = self._z + (np.sum(self._e * self._z, 0) / before) * self._p
         self.products += 1
-        self._update_bounds()
+        self._z = self._update_bounds()
+        self._p = self._z + (np.sum(self._e * self._z, 0) / before) * self._p
 
-    def _update_bounds(self) -> None:
+    def _update_bounds(self) -> np.ndarray:
+        """Tighten both bounds; returns the preconditioned error."""
+        narrow, wide = self._nystrom.solve(self._e)
         common = float(np.sum(self._v * (self._r + self._e)))
-        wide = self._nystrom.solve(self._e, self._nystrom.noise + self._nystrom.residual)
         self.low = max(self.low, common + float(np.sum(self._e * wide)))
-        self.high = min(self.high, common + float(np.sum(self._e * self._z)))
+        self.high = min(self.high, common + float(np.sum(self._e * narrow)))
+        return narrow
 
 
 class KernelProduct:

@@ -22,7 +22,8 @@ class Collapsed:
 
     After each step the model is an ordinary SVGP at its optimal q(u). `config.subset_rows`: hyperparameters
     and Z are fitted to so many rows drawn at random, and `finish()`, which also runs when the optimiser ends
-    or the time is up, gives q(u) its optimum for all rows in one pass. `config.max_seconds` is read between
+    or at the last step that the config allows, gives q(u) its optimum for all rows in one pass.
+    `config.max_seconds` is read between
     two panels of rows; a step that it cuts short changes nothing, but the first evaluation is completed.
     A trial point where F cannot be computed makes the line search step back; such repairs are counted.
     Raises ModelError where the model is not one for the collapsed bound, NumericalError where F does
@@ -37,6 +38,8 @@ class Collapsed:
         self.step = 0
         self.elapsed = 0.0  # seconds of training, of an earlier part of the run as well
         self.max_seconds: float | None = config.max_seconds
+        ends = (getattr(config, "max_steps", None), getattr(config, "max_epochs", None))
+        self._last_step = min((end for end in ends if end is not None), default=np.inf)
         Y = np.asarray(Y, np.float64).reshape(len(X), -1)
         rows = subset(len(X), getattr(config, "subset_rows", None), config.seed)
         self._all = (X, Y)
@@ -86,9 +89,9 @@ class Collapsed:
         finally:
             self._restore()
             self.elapsed += time.perf_counter() - started
-        if self._time_is_up or self.converged:
-            self.finish()
         self.step += 1
+        if self._time_is_up or self.converged or self.step >= self._last_step:
+            self.finish()
         elbo, expected, kl, jitter = self._summary.tolist()
         return StepRecord.of(
             self.step,

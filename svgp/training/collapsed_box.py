@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 LENGTHSCALES = (1e-3, 1e3)  # standard deviations of the input column
-VARIANCES = (1e-6, 1e4)  # of a kernel, in variances of the target
+VARIANCES = (1e-6, 1e3)  # of a kernel, in variances of the target; v and l grow together for ever otherwise
 LARGEST_NOISE = 10.0  # variances of the target
 Z_MARGIN = 0.5  # ranges of the input column beyond the data
 

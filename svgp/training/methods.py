@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from svgp.training.adam import Adam
+from svgp.training.collapsed import Collapsed
 from svgp.training.method import Method
 
 # name -> (model, X [N, D], Y [N, P], config.train) -> Method
 METHODS: dict[str, Callable[[Any, np.ndarray, np.ndarray, Any], Method]] = {
     "adam": Adam,
+    "collapsed": Collapsed,
 }
 
 

@@ -37,7 +37,11 @@ def make_model(kernel, Z, *, noise=0.05, outputs=2, mean=None, **options):
 
 def dense_bound(model, X, Y, tight):
     """The same number written naively, differentiable by TensorFlow."""
-    kernel, Z, s2 = model.kernel, tf.convert_to_tensor(model.Z), tf.convert_to_tensor(model.likelihood.variance)
+    kernel, Z, s2 = (
+        model.kernel,
+        tf.convert_to_tensor(model.Z),
+        tf.convert_to_tensor(model.likelihood.variance),
+    )
     Kuu = kernel.K(Z) + model.jitter * tf.eye(len(Z), dtype=tf.float64)
     Kuf = kernel.K(Z, X)
     Q = tf.matmul(Kuf, tf.linalg.solve(Kuu, Kuf), transpose_a=True)
@@ -83,7 +87,9 @@ def test_gradient_equals_finite_differences(bound, form):
         for v, x, p in zip(collapsed.variables, start, directions, strict=True):
             v.assign(x + k * step * p)
         values[k] = collapsed.evaluate().bound
-    slope = (45 * (values[1] - values[-1]) - 9 * (values[2] - values[-2]) + values[3] - values[-3]) / (60 * step)
+    slope = (45 * (values[1] - values[-1]) - 9 * (values[2] - values[-2]) + values[3] - values[-3]) / (
+        60 * step
+    )
     mine = sum(float(np.sum(g * p)) for g, p in zip(gradients, directions, strict=True))
     np.testing.assert_allclose(mine, slope, rtol=1e-8)
 
@@ -203,14 +209,17 @@ def exact_evidence(model, X, Y):
     return -0.5 * np.sum(half**2) - Y.shape[1] * (np.log(np.diag(L)).sum() + 0.5 * len(X) * np.log(2 * np.pi))
 
 
-def test_bounds_are_in_order_on_100_random_problems():
-    # standard <= tight <= exact <= upper (Titsias 2009, 2014, 2025), and conjugate gradients tighten the bracket.
+def test_bounds_are_in_order_on_100_random_problems(request):
+    # standard <= tight <= exact <= upper (Titsias 2009, 2014, 2025), and CG tightens the bracket.
+    # Eagerly, because each certificate would build graphs that it uses once.
+    tf.config.run_functions_eagerly(True)
+    request.addfinalizer(lambda: tf.config.run_functions_eagerly(False))
     rng = np.random.default_rng(0)
     X, _, Z = make_data(rows=40, inducing=6)
     model = make_model(SquaredExponential(1.0, [1.0] * 3), Z, outputs=1)
     tight = CollapsedBound(model, X, np.zeros((40, 1)), bound="tight")
     standard = CollapsedBound(model, X, np.zeros((40, 1)), bound="standard")
-    for _ in range(100):
+    for number in range(100):
         X[:] = rng.normal(size=X.shape) * rng.uniform(0.3, 3.0)
         model.Z.assign(X[rng.permutation(40)[:6]] + 0.1 * rng.normal(size=Z.shape))
         model.kernel.variance.assign(np.exp(rng.normal()))
@@ -223,8 +232,10 @@ def test_bounds_are_in_order_on_100_random_problems():
         slack = 1e-9 * max(1.0, abs(exact))
         assert low <= high + slack and high <= exact + slack
         free = certificate(model, X, Y, steps=0)
-        better = certificate(model, X, Y, steps=4, tolerance=0.0)
         assert free.elbo == pytest.approx(low, rel=1e-6)
-        assert high - 1e-6 * abs(high) - slack <= free.lower <= better.lower + slack
-        assert better.lower <= exact + 1e-6 * abs(exact) and exact <= better.upper + 1e-6 * abs(exact)
-        assert better.upper <= free.upper + slack
+        small = 1e-6 * abs(exact) + slack  # Woodbury's identity loses digits where the noise is small
+        assert high - small <= free.lower <= exact + small and exact <= free.upper + small
+        if number % 10 == 0:
+            better = certificate(model, X, Y, steps=4, tolerance=0.0)
+            assert free.lower <= better.lower + slack <= exact + small + slack
+            assert exact - small <= better.upper <= free.upper + slack

@@ -24,7 +24,9 @@ def make_problem(inducing=15, rows=120):
 def exact_evidence(model, X, Y):
     K = model.kernel.K(X).numpy() + model.likelihood.variance.numpy() * np.eye(len(X))
     _, log_det = np.linalg.slogdet(K)
-    return -0.5 * np.sum(Y * np.linalg.solve(K, Y)) - 0.5 * Y.shape[1] * (log_det + len(X) * np.log(2 * np.pi))
+    return -0.5 * np.sum(Y * np.linalg.solve(K, Y)) - 0.5 * Y.shape[1] * (
+        log_det + len(X) * np.log(2 * np.pi)
+    )
 
 
 def test_tiles_make_the_product_with_the_whole_kernel_matrix(monkeypatch):
