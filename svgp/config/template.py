@@ -46,6 +46,7 @@ model:
     # More is more accurate, and slower: cost grows with its square. {count_why}
     count: {count}
     init: kmeans\twhere they start; they move while training
+  posterior: {{whiten: true}}\tadam gets there in far fewer steps than with false
 
 train:
   method: auto\tadam, natgrad or collapsed, chosen by likelihood, rows and inducing points
