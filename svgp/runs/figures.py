@@ -119,8 +119,8 @@ def probability_surface(run: Run) -> Figure:
     low, high = dataset.X.min(axis=0), dataset.X.max(axis=0)
     margin = 0.08 * (high - low)
     axes = np.linspace(low - margin, high + margin, _SURFACE)  # [G, 2]
-    first, second = np.meshgrid(axes[:, 0], axes[:, 1])  # [G, G]
-    said = run.predict_scaled(np.stack([first.ravel(), second.ravel()], axis=1))
+    mesh = np.stack(np.meshgrid(axes[:, 0], axes[:, 1]), axis=-1)  # [G, G, 2]
+    said = run.predict_scaled(mesh.reshape(-1, 2))
     assert said.probability is not None and columns.classes is not None
     original = run.unscale_inputs(axes)
     return plots.probability_surface(

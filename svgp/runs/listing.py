@@ -40,9 +40,9 @@ def describe_run(run: RunFolder) -> dict[str, Any]:
         row.update(
             name=status.get("name", row["name"]), status=status["status"], started=status.get("started")
         )
-        if "message" in status:
+        if status.get("message"):
             row["message"] = status["message"]
-        row.update(_numbers(run))
+        row.update({"steps": status.get("steps"), **_numbers(run)})
     except (SvgpError, KeyError, TypeError) as error:
         row["message"] = str(error)
     return row

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Protocol, TextIO
 
+_SHOWN = ("test.rmse", "test.accuracy", "test.nlpd")
+
 
 class Progress(Protocol):
     """Receives what a run has to say; the run knows nothing of terminals."""
@@ -95,8 +97,8 @@ def describe_row(
 
 
 def describe_test(row: Mapping[str, Any]) -> str:
-    """The test metrics in a row, `test.rmse 0.31  test.nlpd 0.27`, or nothing."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name.startswith("test."))
+    """The test metrics that fit a line, `test.rmse 0.31  test.nlpd 0.27`, or nothing."""
+    return "  ".join(f"{name} {row[name]:.4g}" for name in _SHOWN if row.get(name) is not None)
 
 
 def clock(seconds: float) -> str:
