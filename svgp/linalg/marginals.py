@@ -52,10 +52,11 @@ def marginals(
 ) -> Marginals:
     """Marginals of q(f) and KL(q(u) || p(u)), differentiable in all but `factor`.
 
-    Args: `Kuu [1 or L, M, M]`, `Kuf [1 or L, M, B]`, `kff [1 or L, B]` (1: shared by all latents), `q_mean [L, M]`,
-    `q_sqrt [L, M, M]` lower triangular (the part above the diagonal must be zero), and the factor of
-    `Kuu + jitter I`. The gradient with respect to Kuu is not symmetrised: it is right for a matrix whose two
-    triangles move together, as a kernel matrix's do.
+    Args: `Kuu [1 or L, M, M]`, `Kuf [1 or L, M, B]`, `kff [1 or L, B]` (1: shared by all latents),
+    `q_mean [L, M]`, `q_sqrt [L, M, M]` lower triangular (the part above the diagonal must be zero), and the
+    factor of `Kuu + jitter I`. All of one type but Kuf, whose type is that of every product with an `[M, B]` matrix
+    (float32 for `precision: mixed`; `[M, M]` work stays in float64). The gradient with respect to Kuu is not
+    symmetrised: it is right for a matrix whose two triangles move together, as a kernel matrix's do.
     """
     host = use_host(Kuf)
 
@@ -67,9 +68,7 @@ def marginals(
         forward = host_forward if host else _forward
         mean, explained, residual, kl, A, C, m, S = forward(L_inverse, Kuf, kff, q_mean, q_sqrt, whiten)
 
-        def gradient(
-            g_m: tf.Tensor, g_s: tf.Tensor, g_d: tf.Tensor, g_k: tf.Tensor
-        ) -> tuple[tf.Tensor, ...]:
+        def gradient(g_m: tf.Tensor, g_s: tf.Tensor, g_d: tf.Tensor, g_k: tf.Tensor) -> tuple[tf.Tensor, ...]:
             backward = host_backward if host else _backward
             Kuu_bar, Kuf_bar, m_bar, S_bar = backward(L_inverse, A, C, m, S, g_m, g_s, g_d, g_k, whiten)
             kff_bar = g_d
@@ -87,13 +86,14 @@ def marginals(
 def _forward(
     L_inverse: tf.Tensor, Kuf: tf.Tensor, kff: tf.Tensor, q_mean: tf.Tensor, q_sqrt: tf.Tensor, whiten: bool
 ) -> tuple[tf.Tensor, ...]:
-    A = tf.matmul(L_inverse, Kuf)  # [1 or L, M, B]
+    wide, narrow = q_mean.dtype, Kuf.dtype
+    A = tf.matmul(tf.cast(L_inverse, narrow), Kuf)  # [1 or L, M, B]
     m = q_mean if whiten else tf.linalg.matvec(L_inverse, q_mean)  # [L, M]
     S = q_sqrt if whiten else tf.matmul(L_inverse, q_sqrt)  # [L, M, M]
-    C = tf.matmul(S, A, transpose_a=True)  # [L, M, B]
-    mean = tf.linalg.matvec(A, m, transpose_a=True)  # [L, B]
-    explained = tf.reduce_sum(C * C, -2)  # [L, B]
-    residual = kff - tf.reduce_sum(A * A, -2) + tf.zeros_like(explained)  # [L, B]
+    C = tf.matmul(tf.cast(S, narrow), A, transpose_a=True)  # [L, M, B]
+    mean = tf.cast(tf.linalg.matvec(A, tf.cast(m, narrow), transpose_a=True), wide)  # [L, B]
+    explained = tf.cast(tf.reduce_sum(C * C, -2), wide)  # [L, B]
+    residual = kff - tf.cast(tf.reduce_sum(A * A, -2), wide) + tf.zeros_like(explained)  # [L, B]
     diagonal = tf.linalg.diag_part(S)  # [L, M]
     size = tf.cast(tf.shape(S)[-1], S.dtype)
     kl = 0.5 * (tf.reduce_sum(m * m, -1) + tf.reduce_sum(S * S, [-2, -1]) - size)
@@ -113,13 +113,15 @@ def _backward(
     g_k: tf.Tensor,
     whiten: bool,
 ) -> tuple[tf.Tensor, ...]:
-    g_m, g_s, g_d = (g[..., None, :] for g in (g_m, g_s, g_d))  # [L, 1, B]
+    wide, narrow = m.dtype, A.dtype
+    g_m, g_s, g_d = (tf.cast(g[..., None, :], narrow) for g in (g_m, g_s, g_d))  # [L, 1, B]
     g_k = g_k[:, None]  # [L, 1]
-    A_bar = m[..., None] * g_m + 2.0 * tf.matmul(S, C) * g_s - 2.0 * A * g_d  # [L, M, B]
-    Kuf_bar = tf.matmul(L_inverse, A_bar, transpose_a=True)  # [L, M, B]
-    P_s = tf.matmul(A * g_s, A, transpose_b=True)  # [L, M, M]
-    P_d = tf.matmul(A * g_d, A, transpose_b=True)  # [L, M, M]
-    Agm = tf.reduce_sum(A * g_m, -1)  # [L, M]
+    A_bar = tf.cast(m[..., None], narrow) * g_m + 2.0 * tf.matmul(tf.cast(S, narrow), C) * g_s
+    A_bar -= 2.0 * A * g_d  # [L, M, B]
+    Kuf_bar = tf.matmul(tf.cast(L_inverse, narrow), A_bar, transpose_a=True)  # [L, M, B]
+    P_s = tf.cast(tf.matmul(A * g_s, A, transpose_b=True), wide)  # [L, M, M]
+    P_d = tf.cast(tf.matmul(A * g_d, A, transpose_b=True), wide)  # [L, M, M]
+    Agm = tf.cast(tf.reduce_sum(A * g_m, -1), wide)  # [L, M]
     W = tf.matmul(S, P_s, transpose_a=True)  # [L, M, M]
     X = m[..., None] * Agm[:, None, :] + 2.0 * tf.matmul(S, W) - 2.0 * P_d  # [L, M, M]
     m_bar = Agm + g_k * m  # [L, M]

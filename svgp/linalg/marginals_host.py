@@ -1,4 +1,8 @@
-"""`svgp.linalg.marginals` on the host's BLAS: the same formulas, each triangle computed once, in place."""
+"""`svgp.linalg.marginals` on the host's BLAS: the same formulas, each triangle computed once, in place.
+
+`[M, B]` arrays have Kuf's type, all others q_mean's: where those differ (`precision: mixed`) a matrix is cast
+on its way into a product with an `[M, B]` one, and what comes out of it is cast back.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,16 @@ def host_forward(
     L_inverse: tf.Tensor, Kuf: tf.Tensor, kff: tf.Tensor, q_mean: tf.Tensor, q_sqrt: tf.Tensor, whiten: bool
 ) -> tuple[tf.Tensor, ...]:
     """mean, explained, residual `[L, B]`, kl `[L]`, and what the backward pass needs: A, C, m, S."""
+    wide, narrow = q_mean.dtype, Kuf.dtype
     outputs = tf.numpy_function(
-        lambda *arrays: _single_threaded(_forward, *arrays, whiten), [L_inverse, Kuf, kff, q_mean, q_sqrt], [Kuf.dtype] * 8
+        lambda *arrays: _single_threaded(_forward, *arrays, whiten),
+        [L_inverse, Kuf, kff, q_mean, q_sqrt],
+        [wide] * 4 + [narrow] * 2 + [wide] * 2,
     )
     latents, size, rows = q_mean.shape[0], Kuf.shape[-2], Kuf.shape[-1]
-    row, wide, square = [latents, rows], [latents, size, rows], [latents, size, size]
-    shapes = [row, row, row, [latents], [Kuf.shape[0], size, rows], wide, [latents, size], square]
+    row, square = [latents, rows], [latents, size, size]
+    projections = [[Kuf.shape[0], size, rows], [latents, size, rows]]
+    shapes = [row, row, row, [latents], *projections, [latents, size], square]
     return tuple(tf.ensure_shape(x, shape) for x, shape in zip(outputs, shapes, strict=True))
 
 
@@ -40,7 +48,7 @@ def host_backward(
     outputs = tf.numpy_function(
         lambda *arrays: _single_threaded(_backward, *arrays, whiten),
         [L_inverse, A, C, m, S, g_m, g_s, g_d, g_k],
-        [A.dtype] * 4,
+        [S.dtype, A.dtype, S.dtype, S.dtype],
     )
     shapes = [S.shape, C.shape, m.shape, S.shape]
     return tuple(tf.ensure_shape(x, shape) for x, shape in zip(outputs, shapes, strict=True))
@@ -52,16 +60,21 @@ def _single_threaded(function: Any, *arguments: Any) -> tuple[np.ndarray, ...]:
 
 
 def _forward(
-    L_inverse: np.ndarray, Kuf: np.ndarray, kff: np.ndarray, q_mean: np.ndarray, q_sqrt: np.ndarray, whiten: bool
+    L_inverse: np.ndarray,
+    Kuf: np.ndarray,
+    kff: np.ndarray,
+    q_mean: np.ndarray,
+    q_sqrt: np.ndarray,
+    whiten: bool,
 ) -> tuple[np.ndarray, ...]:
     latents, size, rows = len(q_mean), Kuf.shape[-2], Kuf.shape[-1]
-    new = _allocator(Kuf.dtype)
-    A, C, S, m = (
-        new(len(Kuf), size, rows), new(latents, size, rows), new(latents, size, size), new(latents, size)
-    )  # fmt: skip
+    wide, narrow = q_mean.dtype, Kuf.dtype
+    A, C = _new(narrow, len(Kuf), size, rows), _new(narrow, latents, size, rows)
+    S, m = _new(wide, latents, size, size), _new(wide, latents, size)
     for index in range(len(Kuf)):
         np.copyto(A[index], Kuf[index])
-        blas.triangular_product(L_inverse[index], A[index])
+        blas.triangular_product(_as(narrow, L_inverse[index]), A[index])
+    means = []
     for index in range(latents):
         inverse, a = L_inverse[min(index, len(L_inverse) - 1)], A[min(index, len(A) - 1)]
         if whiten:
@@ -70,13 +83,14 @@ def _forward(
             triangular.lower_times_lower(inverse, q_sqrt[index], S[index])
             m[index] = blas.times_vector(inverse, q_mean[index])
         np.copyto(C[index], a)
-        blas.triangular_product(S[index], C[index], transpose=True)
-    mean = np.stack([blas.times_vector(A[min(i, len(A) - 1)], m[i], transpose=True) for i in range(latents)])
-    explained = np.einsum("lmb,lmb->lb", C, C)
+        blas.triangular_product(_as(narrow, S[index]), C[index], transpose=True)
+        means.append(blas.times_vector(a, _as(narrow, m[index]), transpose=True))
+    mean = _as(wide, np.stack(means))
+    explained = _as(wide, np.einsum("lmb,lmb->lb", C, C))
     residual = kff - np.einsum("lmb,lmb->lb", A, A)
     if len(residual) != latents:
         residual = np.repeat(residual, latents, axis=0)
-    kl = np.array([_kl(m[index], S[index]) for index in range(latents)], Kuf.dtype)
+    kl = np.array([_kl(m[index], S[index]) for index in range(latents)], wide)
     return mean, explained, residual, kl, A, C, m, S
 
 
@@ -100,9 +114,10 @@ def _backward(
     whiten: bool,
 ) -> tuple[np.ndarray, ...]:
     latents, size, rows = C.shape
-    new = _allocator(A.dtype)
-    Kuu_bar, Kuf_bar = new(latents, size, size), new(latents, size, rows)
-    m_bar, S_bar = new(latents, size), new(latents, size, size)
+    wide, narrow = m.dtype, A.dtype
+    Kuu_bar, Kuf_bar = _new(wide, latents, size, size), _new(narrow, latents, size, rows)
+    m_bar, S_bar = _new(wide, latents, size), _new(wide, latents, size, size)
+    g_m, g_s, g_d = (_as(narrow, g) for g in (g_m, g_s, g_d))
     for i in range(latents):
         inverse, a = L_inverse[min(i, len(L_inverse) - 1)], A[min(i, len(A) - 1)]
         np.copyto(Kuf_bar[i], C[i])
@@ -123,6 +138,7 @@ def _kuf_adjoint(
     out: np.ndarray,
 ) -> None:
     """out, which holds C, becomes L^-T (m g_m + 2 S C g_s - 2 A g_d)."""
+    inverse, S, m = (_as(A.dtype, x) for x in (inverse, S, m))
     blas.triangular_product(S, out)
     if np.array_equal(g_s, g_d):
         out -= A
@@ -146,12 +162,13 @@ def _square_adjoints(
     S_bar: np.ndarray,
 ) -> None:
     g_m, g_s, g_d, g_k = gradients
-    P = blas.weighted_gram(A, g_s)  # [M, M]
-    Agm = blas.times_vector(A, g_m)  # [M]
+    wide = m.dtype
+    P = _as(wide, blas.weighted_gram(A, g_s))  # [M, M]
+    Agm = _as(wide, blas.times_vector(A, g_m))  # [M]
     W = blas.aligned_copy(P)
     blas.triangular_product(S, W, transpose=True)  # S^T P_s
     if not np.array_equal(g_s, g_d):
-        P = blas.weighted_gram(A, g_d)
+        P = _as(wide, blas.weighted_gram(A, g_d))
     X = Kuu_bar  # its memory serves X until the last product
     triangular.lower_of_lower_times_dense(S, W, X)
     X -= P
@@ -184,5 +201,10 @@ def _lower_of_transpose(W: np.ndarray, scale: float, out: np.ndarray, block: int
         out[start:stop, start:stop] = np.tril(W[start:stop, start:stop].T) * scale
 
 
-def _allocator(dtype: np.dtype) -> Any:
-    return lambda *shape: blas.aligned_empty(shape, dtype)
+def _new(dtype: np.dtype, *shape: int) -> np.ndarray:
+    return blas.aligned_empty(shape, dtype)
+
+
+def _as(dtype: np.dtype, x: np.ndarray) -> np.ndarray:
+    """x itself where it is of that type already."""
+    return x.astype(dtype, copy=False)
