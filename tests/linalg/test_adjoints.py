@@ -56,7 +56,8 @@ def test_a_graph_gives_what_eager_gives(problem, dtype, matrices, derivatives):
 
 
 def test_xla_gives_what_eager_gives(problem, dtype, matrices, derivatives):
-    if problem.name.endswith(("adjoint", "upper", "tall l2")):
+    kin = problem.name.endswith(("adjoint", "upper", "tall", "tall l2"))
+    if kin or (dtype.is_complex and problem.name not in ("det", "slogdet", "cholesky", "eigh", "solve")):
         pytest.skip("compiled in the same way as its kin; compiling takes seconds")
     inputs, everything = _everything(problem, derivatives, matrices, dtype)
     compiled = tf.function(everything, autograph=False, jit_compile=True)
@@ -64,9 +65,9 @@ def test_xla_gives_what_eager_gives(problem, dtype, matrices, derivatives):
     _assert_same(compiled(*inputs), everything(*inputs), 1e-6 if problem.name == "det" else 1e-8)
 
 
-@pytest.mark.parametrize("name", ["det", "slogdet", "logdet", "cholesky", "eigh", "solve", "lstsq wide"])
+@pytest.mark.parametrize("name", ["det", "slogdet", "logdet", "eigh", "lstsq wide"])
 def test_two_tapes_around_a_compiled_function(name, dtype, matrices, derivatives, problem_named):
-    if dtype.is_complex and name not in ("det", "slogdet"):
+    if dtype.is_complex and name != "det":
         pytest.skip("nothing in it depends on the dtype; compiling takes seconds")
     problem = problem_named(name)
     inputs = problem.make(matrices, dtype)
