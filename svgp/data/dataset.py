@@ -193,7 +193,7 @@ def split_rows(rows: int, fraction: float, seed: int) -> np.ndarray:
             f"{counted(rows, 'row')} with {held_out} held out leave {rows - held_out} to train on;"
             " at least 2 are needed: add rows, lower data.test.fraction, or set data.test: null"
         )
-    mask = np.zeros(rows, dtype=bool)
+    mask: np.ndarray = np.zeros(rows, dtype=bool)
     mask[np.random.default_rng(seed).permutation(rows)[:held_out]] = True
     return mask
 

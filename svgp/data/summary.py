@@ -111,7 +111,7 @@ def _outliers(dataset: Dataset, X: np.ndarray, Y: np.ndarray) -> Iterator[str]:
         columns += [("target", name, Y[:, place]) for place, name in enumerate(dataset.columns.target_names)]
     found = []
     for role, name, values in columns:
-        low, middle, high = np.percentile(values, [25, 50, 75]).tolist()
+        low, middle, high = (float(np.percentile(values, share)) for share in (25, 50, 75))
         deviation = (high - low) / 1.349  # of a normal distribution with these quartiles
         far = np.abs(values - middle) > _FAR * deviation
         if deviation > 0 and far.any():
@@ -171,7 +171,7 @@ def _target_findings(dataset: Dataset, Y: np.ndarray) -> Iterator[str]:
             f" {float((values == 0).mean()):.1%} zeros"
         )
     if dataset.columns.task == "regression" and values.min() > 0:
-        low, high = np.percentile(values, [1, 99]).tolist()
+        low, high = (float(np.percentile(values, share)) for share in (1, 99))
         if high > 1000 * low:
             yield f"target '{name}' spans {high / low:,.0f}-fold; its logarithm may be easier to predict"
 

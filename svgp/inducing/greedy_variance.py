@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from scipy.linalg import solve_triangular
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from svgp.inducing.random_rows import fewer_rows_note
 from svgp.inducing.rows import distinct, random_subset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from svgp.inducing.random_rows import fewer_rows_note
 from svgp.inducing.rows import distinct, random_subset
