@@ -10,7 +10,7 @@ import tensorflow as tf
 from svgp.errors import NumericalError
 from svgp.linalg import blas, factorise
 
-CHEAP_ERROR = 1e-2  # nats, by `Frame.cheap_error`; the true error was 1e-5 to 3e-3 of that on ten UCI problems
+CHEAP_ERROR = 1e-2  # nats, estimated; the true error was 1e-5 to 3e-3 of the estimate on ten UCI problems
 
 
 @dataclass(frozen=True)
