@@ -60,15 +60,15 @@ class StudentT(Likelihood):
         return mean, f_var + noise  # [N, P], [N, P]
 
     def _predictive_log_density(self, f_mean: tf.Tensor, f_var: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
-        f_mean, f_var, Y = (tf.cast(x, tf.float64)[..., None] for x in (f_mean, f_var, Y))  # [N, P, 1]
-        spread, log_weights = self._mixture(f_var)  # [N, P, K], [K]
+        spread, log_weights = self._mixture(tf.cast(f_var, tf.float64))  # [N, P, K], [K]
+        f_mean, Y = (tf.cast(x, tf.float64)[..., None] for x in (f_mean, Y))  # [N, P, 1]
         log_density = tf.reduce_logsumexp(log_weights + log_normal(Y, f_mean, spread), -1)
         return tf.cast(log_density, self.dtype)  # [N, P]
 
     def _quantiles(self, f_mean: tf.Tensor, f_var: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
         f_var, levels = tf.cast(f_var, tf.float64), tf.cast(levels, tf.float64)
-        spread, log_weights = self._mixture(f_var[..., None, None])  # [N, P, 1, K], [K]
-        deviation, weights = tf.sqrt(spread), tf.exp(log_weights)
+        spread, log_weights = self._mixture(f_var)  # [N, P, K], [K]
+        deviation, weights = tf.sqrt(spread)[..., None, :], tf.exp(log_weights)  # [N, P, 1, K], [K]
         width = tf.sqrt(f_var + tf.cast(self.scale, tf.float64) ** 2)[..., None]  # [N, P, 1]
         # By symmetry: solve for the upper tail only, where the distribution function is concave and
         # Newton's method, started at the centre, climbs to the root and never passes it.
@@ -91,10 +91,11 @@ class StudentT(Likelihood):
         return f_mean[..., None] + tf.cast(tf.sign(levels - 0.5) * above_centre, self.dtype)  # [N, P, Q]
 
     def _mixture(self, f_var: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Variances of y given lambda [..., K], and log weights [K], float64."""
+        """Variances of y given lambda [N, P, K], and log weights [K], float64; f_var [N, P]."""
         log_lambda, log_weights = gamma_grid(0.5 * self.df)
         scale = tf.cast(self.scale, tf.float64)
-        spread = f_var + scale**2 * tf.constant(np.exp(-log_lambda))  # [..., K]
+        noise = scale[..., None] ** 2 * tf.constant(np.exp(-log_lambda))  # [K] or [P, K]
+        spread = f_var[..., None] + noise  # [N, P, K]
         return spread, tf.constant(log_weights)
 
 

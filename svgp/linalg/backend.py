@@ -4,9 +4,8 @@ On a CPU the host's BLAS is two to four times faster (see `svgp.linalg.blas`), b
 cannot be compiled by XLA, saved, or run on a GPU. So it is used where it can be and is worth it:
 
 - `"host"`: BLAS, wherever the dtype is float32 or float64;
-- `"tensorflow"`: TensorFlow's operations only (XLA, SavedModel, GPU);
-- `"auto"` (the default): BLAS unless a GPU is in use. Functions that promise XLA (`svgp.linalg.logdet` and
-  its kin) use it only when executed eagerly, as a graph cannot tell whether XLA will compile it.
+- `"tensorflow"`: TensorFlow's operations only (for a SavedModel that other processes will open);
+- `"auto"` (the default): BLAS, except on a GPU and in what XLA will compile.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from contextvars import ContextVar
 import tensorflow as tf
 
 from svgp.errors import ModelError
+from svgp.linalg.xla import will_be_compiled
 
 _BACKENDS = ("auto", "host", "tensorflow")
 _backend: ContextVar[str] = ContextVar("svgp_linalg_backend", default="auto")
@@ -38,16 +38,14 @@ def backend(name: str) -> Iterator[None]:
         _backend.reset(token)
 
 
-def use_host(x: tf.Tensor, *, xla_promised: bool = False) -> bool:
+def use_host(x: tf.Tensor) -> bool:
     """Whether the host's BLAS should work on `x` in the current scope."""
     if x.dtype not in (tf.float32, tf.float64):
         return False
     chosen = _backend.get()
     if chosen != "auto":
         return chosen == "host"
-    if xla_promised and not tf.executing_eagerly():
-        return False
-    return not _on_gpu(x)
+    return not will_be_compiled() and not _on_gpu(x)
 
 
 def _on_gpu(x: tf.Tensor) -> bool:

@@ -112,7 +112,7 @@ def _logdet_adjoint(gradients: Any, inputs: Any, value: Any, constants: Any) -> 
 
 def _gram_of_lower(T: tf.Tensor) -> tf.Tensor:
     """T^H T for a lower triangle T `[..., n, n]`: n^3 / 3 operations on the host, 2 n^3 by a full product."""
-    if use_host(T, xla_promised=True):
+    if use_host(T):
         return tf.ensure_shape(tf.numpy_function(_host_gram_of_lower, [T], T.dtype, stateful=False), T.shape)
     return tf.matmul(T, T, adjoint_a=True)
 

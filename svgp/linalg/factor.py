@@ -21,7 +21,7 @@ RELATIVE_JITTER = 1e-6  # of the mean diagonal: where the retries start
 
 # A pivot is what a diagonal entry has left when others are subtracted: below about ten roundings of that
 # entry it is made of them. Cholesky still ends, but its L^-1 is off by 100%: half of 1,500 random
-# ill-conditioned float32 matrices with a pivot below one rounding, 1% at ten, none above 16. So it is a failure.
+# ill-conditioned float32 matrices with a pivot below one rounding, 1% at ten, none above 16.
 SMALLEST_PIVOT = 10.0  # roundings of the diagonal entry
 
 # Below this size one Cholesky call beats another level of recursion; on a GPU every level is a dozen

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.linalg
 
 from svgp.config.model import ModelConfig
+from svgp.linalg.threads import single_threaded_blas
 
 SUBSET = 400  # rows on which the evidence is compared: 12 Cholesky factorisations, a few milliseconds each
 LENGTHSCALE_FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0)
@@ -38,7 +39,8 @@ def start_values(config: ModelConfig, X: np.ndarray, Y: np.ndarray, *, seed: int
     variance = Y.var(axis=0)  # [P]
     variance = np.where(variance > 0, variance, 1.0)
     rows = np.random.default_rng([seed, 7]).permutation(len(X))[:SUBSET]
-    factor = _best_factor(X[rows] / spread, (Y[rows] - Y[rows].mean(0)) / np.sqrt(variance))
+    with single_threaded_blas():
+        factor = _best_factor(X[rows] / spread, (Y[rows] - Y[rows].mean(0)) / np.sqrt(variance))
     return StartValues(factor * spread, float(variance.mean()), variance, [])
 
 
@@ -53,7 +55,9 @@ def _best_factor(X: np.ndarray, Y: np.ndarray) -> float:
         projected = (vectors.T @ Y) ** 2  # [n, P]
         for share in NOISE_SHARES:
             spectrum = (1.0 - share) * np.maximum(eigenvalues, 0.0) + share
-            evidence = -0.5 * np.sum(projected / spectrum[:, None]) - 0.5 * Y.shape[1] * np.log(spectrum).sum()
+            evidence = (
+                -0.5 * np.sum(projected / spectrum[:, None]) - 0.5 * Y.shape[1] * np.log(spectrum).sum()
+            )
             if evidence > best:
                 best, chosen = evidence, factor
     return chosen

@@ -234,3 +234,20 @@ def test_tasks():
     tasks = {name: BUILD[name]().task for name in NAMES}
     assert [tasks[name] for name in ("gaussian", "student_t")] == ["regression", "regression"]
     assert [tasks[name] for name in ("probit", "logit", "poisson")] == ["binary", "binary", "count"]
+
+
+def test_student_t_with_a_scale_for_each_output_is_its_outputs_apart():
+    rng = np.random.default_rng(5)
+    mean, variance = rng.normal(size=(7, 2)), rng.uniform(0.01, 1.0, size=(7, 2))
+    Y, scales, levels = mean + rng.normal(size=(7, 2)), [0.1, 0.5], [0.1, 0.5, 0.9]
+    both = StudentT(scale=scales, df=4.0)
+    parts = [StudentT(scale=scale, df=4.0) for scale in scales]
+    columns = [(mean[:, i : i + 1], variance[:, i : i + 1], Y[:, i : i + 1]) for i in range(2)]
+    densities = [part.predict_log_density(*c).numpy() for part, c in zip(parts, columns, strict=True)]
+    np.testing.assert_allclose(both.predict_log_density(mean, variance, Y), sum(densities), rtol=1e-12)
+    quantiles = [
+        part.predict_quantiles(c[0], c[1], levels).numpy() for part, c in zip(parts, columns, strict=True)
+    ]
+    np.testing.assert_allclose(
+        both.predict_quantiles(mean, variance, levels), np.concatenate(quantiles, 1), rtol=1e-9, atol=1e-12
+    )
