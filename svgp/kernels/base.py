@@ -85,7 +85,7 @@ class Kernel(tf.Module):
 
     def columns(self, X: Any) -> tf.Tensor:
         """X as a float64 tensor of the active columns [..., N, A]. Raises ModelError."""
-        X = tf.cast(tf.convert_to_tensor(X), tf.float64)
+        X = tf.cast(tf.convert_to_tensor(X, dtype_hint=tf.float64), tf.float64)
         if X.shape.rank is None or X.shape.rank < 2 or X.shape[-1] is None:
             raise ModelError(
                 f"{self.name}: inputs have shape {X.shape}, expected [N, D] with a known D; "

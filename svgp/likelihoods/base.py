@@ -90,7 +90,7 @@ class Likelihood(tf.Module):
         return log_expectation(lambda F: self._log_density(F, Y), f_mean, f_var)  # [N, P]
 
     def _tensor(self, value: Any) -> tf.Tensor:
-        return tf.cast(tf.convert_to_tensor(value), self.dtype)
+        return tf.cast(tf.convert_to_tensor(value, dtype_hint=self.dtype), self.dtype)
 
     def _matched(self, F: Any, f_var: Any, Y: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """F, its variance (F again where None) and Y as [N, P] tensors of one shape."""

@@ -67,7 +67,7 @@ class Linear(Mean):
         self.offset = tf.Variable(offset, name="offset")
 
     def __call__(self, X: Any) -> tf.Tensor:
-        X = tf.cast(tf.convert_to_tensor(X), self.dtype)  # [N, D]
+        X = tf.cast(tf.convert_to_tensor(X, dtype_hint=self.dtype), self.dtype)  # [N, D]
         if X.shape.rank == 2 and X.shape[1] not in (None, self.slope.shape[0]):
             raise ModelError(f"{self.name}: {X.shape[1]} input columns, expected {self.slope.shape[0]}")
         return tf.matmul(X, self.slope) + self.offset  # [N, L]

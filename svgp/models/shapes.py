@@ -12,11 +12,13 @@ from svgp.errors import ModelError
 
 def as_inputs(X: Any, name: str, dtype: tf.DType, columns: int | None = None) -> tf.Tensor:
     """X as a matrix [N, D] of `dtype`. Raises ModelError for another rank or number of columns."""
-    X = tf.convert_to_tensor(X)
+    X = tf.convert_to_tensor(X, dtype_hint=dtype)  # the hint: lists of numbers would pass through float32
     if X.dtype != dtype:
         X = tf.cast(X, dtype)
     if X.shape.rank != 2:
-        raise ModelError(f"{name} has shape {X.shape}; expected [rows, columns] (use {name}[:, None] for one column)")
+        raise ModelError(
+            f"{name} has shape {X.shape}; expected [rows, columns] (use {name}[:, None] for one column)"
+        )
     if columns is not None and X.shape[1] is not None and X.shape[1] != columns:
         raise ModelError(f"{name} has {X.shape[1]} columns; the inducing points have {columns}")
     return X
@@ -29,11 +31,13 @@ def as_data(data: tuple[Any, Any], columns: int, dtype: tf.DType) -> tuple[tf.Te
     except (TypeError, ValueError) as error:
         raise ModelError("data must be a pair (X, Y)") from error
     X = as_inputs(X, "X", dtype, columns)
-    Y = tf.convert_to_tensor(Y)
+    Y = tf.convert_to_tensor(Y, dtype_hint=dtype)
     Y = Y if Y.dtype == dtype else tf.cast(Y, dtype)
     Y = Y[:, None] if Y.shape.rank == 1 else Y
     if Y.shape.rank != 2 or (None not in (X.shape[0], Y.shape[0]) and X.shape[0] != Y.shape[0]):
-        raise ModelError(f"X has shape {X.shape} and Y {Y.shape}; expected [N, D] and [N, P], or [N] for one output")
+        raise ModelError(
+            f"X has shape {X.shape} and Y {Y.shape}; expected [N, D] and [N, P], or [N] for one output"
+        )
     return X, Y
 
 
@@ -65,5 +69,7 @@ def as_q_sqrt(q_sqrt: Any, latents: int, size: int, diagonal: bool, dtype: tf.DT
     if value.shape != shape:
         raise ModelError(f"q_sqrt has shape {np.shape(q_sqrt)}; expected {list(shape)}")
     if not diagonal and np.any(np.triu(value, 1)):
-        raise ModelError("q_sqrt has entries above its diagonal; expected a lower triangle (its Cholesky factor)")
+        raise ModelError(
+            "q_sqrt has entries above its diagonal; expected a lower triangle (its Cholesky factor)"
+        )
     return np.ascontiguousarray(value)
