@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -22,6 +22,7 @@ import tensorflow as tf
 # Handing a block to another thread costs about as much as this many operations.
 SMALLEST_SHARE = 4_000_000
 
+_worker = threading.local()
 _lock = threading.Lock()
 _depth = 0
 _before = 1
@@ -42,11 +43,20 @@ def pieces(length: int, operations: float, least: int = 16) -> list[slice]:
 
 
 def run(tasks: Sequence[Callable[[], Any]]) -> None:
-    """Do all tasks, the first one on the calling thread, and return when all are done."""
-    if not tasks:
+    """Do all tasks, the first one on the calling thread, and return when all are done.
+
+    A task's exception is raised here, after the others have ended. Inside a task the tasks are done one by
+    one: a thread of the pool that waited for others of the pool could wait forever.
+    """
+    if len(tasks) < 2 or getattr(_worker, "busy", False):
+        for task in tasks:
+            task()
         return
     futures = [_pool().submit(task) for task in tasks[1:]]
-    tasks[0]()
+    try:
+        tasks[0]()
+    finally:
+        wait(futures)
     for future in futures:
         future.result()
 
@@ -72,7 +82,10 @@ def single_threaded_blas() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max(workers() - 1, 1), thread_name_prefix="svgp-blas")
+    def mark() -> None:
+        _worker.busy = True
+
+    return ThreadPoolExecutor(max(workers() - 1, 1), thread_name_prefix="svgp-blas", initializer=mark)
 
 
 @lru_cache(maxsize=1)
