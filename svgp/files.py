@@ -33,9 +33,10 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         os.replace(temporary, path)
         _sync_directory(path.parent)
     except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise cannot_write(path, error) from error
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -54,8 +55,11 @@ def json_text(value: Any) -> str:
 
 
 def append_json_line(file: TextIO, row: Mapping[str, Any]) -> None:
-    """Write one row to an open JSON-lines file and flush it; NaN and infinities become null."""
-    file.write(json.dumps(_finite(dict(row)), ensure_ascii=False, allow_nan=False) + "\n")
+    """Write one row to an open JSON-lines file and flush it; NaN and infinities become null.
+
+    In ASCII: a crash then tears no character, and no reader takes a Unicode line separator for a new row.
+    """
+    file.write(json.dumps(_finite(dict(row)), allow_nan=False) + "\n")
     file.flush()
 
 
@@ -74,10 +78,12 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
 
     A missing file has no rows. Raises RunError at a damaged line that is not the last.
     """
-    path = Path(path)
-    if not path.exists():
+    try:
+        lines = Path(path).read_bytes().splitlines()
+    except FileNotFoundError:
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror or error})") from error
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -117,15 +123,23 @@ def new_directory(path: str | Path) -> Iterator[Path]:
 def cannot_write(path: str | Path, error: OSError) -> RunError:
     """The one message for a failed write."""
     reason = error.strerror or str(error)
-    return RunError(f"{path}: cannot be written ({reason}); check the folder's permissions and the free disk space")
+    return RunError(
+        f"{path}: cannot be written ({reason}); check the folder's permissions and the free disk space"
+    )
 
 
 def _replace_directory(new: Path, path: Path) -> None:
     if path.exists():
         # A directory cannot be renamed over a full one: the old one steps aside first, and goes last.
         old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-        os.replace(path, old / path.name)
-        os.replace(new, path)
+        try:
+            os.replace(path, old / path.name)
+            os.replace(new, path)
+        except BaseException:
+            if (old / path.name).exists():
+                os.replace(old / path.name, path)
+            old.rmdir()
+            raise
         shutil.rmtree(old, ignore_errors=True)
     else:
         os.replace(new, path)
