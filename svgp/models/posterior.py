@@ -32,7 +32,9 @@ class Posterior(tf.Module):
 
     def parts(self, X: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Mean, explained and residual variance of q(f) at X: [N, L] each; neither variance is negative."""
-        A, C = self._projections(X)  # [1 or L, M, N], [L, M, N]
+        return self._rows(X, *self._projections(X))
+
+    def _rows(self, X: tf.Tensor, A: tf.Tensor, C: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         mean = tf.linalg.matvec(A, self.q_mean, transpose_a=True)  # [L, N]
         explained = tf.reduce_sum(C * C, -2)  # [L, N]
         prior = self.kernel.K_diag(X)  # [N] or [L, N]
@@ -42,13 +44,13 @@ class Posterior(tf.Module):
     def predict_f(self, X: Any, full_cov: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean [N, L] and variance [N, L] of q(f); with `full_cov`, joint covariances [L, N, N]."""
         X = as_inputs(X, "X", self.dtype, columns=self.Z.shape[-1])
+        A, C = self._projections(X)  # [1 or L, M, N], [L, M, N]
+        mean, explained, residual = self._rows(X, A, C)
         if not full_cov:
-            mean, explained, residual = self.parts(X)
             return mean, explained + residual
-        A, C = self._projections(X)
-        mean = tf.transpose(tf.linalg.matvec(A, self.q_mean, transpose_a=True)) + self.mean(X)
         covariance = self.kernel.K(X) - tf.matmul(A, A, transpose_a=True) + tf.matmul(C, C, transpose_a=True)
-        return mean, covariance  # [N, L], [L, N, N]
+        # Rounding can leave the difference below zero where the inducing points say all.
+        return mean, tf.linalg.set_diag(covariance, tf.transpose(explained + residual))  # [N, L], [L, N, N]
 
     def _projections(self, X: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         Kuf = self.kernel.K(self.Z, X)  # [M, N] or [L, M, N]

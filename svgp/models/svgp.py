@@ -59,7 +59,7 @@ class SVGP(tf.Module):
         jitter: added to the diagonal of Kuu, absolute. Where that is not enough more is tried inside the
             graph: from 1e-6 of the mean diagonal, ten times more each time, six times at most.
         q_diag: q's covariance is diagonal.
-        num_latent: L, where neither q_mean, q_sqrt nor the kernel tells (default 1).
+        num_latent: L, where neither the kernel, q_mean nor q_sqrt tells (default 1).
         batch_dtype: float type of the [M, B] matrices (None: the kernel's own). float32 under a float64
             kernel is `precision: mixed`.
 
@@ -91,9 +91,17 @@ class SVGP(tf.Module):
         self.mean = Zero(dtype=kernel.dtype) if mean is None else mean
         self.dtype = kernel.dtype
         self.batch_dtype = tf.as_dtype(batch_dtype or kernel.dtype)
-        self.Z = Z if isinstance(Z, tf.Variable) else tf.Variable(as_inputs(Z, "Z", self.dtype), name="Z")
+        inducing = as_inputs(Z, "Z", self.dtype)
+        self.Z = Z if isinstance(Z, tf.Variable) else tf.Variable(inducing, name="Z")  # [M, D]
         size = self.Z.shape[0]
-        latents = num_latent or _count_latents(q_mean, q_sqrt, q_diag, size)
+        own = kernel.K_diag(inducing).shape[:-1].as_list()  # [] or [L]
+        told = own[0] if own and own != [1] else _count_latents(q_mean, q_sqrt, q_diag, size)
+        latents = num_latent or told
+        if own not in ([], [1], [latents]):
+            raise ModelError(
+                f"kernel: hyperparameters for {own} latent functions, and the model has {latents}; "
+                f"expected one set, or a leading axis of {latents}"
+            )
         self.q_mean = tf.Variable(as_q_mean(q_mean, latents, size, self.dtype), name="q_mean")  # [L, M]
         self.q_sqrt = tf.Variable(as_q_sqrt(q_sqrt, latents, size, q_diag, self.dtype), name="q_sqrt")
         self.whiten, self.q_diag, self.bound = bool(whiten), bool(q_diag), bound
@@ -139,7 +147,8 @@ class SVGP(tf.Module):
             quadratic = tf.reduce_sum(q_mean**2) + tf.reduce_sum(root**2)
             return 0.5 * (quadratic - self.num_latent * size - logdet_q)
         Kuu = _with_latent_axis(self.Kuu(), 2)  # [1 or L, M, M]
-        Kuu += factorise(Kuu, self.jitter).jitter[..., None, None] * tf.eye(self.num_inducing, dtype=self.dtype)
+        jitter = factorise(Kuu, self.jitter).jitter[..., None, None]  # [1 or L, 1, 1]
+        Kuu += jitter * tf.eye(self.num_inducing, dtype=self.dtype)
         second_moment = tf.matmul(root, root, transpose_b=True) + q_mean[:, :, None] * q_mean[:, None, :]
         logdet_p = tf.reduce_sum(logdet(Kuu) + tf.zeros([self.num_latent], self.dtype))
         quadratic = tf.reduce_sum(inverse(Kuu) * second_moment)  # tr(Kuu^-1 (S + m m^T))
@@ -164,9 +173,9 @@ class SVGP(tf.Module):
         explained, residual = tf.transpose(q.explained), tf.maximum(tf.transpose(q.residual), 0.0)  # [B, L]
         per_row, per_data_set = bound_terms(self, mean, explained, residual, Y)  # [B], []
         rows = tf.shape(X)[0]
-        total = rows if self.num_data is None else self.num_data
-        scale = tf.cast(total, self.dtype) / tf.cast(rows, self.dtype)
-        expected = scale * tf.reduce_sum(per_row) + tf.cast(total, self.dtype) * per_data_set
+        total = rows if self.num_data is None else tf.convert_to_tensor(self.num_data, dtype_hint=self.dtype)
+        total = tf.cast(total, self.dtype)
+        expected = total / tf.cast(rows, self.dtype) * tf.reduce_sum(per_row) + total * per_data_set
         kl = tf.reduce_sum(q.kl)
         return Elbo(expected - kl, expected, kl, tf.reduce_max(factor.jitter), tf.reduce_sum(factor.repairs))
 
