@@ -43,7 +43,11 @@ def build_model(
     dtype, batch_dtype = PRECISIONS[precision]
     start = start_values(config, X, Y, seed=seed)
     kernel = kernels.from_config(
-        config.kernel, columns.input_names, lengthscales=start.lengthscales, variance=start.variance, dtype=dtype
+        config.kernel,
+        columns.input_names,
+        lengthscales=start.lengthscales,
+        variance=start.variance,
+        dtype=dtype,
     )
     likelihood = likelihoods.from_config(config.likelihood, target_variance=start.noise_scale, dtype=dtype)
     Z, notes = inducing.choose(
@@ -56,19 +60,27 @@ def build_model(
         min_separation=config.inducing.min_separation,
         transform=lambda rows: (rows - columns.input_mean) / columns.input_scale,
     )
-    model = _assemble(config, kernel, likelihood, Z, Y.shape[1], len(X) if num_data is None else num_data, batch_dtype)
+    model = _assemble(
+        config, kernel, likelihood, Z, Y.shape[1], len(X) if num_data is None else num_data, batch_dtype
+    )
     _start_at_prior(model)
     return model, start.notes + notes
 
 
 def skeleton(config: ModelConfig, shapes: dict[str, Any], precision: str) -> SVGP:
-    """The model that `config` describes with the given shapes and arbitrary values, ready to be loaded into."""
+    """The model that `config` describes with the given shapes and arbitrary values, to be loaded into."""
     dtype, batch_dtype = PRECISIONS[precision]
     names = shapes["input_names"]
     kernel = kernels.from_config(
         config.kernel, names, lengthscales=np.ones(len(names)), variance=1.0, dtype=dtype
     )
-    likelihood = likelihoods.from_config(config.likelihood, target_variance=np.ones(shapes["outputs"]), dtype=dtype)
+    floor = shapes.get("noise_floor")  # of Gaussian noise: 1e-6 of the variance of the targets at the time
+    spread = np.full(shapes["outputs"], 1.0 if floor is None else floor / likelihoods.builder.FLOOR_SHARE)
+    likelihood = likelihoods.from_config(config.likelihood, target_variance=spread, dtype=dtype)
+    if floor is not None:  # to the last bit
+        likelihood = likelihoods.Gaussian(
+            np.full(likelihood.variance.shape, floor + 1.0), floor=floor, dtype=dtype
+        )
     Z = np.zeros((shapes["inducing"], len(names)))
     return _assemble(config, kernel, likelihood, Z, shapes["outputs"], shapes["num_data"], batch_dtype)
 
@@ -83,7 +95,7 @@ def _assemble(
     batch_dtype: tf.DType,
 ) -> SVGP:
     mean = means.from_config(config.mean, num_inputs=Z.shape[1], num_latent=outputs, dtype=kernel.dtype)
-    scale = float(np.max(kernel.K_diag(Z[:1]).numpy())) if len(Z) else 1.0
+    scale = float(np.mean(kernel.K_diag(Z).numpy())) if len(Z) else 1.0
     relative = max(config.jitter, FLOAT32_JITTER if kernel.dtype == tf.float32 else 0.0)
     return SVGP(
         kernel,
@@ -101,9 +113,13 @@ def _assemble(
 
 
 def _start_at_prior(model: SVGP) -> None:
-    """q(u) = p(u): the KL starts at zero, and the data pull from there."""
+    """q(u) = p(u): the KL starts at zero, and the data pull from there.
+
+    A diagonal q takes the variances 1 / (Kuu^-1)_ii, which have the least KL: the prior's own would start it
+    at about tr(Kuu^-1) / 2 times the prior variance, millions of nats.
+    """
     if model.whiten:
         return
-    L = factorise(model.Kuu(), model.jitter).L  # [M, M] or [L, M, M]
-    root = tf.sqrt(tf.linalg.diag_part(model.Kuu())) if model.q_diag else L
+    factor = factorise(model.Kuu(), model.jitter)  # [M, M] or [L, M, M]
+    root = tf.math.rsqrt(tf.reduce_sum(factor.L_inverse**2, -2)) if model.q_diag else factor.L
     model.q_sqrt.assign(tf.broadcast_to(root, model.q_sqrt.shape))

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 import tensorflow as tf
-from pydantic import ValidationError
 
 from svgp.config.model import ModelConfig
-from svgp.errors import RunError
+from svgp.errors import ModelError, RunError
 from svgp.files import new_directory, read_json, write_bytes, write_json
 from svgp.models.build import skeleton
 from svgp.models.svgp import SVGP
@@ -29,9 +28,13 @@ def load_model_state(model: tf.Module, state: dict[str, np.ndarray]) -> None:
     """Assign what `model_state` gave. Raises RunError, and assigns nothing, where names or shapes differ."""
     variables = named_variables(model)
     for name, variable in variables.items():
-        if name not in state or tuple(state[name].shape) != tuple(variable.shape):
-            found = f"has shape {list(state[name].shape)}" if name in state else "is missing"
-            raise RunError(f"saved model: '{name}' {found}; expected {variable.shape.as_list()}")
+        expected = (tuple(variable.shape), variable.dtype.as_numpy_dtype)
+        if name not in state or (state[name].shape, state[name].dtype) != expected:
+            found = f"is {state[name].dtype} {list(state[name].shape)}" if name in state else "is missing"
+            wanted = f"{variable.dtype.name} {variable.shape.as_list()}"
+            raise RunError(f"saved model: '{name}' {found}; expected {wanted}")
+    if unknown := sorted(set(state) - set(variables)):
+        raise RunError(f"saved model: '{unknown[0]}' is not part of the model that its description gives")
     for name, variable in variables.items():
         variable.assign(state[name])
 
@@ -49,6 +52,7 @@ def save_model(
             "outputs": model.num_latent,
             "inducing": model.num_inducing,
             "num_data": model.num_data,
+            "noise_floor": getattr(model.likelihood, "floor", None),
         },
         "jitter": model.jitter,
         "columns": columns.to_dict(),
@@ -59,17 +63,18 @@ def save_model(
 
 
 def load_model(directory: str | Path) -> tuple[SVGP, dict[str, Any]]:
-    """The model that `save_model` wrote, and its description (`columns`, `precision`, ...). Raises RunError."""
+    """The model that `save_model` wrote, and its description (`columns`, ...). Raises RunError."""
     directory = Path(directory)
     description = read_json(directory / "model.json")
-    if description.get("format") != FORMAT:
-        raise RunError(f"{directory}/model.json: format {description.get('format')!r}; this version reads {FORMAT}")
+    version = description.get("format") if isinstance(description, dict) else None
+    if version != FORMAT:
+        raise RunError(f"{directory}/model.json: format {version!r}; this version reads {FORMAT}")
     try:
         config = ModelConfig.model_validate(description["model"])
         state = safetensors.numpy.load((directory / "model.safetensors").read_bytes())
         model = skeleton(config, description["shapes"], description["precision"])
-    except (KeyError, OSError, ValidationError, safetensors.SafetensorError) as error:
-        raise RunError(f"{directory}: not a whole saved model ({error})") from error
+        model.jitter = float(description["jitter"])
+    except (LookupError, OSError, TypeError, ValueError, ModelError, safetensors.SafetensorError) as error:
+        raise RunError(f"{directory}: not a whole saved model ({type(error).__name__}: {error})") from error
     load_model_state(model, state)
-    model.jitter = float(description["jitter"])
     return model, description
