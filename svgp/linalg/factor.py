@@ -145,7 +145,7 @@ def _host_factorise(K: np.ndarray, jitter: float) -> tuple[np.ndarray, ...]:
     matrices = K.reshape((-1, *K.shape[-2:]))
     L, inverse = blas.aligned_empty(matrices.shape, K.dtype), blas.aligned_empty(matrices.shape, K.dtype)
     used = np.full(len(matrices), jitter, K.dtype)
-    repairs = np.zeros(len(matrices), np.int32)
+    repairs: np.ndarray = np.zeros(len(matrices), np.int32)
     for index, matrix in enumerate(matrices):
         least = RELATIVE_JITTER * np.trace(matrix) / max(matrix.shape[-1], 1)
         while not _factor_into(matrix, used[index], L[index], inverse[index]):
