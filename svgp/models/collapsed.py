@@ -32,6 +32,7 @@ import tensorflow as tf
 
 from svgp.errors import ModelError, NumericalError
 from svgp.linalg import blas
+from svgp.linalg.threads import single_threaded_blas
 from svgp.models.collapsed_panels import PANEL_ENTRIES, Workspace, as_tensor, row_ranges
 from svgp.models.collapsed_posterior import (
     Posterior,
@@ -113,6 +114,10 @@ class CollapsedBound:
 
         Raises NumericalError where a factorisation fails or F is not finite, and Stopped.
         """
+        with single_threaded_blas():
+            return self._evaluate(keep_going)
+
+    def _evaluate(self, keep_going: Callable[[], bool]) -> Evaluation:
         with tf.GradientTape() as tape:
             Kuu = self.model.kernel.K(self.model.Z)  # [M, M]
         frame = self._frame(np.asarray(Kuu))
@@ -134,9 +139,10 @@ class CollapsedBound:
 
     def posterior(self) -> tuple[Posterior, Statistics]:
         """The optimal q(u) at the present parameters and the sums it came from: one pass over the rows."""
-        frame = self._frame(np.asarray(self.model.kernel.K(self.model.Z)))
-        sums = self.statistics(frame)
-        return optimal_posterior(frame, sums), sums
+        with single_threaded_blas():
+            frame = self._frame(np.asarray(self.model.kernel.K(self.model.Z)))
+            sums = self.statistics(frame)
+            return optimal_posterior(frame, sums), sums
 
     def assign(self, posterior: Posterior) -> None:
         """Give `model.q_mean` and `model.q_sqrt` the optimum: then `model.elbo((X, Y))` is F."""
@@ -194,7 +200,9 @@ class CollapsedBound:
             X = self._rows(rows)
             with tf.GradientTape() as tape:
                 Kuf, kff, mean = self._kernel_panel(X)
-            e = self.Y[rows] - np.asarray(mean) - np.asarray(Kuf).T @ weights  # [C, P]
+            fitted = np.empty((len(mean), weights.shape[1]))  # [C, P]
+            blas.product(np.asarray(Kuf, np.float64), weights, fitted, transpose_a=True)
+            e = self.Y[rows] - np.asarray(mean) - fitted  # [C, P]
             squared_error += float(np.sum(e * e))
             Kuf_bar, kff_bar = self._panel_adjoint(posterior, adjoint, weights, Kuf, kff, e)
             mean_bar = tf.convert_to_tensor(e / posterior.frame.noise, mean.dtype)

@@ -104,7 +104,7 @@ def add_rows(
     if frame.whitened:
         blas.triangular_product(frame.L_inverse, panel)  # [M, C]
     blas.gram(panel, into=into.gram)
-    into.projection += panel @ r  # [M, P]
+    blas.product(panel, r, into.projection, beta=1.0)  # [M, P]
     into.rows += len(r)
     into.prior += float(kff.sum())
     into.squares += float(np.sum(r * r))

@@ -18,7 +18,7 @@ from svgp.runs.folder import RunFolder, default_path, timestamp
 from svgp.runs.resume import require_resumable, require_same_data, resumed_config
 from svgp.runs.run import Run
 from svgp.runs.session import Session
-from svgp.training import Method, Progress, Silent, checkpoints, make_method, reason_to_stop, run
+from svgp.training import Method, Progress, Silent, checkpoints, choose, make_method, reason_to_stop, run
 from svgp.training.device import choose_device, describe_device
 from svgp.training.interrupts import StopRequest
 
@@ -63,7 +63,11 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
             seed=config.train.seed, precision=config.train.precision,
         )  # fmt: skip
         method = make_method(model, dataset.X, dataset.Y, config.train)
-        lines = [*dataset.notes, *notes]
+        lines = [
+            f"method {method.name}: {choose(model, len(dataset.X), config.train)[1]}",
+            *dataset.notes,
+            *notes,
+        ]
         session = _open(folder, config, dataset, method, progress, device, lines, resumed)
         for line in [*_start_lines(session, device), *lines]:
             progress.note(line)
@@ -91,7 +95,7 @@ def _loop(session: Session, request: StopRequest) -> str:
         session.save_checkpoint()
     train, last = session.config.train, None
     steps = run(
-        session.method, session.stop, log_every=train.log_every, evaluate_every=train.evaluate_every,
+        session.method, session.stop, log_every=train.log_every, evaluate_every=session.evaluate_every,
         state=session.state,
     )  # fmt: skip
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from svgp.training.adam import Adam
 from svgp.training.loop import LoopState, Step, Stop, reason_to_stop, run
 from svgp.training.method import Method, StepRecord
-from svgp.training.methods import METHODS, make_method
+from svgp.training.methods import METHODS, choose, make_method
 from svgp.training.progress import Plain, Progress, Silent, Terminal
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "StepRecord",
     "Stop",
     "Terminal",
+    "choose",
     "make_method",
     "reason_to_stop",
     "run",

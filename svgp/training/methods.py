@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from svgp.errors import ModelError
+from svgp.models.collapsed import check_model
 from svgp.training.adam import Adam
 from svgp.training.collapsed import Collapsed
 from svgp.training.method import Method
@@ -17,15 +19,55 @@ METHODS: dict[str, Callable[[Any, np.ndarray, np.ndarray, Any], Method]] = {
     "collapsed": Collapsed,
 }
 
+# An evaluation of the collapsed bound is about 3 M^2 N operations. L-BFGS needs some dozens of them: where
+# one takes longer than about half a minute (at 100 GFLOP/s), minibatches get further in the same time.
+MOST_OPERATIONS = 3e12
+
 
 def make_method(model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> Method:
-    """The method that `config.method` names; `auto` chooses.
+    """The method that `config.method` names; `auto` chooses, see `choose`.
 
-    X `[N, D]`, Y `[N, P]` scaled training rows. Raises ConfigError where the method is unknown.
+    X `[N, D]`, Y `[N, P]` scaled training rows. Raises ModelError where the method does not fit the model.
     """
-    return METHODS[resolve(config.method)](model, X, Y, config)
+    name, _ = choose(model, len(X), config)
+    return METHODS[name](model, X, Y, config)
 
 
-def resolve(name: str) -> str:
-    """What `auto` stands for."""
-    return "adam" if name == "auto" else name
+def choose(model: Any, rows: int, config: Any) -> tuple[str, str]:
+    """The method's name, and in one line why it was taken.
+
+    `auto` is `collapsed` for Gaussian noise where an evaluation is affordable (`train.subset_rows` makes it
+    so for any number of rows), else `natgrad` where the posterior has a form for it, else `adam`.
+    """
+    if config.method != "auto":
+        return config.method, "as the config says"
+    obstacle = _obstacle_to_collapsed(model, rows, config)
+    if obstacle is None:
+        return (
+            "collapsed",
+            "Gaussian noise: the best q(u) has a closed form, L-BFGS fits the rest",
+        )
+    if "natgrad" in METHODS and model.dtype.name == "float64" and model.batch_dtype.name == "float64":
+        return "natgrad", f"natural gradients for q(u), since {obstacle}"
+    return "adam", f"minibatch Adam, since {obstacle}"
+
+
+def _obstacle_to_collapsed(model: Any, rows: int, config: Any) -> str | None:
+    """Why the collapsed bound does not serve, or None."""
+    if type(model.likelihood).__name__ != "Gaussian":
+        return f"a {type(model.likelihood).__name__} likelihood has no collapsed bound"
+    try:
+        check_model(model, model.num_latent)
+    except ModelError as error:
+        return str(error)
+    if model.dtype.name != "float64" or model.batch_dtype.name != "float64":
+        return "the collapsed bound needs precision: float64"
+    size = model.num_inducing
+    seen = min(rows, getattr(config, "subset_rows", None) or rows)
+    operations = 3.0 * size**2 * seen
+    if operations > MOST_OPERATIONS:
+        return (
+            f"one evaluation of the collapsed bound would take {operations:.1e} operations "
+            f"({seen} rows, {size} points); train.subset_rows would make it affordable"
+        )
+    return None
