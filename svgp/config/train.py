@@ -37,6 +37,12 @@ class TrainConfig(Section):
         None, "stop after so many evaluations without a better ELBO; null: never",
         unit="evaluations", ge=1, le=10**9,
     )  # fmt: skip
+    subset_rows: WholeNumber | None = setting(
+        None,
+        "for collapsed: fit hyperparameters and inducing points to so many random rows, then q(u) to all rows "
+        "in one pass; null: all rows",
+        unit="rows", ge=1, le=10**10,
+    )  # fmt: skip
     seed: WholeNumber = setting(
         0, "seed of the shuffle and of the inducing points", unit="a seed", ge=0, le=2**31 - 1
     )
@@ -49,3 +55,8 @@ class TrainConfig(Section):
     def conflicts(self) -> Iterator[tuple[str, str]]:
         if self.max_epochs is None and self.max_steps is None and self.max_seconds is None:
             yield "", "training would never end: give one of 'max_epochs', 'max_steps' and 'max_seconds'"
+        if self.subset_rows is not None and self.method in ("adam", "natgrad"):
+            yield (
+                "subset_rows",
+                f"is for method: collapsed (or auto), and method is {self.method}, which sees all rows in batches",
+            )

@@ -19,9 +19,10 @@ from svgp.runs.folder import RunFolder
 from svgp.training import LoopState, Method, Progress, Step, Stop, checkpoints
 from svgp.training.checkpoints import Checkpoint
 from svgp.training.loggers import JsonLines, TensorBoard
-from svgp.training.loop import check_finite, read_row
+from svgp.training.loop import GROWTH, check_finite, grows, read_row
 
 _DIAGNOSES = 20  # rows of inducing.jsonl between start and end: each costs an eigendecomposition
+_PREDICTION = 1.5  # test rows that are predicted in the time of an iteration over one training row
 
 
 class Session:
@@ -58,6 +59,19 @@ class Session:
         """When the config ends the run."""
         train = self.config.train
         return Stop(train.max_epochs, train.max_steps, train.max_seconds, train.patience)
+
+    @property
+    def evaluate_every(self) -> float:
+        """Epochs between two evaluations: what the config says, more where that would take too long.
+
+        An iteration over all rows (see `svgp.training.loop.evaluation_due`) may be shorter than predicting a
+        large test set: then so seldom that evaluations take a fifth of the time or so.
+        """
+        every, test = self.config.train.evaluate_every, self.dataset.X_test
+        if test is None or not getattr(self.method, "iterative", False):
+            return every
+        seen = min(self.config.train.subset_rows or len(self.dataset.X), len(self.dataset.X))
+        return max(every, float(math.ceil(5.0 * len(test) / (_PREDICTION * seen))))
 
     def evaluate(self, row: dict[str, Any]) -> None:
         """Add the test metrics to `row`, and a row to the inducing diagnostics where one is due."""
@@ -134,7 +148,10 @@ class Session:
         self.save_checkpoint()
         step = self.method.step
         epoch = step / self.method.steps_per_epoch
-        if last is not None and last.row is not None and last.evaluate:
+        if self._finish_method():
+            row = {"step": step, "epoch": epoch, "wall_s": self.state.wall_s}
+            self.evaluate(row)
+        elif last is not None and last.row is not None and last.evaluate:
             row = last.row
         else:
             pending = read_row(self.method, self.state)
@@ -147,6 +164,8 @@ class Session:
         test = {name: value for name, value in row.items() if name.startswith("test.")}
         metrics = self._final_metrics(reason, epoch, test)
         files.write_json(self.folder.metrics, metrics)
+        for line in metrics.get("notes", []):
+            self.progress.note(line)
         return metrics
 
     def close(self) -> None:
@@ -155,9 +174,20 @@ class Session:
             if part is not None:
                 part.close()
 
+    def _finish_method(self) -> bool:
+        """What the method has left to do at the end counts as training; whether it changed the model."""
+        finish = getattr(self.method, "finish", None)
+        if finish is None:
+            return False
+        started = time.perf_counter()
+        changed = finish()
+        self.state.wall_s += time.perf_counter() - started
+        return bool(changed)
+
     def _final_metrics(self, reason: str, epoch: float, test: dict[str, Any]) -> dict[str, Any]:
         dataset = self.dataset
         elbo = self.evaluator.elbo(dataset.X, dataset.Y)
+        notes = list(getattr(self.method, "notes", []))
         return {
             "name": self.config.name,
             "train.elbo": elbo,
@@ -171,12 +201,15 @@ class Session:
             "rows": len(dataset.X),
             "test_rows": 0 if dataset.X_test is None else len(dataset.X_test),
             "stopped": reason,
+            **({"notes": notes} if notes else {}),
             "session_s": time.perf_counter() - self._began,
         }
 
     def _diagnosis_due(self, epoch: float) -> bool:
         train = self.config.train
-        number = max(1, round(epoch / train.evaluate_every))
+        number = max(1, round(epoch / self.evaluate_every))
+        if getattr(self.method, "iterative", False):
+            return grows(number, GROWTH**8)  # half as many again as at the diagnosis before
         ends = [train.max_epochs, train.max_steps and train.max_steps / self.method.steps_per_epoch]
         known = [end for end in ends if end]
         if not known:  # an end in seconds alone: ever more seldom

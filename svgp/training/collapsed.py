@@ -32,6 +32,7 @@ class Collapsed:
 
     name = "collapsed"
     steps_per_epoch = 1
+    iterative = True
 
     def __init__(self, model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> None:
         self.model = model
@@ -103,16 +104,17 @@ class Collapsed:
             repairs=float(self._repairs),
         )
 
-    def finish(self) -> None:
-        """Give the model the optimal q(u) for all rows; does nothing where it has it."""
+    def finish(self) -> bool:
+        """Give the model the optimal q(u) for all rows; False where it has it already."""
         if self._complete:
-            return
+            return False
         everything = CollapsedBound(self.model, *self._all)
         posterior, sums = everything.posterior()
         everything.assign(posterior)
         value = bound_from_sums(posterior, sums, self._all[1].shape[1])
         self._summary = np.array([value, value + posterior.kl, posterior.kl, posterior.frame.jitter])
         self._complete = True
+        return True
 
     def state(self) -> dict[str, np.ndarray]:
         """The model's variables, what L-BFGS-B was told, and the counters."""

@@ -5,6 +5,7 @@ Printing, files, plots and evaluation belong to whoever iterates.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,8 @@ import numpy as np
 from svgp.errors import TrainingDiverged
 from svgp.training.diagnosis import diagnose
 from svgp.training.method import STATISTICS, Method, StepRecord
+
+GROWTH = 1.05  # an iterative method is evaluated again when its steps have grown by so much
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def run(
         started = time.perf_counter()
         record = method.advance()
         state.pending.append(record)
-        evaluate = is_due(record, method.steps_per_epoch, evaluate_every)
+        evaluate = evaluation_due(method, record, evaluate_every)
         row = read_row(method, state) if evaluate or record.step % log_every == 0 else None
         state.wall_s += time.perf_counter() - started
         if row is not None:
@@ -109,6 +112,28 @@ def is_due(record: StepRecord, steps_per_epoch: int, evaluate_every: float) -> b
     before = record.epoch - 1.0 / steps_per_epoch
     tiny = 1e-9  # the last step of an epoch counts, however its fraction was rounded
     return int((record.epoch + tiny) / evaluate_every) > int((before + tiny) / evaluate_every)
+
+
+def evaluation_due(method: Method, record: StepRecord, evaluate_every: float) -> bool:
+    """Whether to evaluate after this step: every `evaluate_every` epochs.
+
+    Where a step is an iteration over all rows (`method.iterative`), of the evaluations that would be due only
+    those at which their number has grown by a twentieth: all of the first twenty, later one in a twentieth of
+    the time. It depends on the step alone, so a resumed run evaluates where an uninterrupted one does.
+    """
+    due = is_due(record, method.steps_per_epoch, evaluate_every)
+    if not due or not getattr(method, "iterative", False):
+        return due
+    return grows(round(record.epoch / evaluate_every), GROWTH)
+
+
+def grows(number: int, factor: float) -> bool:
+    """Whether `number` >= 1 is the first at or beyond a power of `factor`."""
+
+    def power(count: int) -> int:
+        return math.floor(math.log(count) / math.log(factor) + 1e-9)
+
+    return number <= 1 or power(number) > power(number - 1)
 
 
 def read_row(method: Method, state: LoopState) -> dict[str, Any] | None:

@@ -50,6 +50,10 @@ class Method(Protocol):
     `state()` holds everything that `advance()` reads and changes: parameters, slots, counters.
     `load_state(method.state())` on a method built alike continues bit for bit.
     A step whose loss or gradient is not finite must leave the parameters as they were.
+
+    A method may also have `iterative = True` (a step is an iteration over all rows: evaluated seldom),
+    `finish() -> bool` (what is left to do when training ends; whether it changed the model), and
+    `notes: list[str]` (what a user should know at the end, a line each).
     """
 
     model: Any  # a tf.Module, as of svgp.models

@@ -12,6 +12,7 @@ import svgp
 from svgp import files
 from svgp.config import load_config
 from svgp.errors import RunError, TrainingDiverged
+from svgp.models.collapsed import CollapsedBound
 from svgp.training import METHODS, Adam, Silent
 
 
@@ -155,3 +156,21 @@ def test_fewer_rows_than_inducing_points_is_said(make_config, tmp_path, no_plots
     assert run.metrics["inducing"] == 48
     assert any("48" in note and "500" in note for note in run.environment["notes"])
     assert json.loads((tmp_path / "run" / "inducing.jsonl").read_text().splitlines()[0])["count"] == 48
+
+
+def test_a_subset_is_completed_before_the_final_scores(make_config, tmp_path, no_plots):
+    """Patience ends the run at a step that the method cannot foresee: q(u) has seen 20 of 48 rows by then."""
+    said: list[str] = []
+
+    class Ear(Silent):
+        def note(self, text):
+            said.append(text)
+
+    settings = {"method": "collapsed", "subset_rows": 20, "max_epochs": 60, "patience": 1}
+    run = svgp.train(make_config(**settings), run_dir=tmp_path / "run", progress=Ear())
+    dataset, metrics = run.dataset, run.metrics
+    best = CollapsedBound(run.model, dataset.X, dataset.Y).evaluate().bound
+    assert metrics["train.elbo"] == pytest.approx(best, rel=1e-6)
+    assert metrics["test.rmse"] == pytest.approx(run.evaluate()["rmse"], rel=1e-9)
+    assert metrics["notes"] and all(note in said for note in metrics["notes"])
+    assert metrics["notes"][0].startswith("collapsed bound")

@@ -7,7 +7,7 @@ import pytest
 
 from svgp.errors import TrainingDiverged
 from svgp.training.adam import Adam
-from svgp.training.loop import LoopState, Stop, read_row, reason_to_stop, run
+from svgp.training.loop import LoopState, Stop, grows, read_row, reason_to_stop, run
 
 
 def steps_of(method, stop, state=None, **options):
@@ -30,6 +30,30 @@ def test_rows_are_due_every_few_steps_and_at_evaluations(adam):
 def test_evaluations_come_every_so_many_epochs(adam, every, expected):
     steps = steps_of(adam, Stop(max_epochs=2), evaluate_every=every)
     assert [step.step for step in steps if step.evaluate] == expected
+
+
+def test_an_iterative_method_is_evaluated_ever_more_seldom(table, settings, line_model):
+    settings.batch_size = 53
+    adam = Adam(line_model(len(table[0])), *table, settings)
+    adam.iterative = True
+    steps = steps_of(adam, Stop(max_epochs=200))
+    evaluated = [step.step for step in steps if step.evaluate]
+    assert evaluated[:15] == list(range(1, 16))
+    late = np.array([step for step in evaluated if step >= 40])
+    assert np.all(np.diff(late) >= np.floor(0.05 * late[:-1] - 1.0)) and np.diff(late).max() == 9
+    assert 0.93 * 200 < evaluated[-1] <= 200
+    # A larger setting still holds: every tenth step at most.
+    adam.step = 0
+    evaluated = [
+        step.step for step in steps_of(adam, Stop(max_steps=100), evaluate_every=10.0) if step.evaluate
+    ]
+    assert evaluated == list(range(10, 101, 10))
+
+
+def test_rarer_growth_is_among_the_more_frequent():
+    often = {number for number in range(1, 3000) if grows(number, 1.05)}
+    seldom = {number for number in range(1, 3000) if grows(number, 1.05**8)}
+    assert seldom < often and len(seldom) < len(often) / 4
 
 
 def test_a_row_is_the_mean_of_its_steps(adam):
