@@ -1,4 +1,4 @@
-"""Commands on runs: evaluate, predict, plot, report, runs, export."""
+"""Commands on runs: evaluate, diagnose, predict, plot, report, runs, export."""
 
 from __future__ import annotations
 
@@ -34,6 +34,26 @@ def evaluate(
         print(json_text(metrics))
     else:
         print_metrics(metrics)
+
+
+def diagnose(
+    run: RunPath, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """Say what the inducing points do, and how much more of them could bring. Needs the run's data."""
+    from svgp.files import json_text
+
+    opened = _open(run)
+    from svgp.runs import diagnose as diagnose_run
+
+    found = diagnose_run(opened)
+    if as_json:
+        print(json_text(found))
+        return
+    shown = ("count", "redundant", "uninformed", "outside", "residual_mean", "condition_number", "kl")
+    print_metrics({name: found["inducing"][name] for name in shown})
+    print()
+    for sentence in found["sentences"]:
+        print(f"- {sentence}")
 
 
 def predict(

@@ -39,8 +39,8 @@ class TrainConfig(Section):
     )  # fmt: skip
     subset_rows: WholeNumber | None = setting(
         None,
-        "for collapsed: fit hyperparameters and inducing points to so many random rows, then q(u) to all rows "
-        "in one pass; null: all rows",
+        "for collapsed: fit hyperparameters and inducing points to so many random rows, then q(u) to all "
+        "rows in one pass; null: all rows",
         unit="rows", ge=1, le=10**10,
     )  # fmt: skip
     seed: WholeNumber = setting(
@@ -58,5 +58,5 @@ class TrainConfig(Section):
         if self.subset_rows is not None and self.method in ("adam", "natgrad"):
             yield (
                 "subset_rows",
-                f"is for method: collapsed (or auto), and method is {self.method}, which sees all rows in batches",
+                f"is for method: collapsed (or auto), and method is {self.method}, which takes batches",
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from svgp.inducing.choose import RULES, choose
 from svgp.inducing.cover_tree import cover_tree
-from svgp.inducing.greedy_variance import greedy_variance
+from svgp.inducing.greedy_variance import further_points, greedy_variance
 from svgp.inducing.k_means import k_means
 from svgp.inducing.random_rows import random_rows
 from svgp.inducing.z_file import read_inducing_file
@@ -13,6 +13,7 @@ __all__ = [
     "RULES",
     "choose",
     "cover_tree",
+    "further_points",
     "greedy_variance",
     "k_means",
     "random_rows",

@@ -60,8 +60,49 @@ def greedy_variance(
     return rows[pivots], notes
 
 
-def _pivoted_cholesky(X: np.ndarray, count: int, kernel: Any, latents: int) -> tuple[list[int], float]:
+def further_points(
+    X: np.ndarray,
+    Z: np.ndarray,
+    count: int,
+    kernel: Any,
+    *,
+    jitter: float,
+    seed: int = 0,
+    memory: int = MEMORY,
+) -> np.ndarray:
+    """Rows of X `[N, D]` that the points Z `[M, D]` explain least, one by one, as `greedy_variance` does.
+
+    jitter: absolute, on the diagonal of Kuu. Where `[M + count, N]` numbers do not fit into `memory` bytes,
+    the candidates are a random subset of rows. Returns `[count', D]`, fewer than `count` where less than
+    1e-6 of the prior variance is left everywhere. O(N (M + count)^2). Raises LinAlgError where Kuu has no
+    Cholesky factor with this jitter.
+    """
+    latents = int(np.prod(_diagonal(kernel, X[:1]).shape[:-1], dtype=int))
+    most_rows = max(2 * count, memory // (8 * (len(Z) + count) * latents))
+    rows = random_subset(X, most_rows, np.random.default_rng(seed))
+    rows = rows[distinct(rows)]  # [n, D]
+    with threadpool_limits(limits=1, user_api="blas"):
+        pivots, _ = _pivoted_cholesky(
+            rows, min(count, len(rows)), kernel, latents, _known(rows, Z, kernel, latents, jitter)
+        )
+    return rows[pivots]
+
+
+def _known(X: np.ndarray, Z: np.ndarray, kernel: Any, latents: int, jitter: float) -> np.ndarray:
+    """The factor's rows for the points there are: `L^-1 k(Z, X)`, `[L, M, n]`."""
+    wide = tf.float64
+    Kuu = kernel.K(Z, dtype=wide).numpy().reshape(latents, len(Z), len(Z))
+    Kuf = kernel.K(Z, X, dtype=wide).numpy().reshape(latents, len(Z), len(X))
+    L = np.linalg.cholesky(Kuu + jitter * np.eye(len(Z)))
+    return np.stack([solve_triangular(a, b, lower=True) for a, b in zip(L, Kuf, strict=True)])
+
+
+def _pivoted_cholesky(
+    X: np.ndarray, count: int, kernel: Any, latents: int, known: np.ndarray | None = None
+) -> tuple[list[int], float]:
     """Pivots in order, and the largest share of prior variance left at any row.
+
+    `known` `[L, M, n]`: rows of the factor for points that come before the first pivot.
 
     Several pivots are taken between two passes over the factor, among the rows with the largest residual
     then. Residuals only fall, so a row of this pool whose residual is at least the largest outside it, as
@@ -70,7 +111,11 @@ def _pivoted_cholesky(X: np.ndarray, count: int, kernel: Any, latents: int) -> t
     residual = _diagonal(kernel, X).reshape(latents, len(X)).copy()  # [L, n]
     prior = np.maximum(residual, np.finfo(float).tiny)  # [L, n], for ratios; a linear kernel is zero at zero
     covariances = _compiled(kernel, latents, X.shape[1])
-    V = np.zeros((latents, count, len(X)))  # [L, M, n]
+    before = 0 if known is None else known.shape[1]
+    V = np.zeros((latents, before + count, len(X)))  # [L, M, n]
+    if known is not None:
+        V[:, :before] = known
+        residual = np.maximum(residual - np.sum(known**2, axis=1), 0.0)
     pivots: list[int] = []
     while True:
         relative = (residual / prior).mean(axis=0)  # [n]
@@ -83,11 +128,11 @@ def _pivoted_cholesky(X: np.ndarray, count: int, kernel: Any, latents: int) -> t
             X[pool],
             prior[:, pool],
             residual[:, pool],
-            V[:, : len(pivots), pool],
+            V[:, : before + len(pivots), pool],
             bound,
             count - len(pivots),
         )
-        _extend(covariances, X, X[pool[chosen]], factor, V, len(pivots), residual)
+        _extend(covariances, X, X[pool[chosen]], factor, V, before + len(pivots), residual)
         pivots += pool[chosen].tolist()
         # Rounding, or noise of their own, must not make the same rows pivots again.
         residual[:, pivots] = np.minimum(residual[:, pivots], 0.5 * EXHAUSTED * prior[:, pivots])

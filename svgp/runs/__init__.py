@@ -23,12 +23,19 @@ _LAZY = {
     "train": "svgp.runs.launch",
 }
 
-__all__ = ["Predictions", "Run", "evaluate", "list_runs", "load_run", "predict_file", "train"]
+__all__ = ["Predictions", "Run", "diagnose", "evaluate", "list_runs", "load_run", "predict_file", "train"]
 
 
 def evaluate(run: Run | str | Path, data: Any = None) -> dict[str, float]:
     """Metrics of a run (or of the run in a folder) in original units; see `Run.evaluate`."""
     return _opened(run).evaluate(data)
+
+
+def diagnose(run: Run | str | Path) -> dict[str, Any]:
+    """What a run's inducing points do and what more would bring; see `svgp.runs.diagnosis.diagnose`."""
+    from svgp.runs.diagnosis import diagnose
+
+    return diagnose(_opened(run))
 
 
 def predict_file(run: Run | str | Path, data: str | Path, out: str | Path) -> int:

@@ -110,3 +110,13 @@ def test_export_writes_a_saved_model(svgp, run_folder, tmp_path):
     assert (tmp_path / "served/saved_model.pb").exists()
     again = svgp("export", run_folder, "-o", tmp_path / "served")
     assert again.code == 1 and "already exists" in again.err
+
+
+def test_diagnose_prints_sentences_or_json(svgp, run_folder, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(run_folder, run)
+    ended = svgp("diagnose", run)
+    assert ended.code == 0 and "- At most" in ended.out and "residual_mean" in ended.out
+    found = json.loads(svgp("diagnose", run, "--json").out)
+    assert found["sentences"][-1] in ended.out
+    assert json.loads((run / "diagnose.json").read_text())["sentences"] == found["sentences"]

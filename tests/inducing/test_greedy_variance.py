@@ -7,7 +7,7 @@ import importlib
 import numpy as np
 import pytest
 
-from svgp.inducing import greedy_variance
+from svgp.inducing import further_points, greedy_variance
 from svgp.kernels import Constant, Linear, Matern32, SquaredExponential, White
 
 
@@ -87,3 +87,19 @@ def test_a_linear_kernel_is_zero_at_zero() -> None:
     X = np.linspace(0, 1, 20)[:, None]
     Z, notes = greedy_variance(X, 5, Linear(), seed=0)
     assert Z.shape == (1, 1) and "stopped at 1 of 5 points" in notes[0]
+
+
+@pytest.mark.parametrize("block", [5, 64])
+def test_further_points_continue_where_given_ones_end(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(importlib.import_module("svgp.inducing.greedy_variance"), "BLOCK", block)
+    X = np.random.default_rng(3).normal(size=(120, 2))
+    kernel = Matern32(variance=2.3, lengthscales=[0.4, 0.9])
+    chosen = _brute_force(kernel.K(X).numpy(), 30)
+    further = further_points(X, X[chosen[:12]], 18, kernel, jitter=1e-9)
+    np.testing.assert_array_equal(further, X[chosen[12:]])
+
+
+def test_further_points_are_few_where_nothing_is_left() -> None:
+    X = np.linspace(0, 1, 200)[:, None]
+    kernel = SquaredExponential(variance=1.0, lengthscales=[1.0])
+    assert len(further_points(X, np.linspace(0, 1, 12)[:, None], 50, kernel, jitter=1e-8)) == 0
