@@ -19,7 +19,10 @@ from svgp.linalg.blas import (
     zero_upper,
 )
 
-_LEAF = 192  # below this the calls cost more than the operations that they save (scripts/benchmark_linalg)
+# Below these sizes more, smaller calls cost more than the operations that they save. Measured at M = 256 to
+# 2048 in both precisions (scripts/benchmark_linalg --leaves): products are flat from 400 to 1100, and a
+# Cholesky factorisation, whose leaves run on one core, from 128 to 256.
+_LEAF, _CHOLESKY_LEAF = 512, 192
 
 
 def _quarters(A: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -41,7 +44,7 @@ def cholesky_and_inverse(K: np.ndarray, inverse: np.ndarray) -> bool:
 
 def _cholesky_and_inverse(K: np.ndarray, inverse: np.ndarray) -> bool:
     size = len(K)
-    if size <= _LEAF:
+    if size <= _CHOLESKY_LEAF:
         if not cholesky_leaf(K):
             return False
         np.copyto(inverse, K)
