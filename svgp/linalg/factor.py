@@ -106,8 +106,9 @@ def _graph_factorise(K: tf.Tensor, jitter: float) -> Factor:
 
     def failed(L: tf.Tensor, L_inverse: tf.Tensor, used: tf.Tensor) -> tf.Tensor:
         smallest = rounding * (tf.linalg.diag_part(K) + used[..., None])  # [..., M]
+        pivots = tf.linalg.diag_part(L) ** 2  # [..., M]
         # NaN in any pivot reaches the last row of the inverse.
-        sound = (tf.linalg.diag_part(L) ** 2 >= smallest) & tf.math.is_finite(L_inverse[..., -1, :])
+        sound = (pivots >= smallest) & tf.math.is_finite(pivots) & tf.math.is_finite(L_inverse[..., -1, :])
         return ~tf.reduce_all(sound, -1)  # [...]
 
     def again(L: tf.Tensor, L_inverse: tf.Tensor, used: tf.Tensor, repairs: tf.Tensor) -> Factor:
@@ -170,8 +171,10 @@ def _factor_into(
     diagonal += jitter
     smallest = smallest_pivot * np.finfo(K.dtype).eps * diagonal
     with single_threaded_blas():
-        if cholesky_and_inverse(L, inverse) and np.all(diagonal * diagonal >= smallest):
-            return True
+        found = cholesky_and_inverse(L, inverse)
+    pivots = diagonal * diagonal
+    if found and np.all(pivots >= smallest) and np.all(np.isfinite(pivots)):
+        return True
     L.fill(np.nan)
     inverse.fill(np.nan)
     return False
