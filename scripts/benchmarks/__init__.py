@@ -1,0 +1,1 @@
+"""What the benchmark scripts share, and their contenders, each of which runs in a process of its own."""

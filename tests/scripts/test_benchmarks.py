@@ -1,0 +1,192 @@
+"""The benchmark scripts at tiny sizes, ours alone: that they run, and that their numbers are right."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+
+def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as benchmark_quality wants them: y in the middle, a constant column, units far from 1."""
+    folder = tmp_path_factory.mktemp("data") / "waves"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, rows in (("train", 200), ("test", 50)):
+        x = rng.normal(50.0, 10.0, size=rows)
+        y = 1e3 * np.sin(x / 10.0) + rng.normal(size=rows)
+        table = np.column_stack([x, y, np.full(rows, 7.0)])
+        with gzip.open(folder / f"{name}.csv.gz", "wt", encoding="utf-8") as file:
+            np.savetxt(file, table, delimiter=",", header="x1,y,x2", comments="")
+    return folder
+
+
+def test_a_table_of_steps():
+    done = run(
+        "benchmark_step", "--sizes", "8", "--batches", "16", "--dtypes", "mixed", "--parametrisations",
+        "whitened", "--rounds", "2", "--libraries", "ours", "--matmul-size", "64", "--markdown",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    times = next(line for line in done.stdout.splitlines() if re.match(r"\| +8 \|", line))
+    assert float(times.split("|")[5]) > 0.0  # milliseconds
+    assert "[1/1] M = 8, B = 16, mixed, whitened" in done.stderr
+
+
+def test_needed_operations():
+    """math.md, section 2, with one weight: 5 M^2 B and 11/3 or 13/3 M^3."""
+    from benchmarks.step_case import Case
+
+    assert Case(2, 3, "float64", True).operations == pytest.approx(60 + 11 / 3 * 8)
+    assert Case(2, 3, "float64", False).operations == pytest.approx(60 + 13 / 3 * 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whiten", [True, False])
+def test_gradients_are_those_of_gpflow(whiten, tmp_path):
+    """In processes, through the protocol: the check that the script prints."""
+    pytest.importorskip("gpflow")
+    from benchmarks.step import EQUAL, Result, measure
+    from benchmarks.step_case import Case
+
+    result = Result(Case(6, 10, "float64", whiten))
+    measure(result, {"ours": sys.executable, "GPflow": sys.executable}, rounds=2)
+    assert not result.failures
+    assert [len(result.seconds[name]) for name in ("ours", "GPflow")] == [2, 2]
+    assert set(result.differences) == {"Z", "q_mean", "q_sqrt", "variance", "lengthscales", "noise"}
+    assert max(*result.differences.values(), result.elbo_differences["GPflow"]) < EQUAL
+
+
+def test_ratios_and_shares():
+    from benchmarks.step import Result
+    from benchmarks.step_case import Case
+    from benchmarks.step_tables import tables
+
+    case = Case(100, 100, "float64", True)  # 8.67e6 operations
+    result = Result(
+        case,
+        seconds={"ours": [1e-3, 2e-3, 4e-3], "GPflow": [4e-3, 4e-3, 4e-3]},
+        peak_mib={"ours": 120.0, "GPflow": 150.0},
+        loaded_mib={"ours": 100.0, "GPflow": 100.0},
+        differences={"Z": 3e-7},
+        elbo_differences={"GPflow": 1e-9},
+    )
+    text = tables([result], {"float64": {"SciPy": 2 * case.operations / 2e-3}}, markdown=False)
+    assert re.search(r"2\.0 +4\.0 +2\.00 +0\.01 +4 +50%", text)
+    assert re.search(r"120 +20 +150 +50", text)
+    assert "NOT within 1e-07" in text
+
+
+def test_quality_over_time(data, tmp_path):
+    results = tmp_path / "results"
+    done = run(
+        "benchmark_quality", data, "--seconds", "1.2", "--inducing", "12", "--contenders", "ours",
+        "--results", results, "--markdown", tmp_path / "table.md",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (results / "quality.jsonl").read_text().splitlines()]
+    assert rows[0]["contender"] == "ours" and rows[0]["method"] == "collapsed"
+    assert (
+        rows[-1]["rmse"] < 0.2
+    )  # of the target's standard deviation: it was learned, and in standardised units
+    assert "| waves |" in (tmp_path / "table.md").read_text().replace("  ", "")
+    assert (results / "waves.png").stat().st_size > 10_000
+    with np.load(results / "waves.npz") as problem:
+        assert problem["Z"].shape == (12, 2)
+        np.testing.assert_allclose(problem["X"].mean(0), 0.0, atol=1e-12)
+        np.testing.assert_allclose(problem["X"].std(0), [1.0, 0.0], atol=1e-12)
+    assert run("benchmark_quality", data, "--results", results, "--contenders", "ours").returncode == 1
+
+
+def test_slices_grow_and_end_at_the_end():
+    from benchmarks.quality import LONGEST_SLICE, slices
+
+    ends = slices(60.0)
+    lengths = np.diff([0.0, *ends])
+    assert ends[-1] == 60.0 and lengths[0] == 0.5
+    assert np.all(lengths > 0) and lengths.max() <= LONGEST_SLICE
+
+
+def test_time_to_the_quality_of_a_peer():
+    from benchmarks.quality import Curve
+    from benchmarks.quality_report import speed_row
+
+    def rows(*pairs: tuple[float, float]) -> list[dict[str, float]]:
+        return [{"seconds": seconds, "nlpd": nlpd} for seconds, nlpd in pairs]
+
+    ours = Curve("d", "ours", rows((2, 0.9), (6, 0.3), (60, 0.1)))
+    row = speed_row(ours, Curve("d", "peer", rows((30, 0.8), (60.1, 0.4), (70, 0.2))), [60.0])
+    assert row["NLPD at 60 s"] == "0.400" and row["ours, s (60)"] == "6.0" and row["ratio (60)"] == "10.0"
+    row = speed_row(ours, Curve("d", "peer", rows((60.1, 0.05))), [60.0])
+    assert row["ours, s (60)"] == "never" and row["ratio (60)"] == "-"
+
+
+def test_an_idle_worker_is_stopped_and_a_failed_one_says_why(tmp_path, monkeypatch):
+    from benchmarks import worker as module
+
+    code = (
+        "from benchmarks.channel import Channel\n"
+        "channel = Channel()\n"
+        "print('chatter of a library')\n"
+        "while True: channel.answer(half=1 / channel.receive()['x'])\n"
+    )
+    (tmp_path / "halves.py").write_text(code, encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), str(SCRIPTS)])
+    monkeypatch.setattr(module, "environment", lambda: {**os.environ, "PYTHONPATH": path})
+    worker = module.Worker("halves", sys.executable, "halves")
+    with module.closing_all([worker]):
+        assert worker.ask(x=2) == {"half": 0.5}
+        assert _state(worker) == "T"
+        assert worker.ask(x=4) == {"half": 0.25}
+        with pytest.raises(module.WorkerFailed, match="halves ended.*\n.*chatter(.|\n)*ZeroDivisionError"):
+            worker.ask(x=0)
+
+
+def _state(worker: object) -> str:
+    """The process's state in /proc: T is stopped."""
+    file = Path(f"/proc/{worker._process.pid}/stat")
+    if not file.exists():
+        pytest.skip("there is no /proc here")
+    for _ in range(100):
+        state = file.read_text().rsplit(")", 1)[1].split()[0]
+        if state == "T":
+            break
+        time.sleep(0.01)
+    return state
+
+
+@pytest.mark.slow
+def test_an_interruption_leaves_what_was_measured(data, tmp_path):
+    command = [
+        sys.executable, str(SCRIPTS / "benchmark_quality"), str(data), "--seconds", "600", "--inducing", "8",
+        "--contenders", "ours-adam", "--results", str(tmp_path),
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()  # a line a slice
+        os.kill(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert "NLPD" in first
+    assert process.returncode == 130 and "interrupted" in errors
+    assert "ours-adam" in output
