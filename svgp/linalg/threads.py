@@ -29,10 +29,13 @@ _before = 1
 
 
 def workers() -> int:
-    """Threads to use: TensorFlow's own setting, else the cores that this process may run on."""
-    chosen = tf.config.threading.get_intra_op_parallelism_threads()
+    """Threads to use: what TensorFlow was told, in code or by the environment, else the cores we may run on."""
+    told = tf.config.threading.get_intra_op_parallelism_threads()
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(name, "")
+        told = told or (int(value) if value.isdigit() else 0)
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return int(chosen) if chosen else available
+    return int(told) or available
 
 
 def pieces(length: int, operations: float, least: int = 16) -> list[slice]:

@@ -23,7 +23,7 @@ Memory: O(M^2 + M C). Formulas: Titsias 2009, eq. 9; math.md of the project, sec
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -108,6 +108,10 @@ class CollapsedBound:
         self._panel, self._scratch = Workspace(size), Workspace(size)
         signature = [tf.TensorSpec([None, X.shape[1]], tf.float64)]
         self._kernel_panel = tf.function(self._kernel_panel_graph, input_signature=signature)
+        # Compiled, because TensorFlow's eager dispatch takes longer than the arithmetic of a small problem.
+        self._square = tf.function(self._square_graph, input_signature=[])
+        square, number = tf.TensorSpec([None, None], tf.float64), tf.TensorSpec([], tf.float64)
+        self._square_adjoint = tf.function(self._square_adjoint_graph, input_signature=[square, number])
 
     def evaluate(self, keep_going: Callable[[], bool] = lambda: True) -> Evaluation:
         """F, its gradient and the optimal q(u), in two passes over the rows.
@@ -118,20 +122,15 @@ class CollapsedBound:
             return self._evaluate(keep_going)
 
     def _evaluate(self, keep_going: Callable[[], bool]) -> Evaluation:
-        with tf.GradientTape() as tape:
-            Kuu = self.model.kernel.K(self.model.Z)  # [M, M]
-        frame = self._frame(np.asarray(Kuu))
+        frame = self._frame()
         sums = self.statistics(frame, keep_going)
         posterior = optimal_posterior(frame, sums)
         outputs = self.Y.shape[1]
         Kuu_bar = covariance_adjoint(posterior, sums, outputs)
         total = Gradients(self.variables)
-        total.add(tape, [Kuu], [tf.convert_to_tensor(Kuu_bar, Kuu.dtype)])
         squared_error = self._second_pass(posterior, total, keep_going)
         bound, noise_bar = bound_and_noise_adjoint(posterior, sums, squared_error, outputs)
-        with tf.GradientTape() as tape:
-            noise = tf.convert_to_tensor(self.model.likelihood.variance)
-        total.add(tape, [noise], [tf.fill(noise.shape, tf.constant(noise_bar, noise.dtype))])
+        total.add_arrays(self._square_adjoint(tf.constant(Kuu_bar), tf.constant(noise_bar, tf.float64)))
         if not np.isfinite(bound) or not all(np.all(np.isfinite(g)) for g in total.arrays):
             raise NumericalError("the collapsed bound or its gradient is not finite")
         form = "whitened" if frame.whitened else "cheap"
@@ -140,7 +139,7 @@ class CollapsedBound:
     def posterior(self) -> tuple[Posterior, Statistics]:
         """The optimal q(u) at the present parameters and the sums it came from: one pass over the rows."""
         with single_threaded_blas():
-            frame = self._frame(np.asarray(self.model.kernel.K(self.model.Z)))
+            frame = self._frame()
             sums = self.statistics(frame)
             return optimal_posterior(frame, sums), sums
 
@@ -160,21 +159,32 @@ class CollapsedBound:
         self.passes += 1
         return sums
 
-    def _frame(self, Kuu: np.ndarray) -> Frame:
+    def _frame(self) -> Frame:
+        Kuu, noise, trace = (np.asarray(value) for value in self._square())
         L, L_inverse, jitter = factor_covariance(Kuu, self.model.jitter)
-        noise = float(np.reshape(tf.convert_to_tensor(self.model.likelihood.variance), ()))
         tight = self.bound == "tight"
-        frame = Frame(L, L_inverse, noise, jitter, tight, whitened=True)
+        frame = Frame(L, L_inverse, float(noise), jitter, tight, whitened=True)
         if tight or self.form == "whitened":
             return frame
-        if self.form == "auto":
-            # The trace of Kuf Kfu from a few hundred rows spread over the data: the same at each call.
-            sample = self.X[:: max(1, len(self.X) // 256)]
-            K = np.asarray(self.model.kernel.K(self.model.Z, sample))
-            trace = float(np.vdot(K, K)) * len(self.X) / len(sample)
-            if not frame.cheap_error(trace) < CHEAP_ERROR:
-                return frame
-        return Frame(L, L_inverse, noise, jitter, tight, whitened=False)
+        if self.form == "auto" and not frame.cheap_error(float(trace)) < CHEAP_ERROR:
+            return frame
+        return Frame(L, L_inverse, float(noise), jitter, tight, whitened=False)
+
+    def _square_graph(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Kuu `[M, M]`, the noise, and about tr(Kuf Kfu), from a few hundred rows: the same at each call."""
+        sample = self.X[:: max(1, len(self.X) // 256)]
+        K = self.model.kernel.K(self.model.Z, tf.constant(sample, tf.float64))  # [M, 256]
+        trace = tf.reduce_sum(tf.cast(K, tf.float64) ** 2) * (len(self.X) / len(sample))
+        return self.model.kernel.K(self.model.Z), tf.reshape(self.model.likelihood.variance, []), trace
+
+    def _square_adjoint_graph(self, Kuu_bar: tf.Tensor, noise_bar: tf.Tensor) -> list[tf.Tensor]:
+        """The gradient through Kuu and the noise, in the order of `variables`."""
+        with tf.GradientTape() as tape:
+            Kuu, noise = self.model.kernel.K(self.model.Z), tf.reshape(self.model.likelihood.variance, [])
+        adjoints = [tf.cast(Kuu_bar, Kuu.dtype), tf.cast(noise_bar, noise.dtype)]
+        return tape.gradient(
+            [Kuu, noise], self.variables, adjoints, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
 
     def _ranges(self, keep_going: Callable[[], bool]) -> Any:
         for rows in row_ranges(len(self.X), self.model.Z.shape[0], self.chunk):
@@ -252,7 +262,10 @@ class Gradients:
 
     def add(self, tape: tf.GradientTape, outputs: list[tf.Tensor], adjoints: list[tf.Tensor]) -> None:
         """Add `sum_i outputs_i^T adjoints_i`, pulled back through what the tape has seen."""
-        gradients = tape.gradient(outputs, self.variables, output_gradients=adjoints)
+        self.add_arrays(tape.gradient(outputs, self.variables, output_gradients=adjoints))
+
+    def add_arrays(self, gradients: Sequence[tf.Tensor | None]) -> None:
+        """Add gradients in the order of the variables; None adds nothing."""
         for array, gradient in zip(self.arrays, gradients, strict=True):
             if gradient is not None:
                 array += np.asarray(tf.convert_to_tensor(gradient))
