@@ -13,7 +13,7 @@ transpose, so a row-major lower triangle is an upper one there.
 from __future__ import annotations
 
 import ctypes
-from functools import lru_cache, partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ _REAL = {np.dtype(np.float32): ctypes.c_float, np.dtype(np.float64): ctypes.c_do
 _ALIGNMENT = 64  # TensorFlow takes over a NumPy buffer without a copy only where it is so aligned
 
 
-@lru_cache(maxsize=None)
+@cache
 def _routine(name: str, dtype: np.dtype) -> Any:
     name = _PREFIX[dtype] + name
     module = cython_blas if name in cython_blas.__pyx_capi__ else cython_lapack
@@ -170,7 +170,7 @@ def add_outer(A: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
 
 
 def gram(A: np.ndarray, sign: float = 1.0, into: np.ndarray | None = None) -> np.ndarray:
-    """Lower triangle of `into + sign A A^T` for A [M, B]: M^2 B operations; what lies above it is undefined."""
+    """Lower triangle of `into + sign A A^T`, A [M, B]: M^2 B operations; what lies above it is undefined."""
     rows, columns = A.shape
     result = aligned_empty((rows, rows), A.dtype) if into is None else into
     beta = 0.0 if into is None else 1.0
@@ -184,7 +184,8 @@ def gram(A: np.ndarray, sign: float = 1.0, into: np.ndarray | None = None) -> np
                 float(sign), A, _stride(A), a, _stride(a), beta, left, _stride(left),
             )  # fmt: skip
         _call(
-            "syrk", A.dtype, b"U", b"T", stop - start, columns, float(sign), a, _stride(a), beta, c, _stride(c)
+            "syrk", A.dtype, b"U", b"T", stop - start, columns,
+            float(sign), a, _stride(a), beta, c, _stride(c),
         )  # fmt: skip
 
     # Strips of equal area: the work up to row r grows as r^2.

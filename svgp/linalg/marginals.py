@@ -11,9 +11,11 @@ adjoint Kuu^-1 / 2 is the identity that the adjoint of S adds to `X` below, at n
 
 Backward, with no factorisation and no triangular solve (g_* are the incoming gradients):
 
-    P_s = A g_s A^T    P_d = A g_d A^T    m_bar = A g_m + g_k m    S_bar = tril(2 P_s S) + g_k (S - diag(1/S_ii))
-    Kuf_bar = L^-T (m g_m + 2 S S^T A g_s - 2 A g_d)       kff_bar = g_d
-    Kuu_bar = -sym(L^-T Phi(X) L^-1),  X = m (A g_m)^T + 2 S S^T P_s - 2 P_d  [+ m_bar m^T + S_bar S^T unwhitened]
+    P_s = A g_s A^T     P_d = A g_d A^T
+    m_bar = A g_m + g_k m                 S_bar = tril(2 P_s S) + g_k (S - diag(1 / S_ii))
+    Kuf_bar = L^-T (m g_m + 2 S S^T A g_s - 2 A g_d)                        kff_bar = g_d
+    Kuu_bar = -sym(L^-T Phi(X) L^-1),  X = m (A g_m)^T + 2 S S^T P_s - 2 P_d
+                                           and, unwhitened, + m_bar m^T + S_bar S^T
 
 where the KL's part of m_bar and S_bar reaches Kuu only in the unwhitened case. Checked against automatic
 differentiation in the tests. Source: Murray, "Differentiation of the Cholesky decomposition", 2016, applied
@@ -32,7 +34,7 @@ from svgp.linalg.marginals_host import host_backward, host_forward
 
 
 class Marginals(NamedTuple):
-    """Per latent GP and row: `mean`, and the variance in its two parts, `explained + residual`; and the KL."""
+    """By latent GP and row its mean, and the variance in two parts, `explained + residual`; and the KL."""
 
     mean: tf.Tensor  # [L, B]
     explained: tf.Tensor  # [L, B] variance that q(u) leaves
@@ -54,7 +56,7 @@ def marginals(
 
     Args: `Kuu [1 or L, M, M]`, `Kuf [1 or L, M, B]`, `kff [1 or L, B]` (1: shared by all latents),
     `q_mean [L, M]`, `q_sqrt [L, M, M]` lower triangular (the part above the diagonal must be zero), and the
-    factor of `Kuu + jitter I`. All of one type but Kuf, whose type is that of every product with an `[M, B]` matrix
+    factor of `Kuu + jitter I`. All of one type but Kuf, whose type is that of all `[M, B]` products
     (float32 for `precision: mixed`; `[M, M]` work stays in float64). The gradient with respect to Kuu is not
     symmetrised: it is right for a matrix whose two triangles move together, as a kernel matrix's do.
     """

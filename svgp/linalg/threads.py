@@ -29,7 +29,7 @@ _before = 1
 
 
 def workers() -> int:
-    """Threads to use: what TensorFlow was told, in code or by the environment, else the cores we may run on."""
+    """Threads to use: as TensorFlow was told, in code or by the environment, else all cores we may run on."""
     told = tf.config.threading.get_intra_op_parallelism_threads()
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         value = os.environ.get(name, "")

@@ -1,7 +1,7 @@
 """Products of triangular matrices that compute only the half that is kept, on the host's BLAS.
 
 BLAS has the product of a triangle with a dense matrix; for two triangles, and for results of which only the
-lower triangle is wanted, these recurse on halves down to a leaf, and do every off-diagonal block by a BLAS call.
+lower triangle is wanted, these recurse on halves down to a leaf, with BLAS calls for every other block.
 All matrices are square and row-major, zero above the diagonal where they are called lower; `out` may not
 share memory with an operand. What a result that is called lower holds above its diagonal is undefined.
 """
@@ -163,7 +163,7 @@ def add_lower_of_product(
     transpose_b: bool = False,
     alpha: float = 1.0,
 ) -> None:
-    """Lower triangle of out + alpha A B (each transposed where asked) for dense A and B: half of a product."""
+    """Lower triangle of out + alpha A B for dense A and B, transposed where asked: half of a product."""
     size = len(out)
     if size <= _LEAF:
         product(A, B, out, transpose_a=transpose_a, transpose_b=transpose_b, alpha=alpha, beta=1.0)
@@ -175,7 +175,8 @@ def add_lower_of_product(
         top, left, out[:half, :half], transpose_a=transpose_a, transpose_b=transpose_b, alpha=alpha
     )
     product(
-        bottom, left, out[half:, :half], transpose_a=transpose_a, transpose_b=transpose_b, alpha=alpha, beta=1.0
+        bottom, left, out[half:, :half],
+        transpose_a=transpose_a, transpose_b=transpose_b, alpha=alpha, beta=1.0,
     )  # fmt: skip
     add_lower_of_product(
         bottom, right, out[half:, half:], transpose_a=transpose_a, transpose_b=transpose_b, alpha=alpha

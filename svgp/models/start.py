@@ -1,9 +1,10 @@
 """Where hyperparameters start, from the training rows.
 
 Inputs that matter about equally, scaled to unit spread, put two random rows at a squared distance of
-`2 D / c^2` from each other when every lengthscale is `c` standard deviations. `c = sqrt(D)` makes that 2, so a
-kernel starts neither flat nor as white noise, in any number of columns. For a regression the factor before
-`sqrt(D)` and the noise are then chosen among a few by exact GP regression's evidence on a small random subset.
+`2 D / c^2` from each other when every lengthscale is `c` standard deviations. `c = sqrt(D)` makes that 2,
+so a kernel starts neither flat nor as white noise, in any number of columns. For a regression the factor
+before `sqrt(D)` and the noise are then chosen among a few by exact GP regression's evidence on a small
+random subset.
 """
 
 from __future__ import annotations
