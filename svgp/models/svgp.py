@@ -10,9 +10,10 @@ import tensorflow as tf
 from svgp.errors import ModelError
 from svgp.kernels import Kernel
 from svgp.likelihoods import Likelihood
-from svgp.linalg import factorise, inverse, logdet
+from svgp.linalg import factorise, logdet
 from svgp.linalg.factor import Factor
 from svgp.linalg.marginals import marginals
+from svgp.linalg.solves import inverse_from
 from svgp.means import Mean, Zero
 from svgp.models.bounds import BOUNDS, bound_terms
 from svgp.models.posterior import Posterior
@@ -147,11 +148,12 @@ class SVGP(tf.Module):
             quadratic = tf.reduce_sum(q_mean**2) + tf.reduce_sum(root**2)
             return 0.5 * (quadratic - self.num_latent * size - logdet_q)
         Kuu = _with_latent_axis(self.Kuu(), 2)  # [1 or L, M, M]
-        jitter = factorise(Kuu, self.jitter).jitter[..., None, None]  # [1 or L, 1, 1]
-        Kuu += jitter * tf.eye(self.num_inducing, dtype=self.dtype)
+        factor = factorise(Kuu, self.jitter)
+        Kuu += factor.jitter[..., None, None] * tf.eye(self.num_inducing, dtype=self.dtype)
+        inverse = inverse_from(Kuu, tf.matmul(factor.L_inverse, factor.L_inverse, transpose_a=True))
         second_moment = tf.matmul(root, root, transpose_b=True) + q_mean[:, :, None] * q_mean[:, None, :]
         logdet_p = tf.reduce_sum(logdet(Kuu) + tf.zeros([self.num_latent], self.dtype))
-        quadratic = tf.reduce_sum(inverse(Kuu) * second_moment)  # tr(Kuu^-1 (S + m m^T))
+        quadratic = tf.reduce_sum(inverse * second_moment)  # tr(Kuu^-1 (S + m m^T))
         return 0.5 * (quadratic - self.num_latent * size + logdet_p - logdet_q)
 
     def elbo(self, data: tuple[Any, Any]) -> tf.Tensor:
