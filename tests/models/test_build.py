@@ -67,8 +67,9 @@ def test_jitter_is_relative_to_the_prior_variance(scale):
     model, _, _ = built(scale=scale)
     mean_diagonal = np.mean(np.diag(model.Kuu()))
     np.testing.assert_allclose(model.jitter, 1e-6 * mean_diagonal, rtol=1e-9)
-    model, _, _ = built("float32", scale=scale)
-    np.testing.assert_allclose(model.jitter, FLOAT32_JITTER * mean_diagonal, rtol=1e-5)
+    for precision in ("float32", "mixed"):
+        model, _, _ = built(precision, scale=scale)
+        np.testing.assert_allclose(model.jitter, FLOAT32_JITTER * mean_diagonal, rtol=1e-5)
     model, _, _ = built(jitter=1e-4, kernel={"type": "linear"})
     np.testing.assert_allclose(model.jitter, 1e-4 * np.mean(np.diag(model.Kuu())), rtol=1e-9)
 
