@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 import venv
@@ -18,17 +19,23 @@ GPFLOW_NEEDS = ("tensorflow", "tensorflow-probability", "tf-keras", "scipy", "ch
 
 def torch_python(given: str | None) -> str:
     """A Python that has PyTorch and GPyTorch: the one given, else that of .bench/torch."""
-    return given or str(_made("torch", [list(TORCH)]))
+    return _checked(given) if given else str(_made("torch", [list(TORCH)]))
 
 
 def gpflow_python(given: str | None) -> str:
     """A Python that has GPflow: the one given, this one if it has, else that of .bench/gpflow."""
     if given:
-        return given
+        return _checked(given)
     if importlib.util.find_spec("gpflow") is not None:
         return sys.executable
     pinned = ["--constraint", str(ROOT / "constraints.txt")]
     return str(_made("gpflow", [[*pinned, *GPFLOW_NEEDS], [*pinned, "--no-deps", *GPFLOW]]))
+
+
+def _checked(python: str) -> str:
+    if shutil.which(python) is None:
+        sys.exit(f"{python}: expected a Python, found nothing that can be run")
+    return python
 
 
 def _made(name: str, installs: list[list[str]]) -> Path:

@@ -27,7 +27,7 @@ CONTENDERS = {
     "gpytorch-ngd": ("torch", "quality_gpytorch", "natgrad"),
 }
 DEFAULT = ("ours", "gpflow-adam", "gpflow-natgrad", "gpflow-sgpr", "gpytorch-adam", "gpytorch-ngd")
-FIRST_SLICE, GROWTH, LONGEST_SLICE = 0.5, 1.25, 5.0  # seconds: early on quality changes fast
+FIRST_SLICE, GROWTH, LONGEST_SLICE = 0.5, 1.15, 5.0  # seconds: early on quality changes fast
 
 
 @dataclass

@@ -9,6 +9,7 @@ from benchmarks.quality import Curve
 from benchmarks.table import table
 
 MARKS = (10.0, 30.0, 60.0, 300.0, 600.0)  # seconds at which quality is tabulated
+TICKS = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600)
 GOALS = (60.0, 300.0)  # peers' NLPD at these is what ours has to reach
 
 
@@ -96,6 +97,10 @@ def picture(curves: Sequence[Curve], file: Path) -> None:
             margin = 0.05 * (max(settled) - min(settled)) + 1e-3
             axes.set_ylim(min(settled) - margin, max(settled) + margin)
         axes.set(xscale="log", xlabel="seconds of training", ylabel=f"test {measure.upper()}")
+        axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+        axes.minorticks_off()
+        first, last = (pick(row["seconds"] for c in curves for row in c.rows) for pick in (min, max))
+        axes.set_xlim(0.9 * first, 1.1 * last)
         axes.grid(alpha=0.3)
     figure.axes[0].legend(fontsize="small")
     figure.suptitle(curves[0].data)
