@@ -12,11 +12,13 @@ from svgp.models.collapsed import check_model
 from svgp.training.adam import Adam
 from svgp.training.collapsed import Collapsed
 from svgp.training.method import Method
+from svgp.training.natgrad import NaturalGradient
 
 # name -> (model, X [N, D], Y [N, P], config.train) -> Method
 METHODS: dict[str, Callable[[Any, np.ndarray, np.ndarray, Any], Method]] = {
     "adam": Adam,
     "collapsed": Collapsed,
+    "natgrad": NaturalGradient,
 }
 
 # An evaluation of the collapsed bound is about 3 M^2 N operations. L-BFGS needs some dozens of them: where

@@ -1,0 +1,183 @@
+"""A full-covariance q(u) trained by natural gradients in its dual parameters (t-SVGP)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.errors import ModelError
+from svgp.linalg import Factor, factorise
+from svgp.models import dual
+from svgp.models.dual import DualPoint, Moments
+from svgp.models.dual_prior import (
+    WIDE,
+    BatchPrior,
+    DataTerm,
+    Outcome,
+    batch_prior,
+    batch_scale,
+    data_term,
+    data_value,
+    hyperparameters,
+)
+from svgp.models.dual_search import Search, search
+from svgp.models.svgp import SVGP
+
+POLISH = 5  # steps on the whole data set before q is published, where that is possible
+
+
+class _Batch(NamedTuple):
+    """All about a batch that does not depend on q."""
+
+    L_inverse: tf.Tensor  # [1 or L, M, M]
+    A: tf.Tensor  # [1 or L, M, B]
+    residual: tf.Tensor  # [L, B]
+    prior: BatchPrior
+    Y: tf.Tensor  # [B, P]
+    scale: tuple[tf.Tensor, tf.Tensor]
+
+
+class FullDual:
+    """Dual parameters of a model's q(u), from its present q_mean and q_sqrt on.
+
+    The model's own q_mean and q_sqrt follow only when `publish()` is called. `variables` are all that it
+    remembers: W and e (`svgp.models.dual`) and the inverse of the factor of Kuu in whose frame they are.
+    Raises ModelError where the model's q(u) has a singular covariance.
+    """
+
+    def __init__(self, model: SVGP) -> None:
+        self.model = model
+        self.hyperparameters = hyperparameters(model)
+        factor = factorise(_wide_Kuu(model), model.jitter)
+        m, root = tf.cast(model.q_mean, WIDE), tf.cast(model.q_root(), WIDE)
+        if not model.whiten:
+            m, root = tf.linalg.matvec(factor.L_inverse, m), tf.matmul(factor.L_inverse, root)
+        precision, shift = dual.from_mean_and_root(m, root)
+        if not np.isfinite(precision.numpy()).all():
+            raise ModelError(
+                "natural gradients: q_sqrt is singular, or Kuu could not be factorised; start q at the prior"
+            )
+        values = {"precision": precision, "shift": shift, "frame": factor.L_inverse}
+        self.variables = {name: tf.Variable(x, trainable=False, name=name) for name, x in values.items()}
+
+    def propose(self, X: tf.Tensor, Y: tf.Tensor, rho: tf.Tensor, *, whole: bool) -> Outcome:
+        """A natural-gradient step of at most `rho`, and the dual-held gradient by the hyperparameters.
+
+        A batch that is the `whole` data set moves q first, so that bound and gradient are those of the new q.
+        From a sample of the rows both are taken before q has adapted to it: they are unbiased then.
+        """
+        batch, tape, factor = self._batch(X, Y)
+        point, fell_back = self._carry_over(batch, factor)
+        data = self._data_term(batch, point)
+        sums = dual.moments(batch.A, data.rows)
+        found = self._search(batch, point, data, sums, rho)
+        moved = DualPoint(*found.tensors)
+        if whole:
+            point, data = moved, self._data_term(batch, moved)
+            sums = dual.moments(batch.A, data.rows)
+        gradients = self._gradients(tape, batch, point, data, sums)
+        kl = tf.reduce_sum(point.kl)
+        return Outcome(
+            data.value - kl,
+            data.value,
+            kl,
+            tf.reduce_max(factor.jitter),
+            tf.reduce_sum(factor.repairs),
+            found.rho,
+            found.retries + fell_back,
+            gradients,
+            [moved.precision, moved.shift, factor.L_inverse],
+        )
+
+    def publish(self, X: tf.Tensor, Y: tf.Tensor, *, whole: bool) -> None:
+        """Write the current q to the model's q_mean and q_sqrt; where it cannot be computed, keep the last.
+
+        (X, Y) is the last batch, or the `whole` data set: then q takes a few more natural-gradient steps
+        for the hyperparameters' present values (one is exact for Gaussian noise), of which `variables`
+        know nothing.
+        """
+        model = self.model
+        batch, _, factor = self._batch(X, Y)
+        point, _ = self._carry_over(batch, factor)
+        for _ in range(POLISH if whole else 0):
+            data = self._data_term(batch, point)
+            sums = dual.moments(batch.A, data.rows)
+            point = DualPoint(*self._search(batch, point, data, sums, tf.constant(1.0, WIDE)).tensors)
+        m, root = dual.mean_and_root(point.precision, point.shift)  # [L, M], [L, M, M]
+        if not model.whiten:
+            m, root = tf.linalg.matvec(factor.L, m), tf.matmul(factor.L, root)
+        m, root = tf.cast(m, model.dtype), tf.cast(root, model.dtype)
+        finite = tf.math.is_finite(tf.reduce_sum(m) + tf.reduce_sum(root))
+        model.q_mean.assign(tf.where(finite, m, model.q_mean))
+        model.q_sqrt.assign(tf.where(finite, root, model.q_sqrt))
+
+    def _batch(self, X: tf.Tensor, Y: tf.Tensor) -> tuple[_Batch, tf.GradientTape, Factor]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.hyperparameters)
+            prior = batch_prior(self.model, X)
+        factor = factorise(prior.Kuu, self.model.jitter)
+        A = dual.project(factor.L_inverse, tf.stop_gradient(prior.Kuf))  # [1 or L, M, B]
+        residual = prior.kff - tf.reduce_sum(A * A, -2)  # [1 or L, B]
+        residual += tf.zeros([self.model.num_latent, 1], WIDE)
+        return _Batch(factor.L_inverse, A, residual, prior, Y, batch_scale(self.model, X)), tape, factor
+
+    def _data_term(self, batch: _Batch, point: DualPoint) -> DataTerm:
+        marginals = (point.mean, point.explained, batch.residual, batch.prior.mean)
+        return data_term(self.model, self.hyperparameters, *marginals, batch.Y, batch.scale)
+
+    def _value(self, batch: _Batch, point: DualPoint) -> tf.Tensor:
+        rows = (point.mean, point.explained, tf.maximum(batch.residual, 0.0), batch.prior.mean)
+        return data_value(self.model, *rows, batch.Y, batch.scale) - tf.reduce_sum(point.kl)
+
+    def _carry_over(self, batch: _Batch, factor: Factor) -> tuple[DualPoint, tf.Tensor]:
+        """q under the present hyperparameters: duals held, or where that is worse for the batch, q(v).
+
+        Held duals follow a change of Kuu; but where Kuu is nearly singular they hold large weights of
+        opposite signs, which a move of Z unbalances, and without a log-concave likelihood they can become
+        invalid. W and e in the frame of the new factor as they were in the old one's are always valid.
+        """
+        W, e = (tf.convert_to_tensor(self.variables[name]) for name in ("precision", "shift"))
+        as_duals = dual.evaluate(batch.A, *dual.reframe(self.variables["frame"], factor.L, W, e))
+        as_whitened = dual.evaluate(batch.A, W, e)
+        better = self._value(batch, as_duals) >= self._value(batch, as_whitened)  # False for NaN
+        chosen = tf.cond(better, lambda: _copy(as_duals), lambda: _copy(as_whitened))
+        return DualPoint(*chosen), tf.cast(~better, tf.int32)
+
+    def _search(
+        self, batch: _Batch, point: DualPoint, data: DataTerm, sums: Moments, rho: tf.Tensor
+    ) -> Search:
+        def trial(length: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+            new = dual.evaluate(batch.A, *dual.natural_step(point, sums, length))
+            return self._value(batch, new), tuple(new)
+
+        kl = tf.reduce_sum(point.kl)
+        return search(trial, tuple(point), data.value - kl, tf.abs(data.value) + tf.abs(kl), rho)
+
+    def _gradients(
+        self, tape: tf.GradientTape, batch: _Batch, point: DualPoint, data: DataTerm, sums: Moments
+    ) -> list[tf.Tensor]:
+        """Of the dual-held bound, by each hyperparameter."""
+        if not self.hyperparameters:
+            return []
+        Kuu_bar, Kuf_bar = dual.adjoints(batch.L_inverse, batch.A, point, sums, data.rows)
+        kff_bar = data.rows.residual  # [L, B]
+        if batch.prior.kff.shape[0] != kff_bar.shape[0]:
+            kff_bar = tf.reduce_sum(kff_bar, 0, keepdims=True)
+        through_prior = tape.gradient(
+            list(batch.prior),
+            self.hyperparameters,
+            output_gradients=[Kuu_bar, Kuf_bar, kff_bar, tf.transpose(data.rows.mean)],
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        return [tf.convert_to_tensor(x) + y for x, y in zip(through_prior, data.variables, strict=True)]
+
+
+def _wide_Kuu(model: SVGP) -> tf.Tensor:
+    Kuu = tf.cast(model.Kuu(), WIDE)
+    return Kuu if Kuu.shape.rank == 3 else Kuu[None]  # [1 or L, M, M]
+
+
+def _copy(point: DualPoint) -> tuple[tf.Tensor, ...]:
+    return tuple(tf.identity(x) for x in point)
