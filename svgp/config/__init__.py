@@ -16,13 +16,15 @@ from svgp.config.likelihood import (
 )
 from svgp.config.loader import load_config
 from svgp.config.model import InducingConfig, ModelConfig, PosteriorConfig
+from svgp.config.priors import GammaPrior, LogNormalPrior, Prior, PriorsConfig
 from svgp.config.template import template_for_table
 from svgp.config.train import TrainConfig
 from svgp.config.tree import Config, OutputConfig
 
 __all__ = [
-    "BernoulliLikelihood", "BuiltinDataset", "Config", "DataConfig", "GaussianLikelihood", "InducingConfig",
-    "Kernel", "Likelihood", "ModelConfig", "OutputConfig", "PoissonLikelihood", "PosteriorConfig",
-    "ProductKernel", "Section", "SingleKernel", "StudentTLikelihood", "SumKernel", "Task", "TestConfig",
-    "TrainConfig", "config_schema", "load_config", "single_kernels", "template_for_table",
+    "BernoulliLikelihood", "BuiltinDataset", "Config", "DataConfig", "GammaPrior", "GaussianLikelihood",
+    "InducingConfig", "Kernel", "Likelihood", "LogNormalPrior", "ModelConfig", "OutputConfig",
+    "PoissonLikelihood", "PosteriorConfig", "Prior", "PriorsConfig", "ProductKernel", "Section",
+    "SingleKernel", "StudentTLikelihood", "SumKernel", "Task", "TestConfig", "TrainConfig",
+    "config_schema", "load_config", "single_kernels", "template_for_table",
 ]  # fmt: skip

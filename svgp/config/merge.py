@@ -3,7 +3,7 @@
 Mappings merge key by key; anything else is replaced. Three kinds of block need more care, for
 what the base says may not go with what the child chooses:
 
-- A kernel or likelihood of another type (or a sum instead of a single kernel), and another
+- A kernel, likelihood or prior of another type (or a sum instead of a single kernel), and another
   built-in data set, replace the whole block. An override of the type alone
   (`model.kernel.type=matern52`) keeps the settings that the new type has as well.
 - Of two alternatives (`data.path` and `data.dataset`) the child's pushes out the base's.
@@ -18,6 +18,7 @@ from typing import get_args
 from svgp.config.kernel import KERNEL_KEYS
 from svgp.config.likelihood import Likelihood
 from svgp.config.nodes import OVERRIDES, Node, Problem
+from svgp.config.priors import Prior
 from svgp.config.schema import alternatives
 
 Keys = tuple[str | int, ...]
@@ -26,12 +27,15 @@ _ALTERNATIVES: dict[Keys, tuple[str, str]] = {
     ("data",): ("path", "dataset"),
     ("data", "test"): ("path", "fraction"),
 }
-_LIKELIHOOD_KEYS = {
-    found.tag.strip("<>"): tuple(found.section.model_fields)
-    for part in get_args(get_args(Likelihood)[0])
-    for found in alternatives(part)
-    if found.section
-}
+
+
+def _keys_by_type(union: object) -> dict[str, tuple[str, ...]]:
+    parts = (found for part in get_args(get_args(union)[0]) for found in alternatives(part))
+    return {found.tag.strip("<>"): tuple(found.section.model_fields) for found in parts if found.section}
+
+
+_LIKELIHOOD_KEYS = _keys_by_type(Likelihood)
+_PRIOR_KEYS = _keys_by_type(Prior)
 
 
 def merged(base: Node, child: Node, problems: list[Problem], keys: Keys = ()) -> Node:
@@ -89,7 +93,7 @@ def _choice(block: dict[str, Node], keys: Keys) -> str:
     if _is_kernel(keys):
         shape = next((name for name in ("sum", "product") if name in block), "")
         return shape or _text(block, "type")
-    if keys == ("model", "likelihood"):
+    if keys == ("model", "likelihood") or keys[:2] == ("model", "priors"):
         return _text(block, "type")
     if keys == ("data", "dataset"):
         return _text(block, "name")
@@ -111,4 +115,6 @@ def _known_keys(choice: str, keys: Keys) -> tuple[str, ...]:
         return KERNEL_KEYS.get(choice, (choice,))
     if keys == ("model", "likelihood"):
         return _LIKELIHOOD_KEYS.get(choice, ())
+    if keys[:2] == ("model", "priors"):
+        return _PRIOR_KEYS.get(choice, ())
     return ("name", "rows", "noise", "seed")

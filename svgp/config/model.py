@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from svgp.config.base import AbsolutePath, Section, WholeNumber, setting
-from svgp.config.kernel import Kernel, SingleKernel
+from svgp.config.kernel import STATIONARY, Kernel, SingleKernel, single_kernels
 from svgp.config.likelihood import GaussianLikelihood, Likelihood
+from svgp.config.priors import PriorsConfig
 
 
 class InducingConfig(Section):
@@ -56,8 +57,18 @@ class ModelConfig(Section):
     mean: Literal["zero", "constant", "linear"] = setting("zero", "the prior mean function")
     inducing: InducingConfig = setting(InducingConfig, "the inducing points")
     posterior: PosteriorConfig = setting(PosteriorConfig, "the family of q(u)")
+    priors: PriorsConfig = setting(
+        PriorsConfig, "priors on hyperparameters: training then finds the most probable ones (MAP)"
+    )
     bound: Literal["standard", "tight"] = setting("standard", "the lower bound that training raises")
     jitter: float = setting(
         1e-6, "added to the diagonal of Kuu before it is factorised; more is tried when that fails",
         unit="the mean diagonal of Kuu", ge=0, le=1e-1,
     )  # fmt: skip
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if self.priors.noise is not None and self.likelihood.type in ("bernoulli", "poisson"):
+            yield "priors.noise", f"a '{self.likelihood.type}' likelihood has no noise parameter; remove it"
+        kinds = {kernel.type for _, kernel in single_kernels(self.kernel)}
+        if self.priors.lengthscales is not None and not kinds & set(STATIONARY):
+            yield "priors.lengthscales", "no kernel here has a lengthscale; remove it"

@@ -91,7 +91,7 @@ def _wrong_choice(
         shown = example.example if example else "{...}"
         given = wording.got(_given(root, keys, details["input"]))
         return _problem(root, keys, f"expected a mapping such as {shown}, got {given}", at_value=True)
-    words = [found.tag.strip("<>") for found in slot.allowed] if slot else []
+    words = [found.tag.strip("<>") for found in slot.allowed if found.tag] if slot else []
     value = _given(root, [*keys, "type"], None)
     near = wording.nearest(value, words) if isinstance(value, str) else None
     meant = f"; did you mean '{near}'?" if near else ""

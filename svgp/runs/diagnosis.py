@@ -96,8 +96,8 @@ def _on_certificate(proof: Certificate, left: float) -> list[str]:
     gap = max(proof.gap_per_row, 0.0)
     said = [
         f"At most {gap:.2g} nats per row are left to gain from more inducing points at these "
-        f"hyperparameters: the ELBO is {proof.elbo / proof.rows:.4g} a row, the exact GP's log evidence at most "
-        f"{proof.upper / proof.rows:.4g}."
+        f"hyperparameters: the ELBO is {proof.elbo / proof.rows:.4g} a row, the exact GP's log evidence "
+        f"at most {proof.upper / proof.rows:.4g}."
     ]
     if left > SLACK:
         said.append(

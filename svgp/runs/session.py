@@ -14,6 +14,7 @@ from svgp.data import Dataset
 from svgp.diagnostics import fixed_subset, inducing_diagnostics
 from svgp.errors import NumericalError, RunError
 from svgp.models import save_model
+from svgp.models.priors import has_priors, log_prior
 from svgp.runs.evaluation import Evaluator, score
 from svgp.runs.folder import RunFolder
 from svgp.training import LoopState, Method, Progress, Step, Stop, checkpoints
@@ -192,6 +193,7 @@ class Session:
             "name": self.config.name,
             "train.elbo": elbo,
             "train.elbo_per_row": elbo / len(dataset.X),
+            **({"train.log_prior": float(log_prior(self.model))} if has_priors(self.model) else {}),
             **test,
             "wall_s": self.state.wall_s,
             "steps": self.method.step,

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from svgp.errors import RunError
 from svgp.models import load_model_state, model_state
+from svgp.models.priors import has_priors, log_prior
 from svgp.training.batches import Batches
 from svgp.training.method import StepRecord
 
@@ -61,7 +62,7 @@ class AdamOptimiser:
 
 
 class Adam:
-    """The method `adam`: gradients of the minibatch ELBO, Adam steps on all parameters at once.
+    """The method `adam`: gradients of the minibatch ELBO and the log prior, Adam steps on all parameters.
 
     One step costs the ELBO's gradient plus two passes over the parameters (a sum that shows whether
     the gradient is finite, and the update). No gradient clipping: Adam's step is bounded by its
@@ -117,6 +118,8 @@ class Adam:
             tape.watch(variables)
             parts = self.model.elbo_parts((X, Y))
             loss = -parts.elbo
+            if has_priors(self.model):
+                loss -= log_prior(self.model)
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         # A sum is finite only where each term is: one read instead of a mask the size of M^2.

@@ -6,10 +6,12 @@ import time
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from svgp.errors import NumericalError, RunError
 from svgp.models.collapsed import CollapsedBound, Evaluation, Stopped
 from svgp.models.collapsed_posterior import bound_from_sums
+from svgp.models.priors import log_prior, with_prior_gradients
 from svgp.training.collapsed_box import box, irrelevant_inputs
 from svgp.training.collapsed_lbfgs import Answer, Lbfgs
 from svgp.training.method import StepRecord
@@ -18,7 +20,7 @@ WALL = 0.1  # share of a failed step at which the line search is told to look
 
 
 class Collapsed:
-    """Maximise F (see `svgp.models.collapsed`); one step is one accepted iterate of L-BFGS-B.
+    """Maximise F (see `svgp.models.collapsed`) plus the log prior by L-BFGS-B; a step is an accepted iterate.
 
     After each step the model is an ordinary SVGP at its optimal q(u). `config.subset_rows`: hyperparameters
     and Z are fitted to so many rows drawn at random, and `finish()`, which also runs when the optimiser ends
@@ -52,7 +54,7 @@ class Collapsed:
         limits = box(model, self.variables, self.bound.X, self.bound.Y)
         self.optimiser = Lbfgs(self._pack(), limits)
         self.evaluation: Evaluation | None = None  # of the last accepted iterate
-        self._trial: tuple[np.ndarray, Evaluation] | None = None
+        self._trial: tuple[np.ndarray, Evaluation, Answer] | None = None
         self._anchor: tuple[np.ndarray, float, np.ndarray] | None = None  # last accepted x, f and gradient
         self._repairs = 0
         self._summary = np.zeros(4)  # elbo, expected log-likelihood, kl, jitter
@@ -167,13 +169,21 @@ class Collapsed:
             # One pass costs at most half an evaluation a row.
             seconds = time.perf_counter() - started
             self._final_pass_s = 0.5 * seconds * len(self._all[0]) / len(self.bound.X)
-        self._trial = (x.copy(), evaluation)
-        scale = -1.0 / len(self.bound.X)
-        gradient = np.concatenate([g.ravel() for g in evaluation.gradients]) * scale
+        answer = self._objective(evaluation)
+        self._trial = (x.copy(), evaluation, answer)
         if first:
-            self._anchor = (x.copy(), scale * evaluation.bound, gradient)
+            self._anchor = (x.copy(), *answer)
             self._adopt(evaluation)
-        return scale * evaluation.bound, gradient
+        return answer
+
+    def _objective(self, evaluation: Evaluation) -> Answer:
+        """-(F + log prior) and its gradient at the model's present values, per row."""
+        scale, share = -1.0 / len(self.bound.X), len(self.bound.X) / len(self._all[0])
+        value = evaluation.bound + share * float(log_prior(self.model))
+        priors = with_prior_gradients(self.model, self.variables, [tf.zeros_like(v) for v in self.variables])
+        pairs = zip(evaluation.gradients, priors, strict=True)
+        gradient = np.concatenate([(g + share * np.asarray(p, np.float64)).ravel() for g, p in pairs])
+        return scale * value, scale * gradient
 
     def _reserve_s(self) -> float:
         return 0.0 if self._complete else self._final_pass_s
@@ -191,10 +201,8 @@ class Collapsed:
         if self._trial is None or not np.array_equal(self._trial[0], x):
             self._evaluate(x, None)
         assert self._trial is not None
-        _, evaluation = self._trial
-        scale = -1.0 / len(self.bound.X)
-        gradient = np.concatenate([g.ravel() for g in evaluation.gradients]) * scale
-        self._anchor = (x.copy(), scale * evaluation.bound, gradient)
+        _, evaluation, answer = self._trial
+        self._anchor = (x.copy(), *answer)
         self._complete = not self._subset
         self._unpack(x)
         self._adopt(evaluation)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from svgp.errors import TrainingDiverged
+from svgp.models.priors import has_priors, log_prior
 from svgp.training.diagnosis import diagnose
 from svgp.training.method import STATISTICS, Method, StepRecord
 
@@ -160,6 +161,7 @@ def read_row(method: Method, state: LoopState) -> dict[str, Any] | None:
         "kl": float(kl.mean()),
         "jitter": float(jitter.max()),
         "repairs": int(repairs.sum()),
+        **({"log_prior": float(log_prior(method.model))} if has_priors(method.model) else {}),
     }
 
 

@@ -21,10 +21,10 @@ def test_the_exported_names() -> None:
     import svgp.config
 
     assert svgp.config.__all__ == [
-        "BernoulliLikelihood", "BuiltinDataset", "Config", "DataConfig", "GaussianLikelihood",
-        "InducingConfig",
-        "Kernel", "Likelihood", "ModelConfig", "OutputConfig", "PoissonLikelihood", "PosteriorConfig",
-        "ProductKernel", "Section", "SingleKernel", "StudentTLikelihood", "SumKernel", "Task", "TestConfig",
+        "BernoulliLikelihood", "BuiltinDataset", "Config", "DataConfig", "GammaPrior", "GaussianLikelihood",
+        "InducingConfig", "Kernel", "Likelihood", "LogNormalPrior", "ModelConfig", "OutputConfig",
+        "PoissonLikelihood", "PosteriorConfig", "Prior", "PriorsConfig", "ProductKernel",
+        "Section", "SingleKernel", "StudentTLikelihood", "SumKernel", "Task", "TestConfig",
         "TrainConfig", "config_schema", "load_config", "single_kernels", "template_for_table",
     ]  # fmt: skip
     for name in svgp.config.__all__:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from svgp.config import Config, SingleKernel, SumKernel, load_config
+from svgp.config import Config, GammaPrior, LogNormalPrior, SingleKernel, SumKernel, load_config
 
 FILE = """\
 data: {path: a.csv, target: y}
@@ -126,3 +126,12 @@ def test_overrides_that_contradict_each_other_are_not_dropped_in_silence(problem
 def test_what_the_file_leaves_out_is_reported_in_the_file(problems) -> None:
     (found,) = problems("data: {path: a.csv}\n", "data.missing=drop")
     assert found.startswith("c.yaml:1:1: data.target: missing; ")
+
+
+def test_another_prior_replaces_the_whole_of_the_old_one(folder: Path) -> None:
+    text = FILE + "  priors: {noise: {type: gamma, shape: 2, rate: 3}}\n"
+    config = load(folder, "model.priors.noise={type: lognormal, median: 1, sigma: 2}", text=text)
+    assert config.model.priors.noise == LogNormalPrior(type="lognormal", median=1.0, sigma=2.0)
+    assert load(folder, "model.priors.noise=null", text=text).model.priors.noise is None
+    changed = load(folder, "model.priors.noise.rate=4", text=text).model.priors.noise
+    assert changed == GammaPrior(type="gamma", shape=2.0, rate=4.0)

@@ -1,0 +1,67 @@
+"""Priors on hyperparameters: what turns the maximum of a bound into a maximum a posteriori (MAP)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from svgp.config.priors import GammaPrior, PriorsConfig
+
+
+def set_priors(model: Any, config: PriorsConfig) -> None:
+    """Give `model` the priors of a config; `log_prior` and the training methods then know of them."""
+    model.priors = config if any(True for _ in config.given) else None
+
+
+def has_priors(model: Any) -> bool:
+    """Whether there is anything for `log_prior` to add."""
+    return getattr(model, "priors", None) is not None
+
+
+def log_prior(model: Any) -> tf.Tensor:
+    """`sum log p(theta)` over the model's hyperparameters that have a prior, in nats, a scalar.
+
+    The density is of theta itself (a lengthscale, a variance), not of the unconstrained variable behind it:
+    the maximum does not depend on how theta is represented. A kernel that is a sum or a product has the prior
+    on each part; for several lengthscales or latent GPs it is on each number. Differentiable; zero without
+    priors.
+    """
+    total = tf.zeros([], getattr(model, "dtype", tf.float64))
+    if not has_priors(model):
+        return total
+    for name, prior in model.priors.given:
+        for parameter in _parameters(model, name):
+            total += tf.reduce_sum(_density(prior, parameter.dtype).log_prob(tf.convert_to_tensor(parameter)))
+    return total
+
+
+def with_prior_gradients(
+    model: Any, variables: Sequence[tf.Variable], gradients: Sequence[tf.Tensor]
+) -> list[tf.Tensor]:
+    """`gradients` of a bound by `variables`, with those of `log_prior` added: of the log joint density."""
+    if not has_priors(model):
+        return list(gradients)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        value = log_prior(model)
+    own = tape.gradient(value, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return [g + tf.cast(o, g.dtype) for g, o in zip(gradients, own, strict=True)]
+
+
+def _parameters(model: Any, name: str) -> Iterator[Any]:
+    owners = [model.likelihood] if name == "noise" else [model.kernel, *model.kernel.submodules]
+    names = ("variance", "scale") if name == "noise" else (name,)
+    found = (getattr(owner, attribute, None) for owner in owners for attribute in names)
+    return (parameter for parameter in found if parameter is not None)
+
+
+def _density(prior: Any, dtype: tf.DType) -> tfp.distributions.Distribution:
+    if isinstance(prior, GammaPrior):
+        shape, rate = tf.constant(prior.shape, dtype), tf.constant(prior.rate, dtype)
+        return tfp.distributions.Gamma(shape, rate)
+    return tfp.distributions.LogNormal(
+        tf.math.log(tf.constant(prior.median, dtype)), tf.constant(prior.sigma, dtype)
+    )
