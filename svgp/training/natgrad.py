@@ -31,7 +31,7 @@ class NaturalGradient:
 
     A step of length rho replaces a share rho of q's natural parameters by what the batch asks for. A whole
     data set in one batch has rho = 1, exact for Gaussian noise. Minibatches have
-    `rho_t = max(2 / (t + 1), B / N)`: first a mean over all batches so far in which the t-th weighs t, so that
+    `rho_t = max(2 / (t + 1), B / N)`: a mean over all batches so far in which the t-th weighs t, so that
     what was asked far from the optimum is soon forgotten, then one over the last epoch or so. A step that
     would lower the bound of its own batch, or leave the cone of valid precisions, is halved until it does
     not, and the next ones grow back (`svgp.models.dual_search`): no length has to be tuned.
