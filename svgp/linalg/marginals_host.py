@@ -97,8 +97,9 @@ def _forward(
 def _kl(m: np.ndarray, S: np.ndarray) -> Any:
     with np.errstate(divide="ignore", invalid="ignore"):  # a singular or NaN q(u) shows in the result
         logdet = np.log(np.abs(np.diagonal(S))).sum()
-    flat = S.reshape(-1)
-    return 0.5 * (m @ m + flat @ flat - len(m)) - logdet
+    # Not `@`: NumPy's BLAS would start threads of its own, which go on spinning beside ours when it is done.
+    squares = np.einsum("i,i->", m, m) + np.einsum("ij,ij->", S, S)
+    return 0.5 * (squares - len(m)) - logdet
 
 
 def _backward(
