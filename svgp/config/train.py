@@ -43,6 +43,12 @@ class TrainConfig(Section):
         "rows in one pass; null: all rows",
         unit="rows", ge=1, le=10**10,
     )  # fmt: skip
+    restarts: WholeNumber = setting(
+        1,
+        "starts (other seeds, other lengthscales) that are tried with a quarter of the budget together; "
+        "the one with the best bound goes on",
+        unit="starts", ge=1, le=100,
+    )  # fmt: skip
     seed: WholeNumber = setting(
         0, "seed of the shuffle and of the inducing points", unit="a seed", ge=0, le=2**31 - 1
     )

@@ -35,19 +35,21 @@ def build_model(
     num_data: int | None = None,
     seed: int = 0,
     precision: str = "float64",
+    lengthscale_factor: float = 1.0,
 ) -> tuple[SVGP, list[str]]:
     """The model that `config` describes, started from the training rows X [N, D], Y [N, P].
 
     Kernel and noise start where `svgp.models.start` says, inducing points where `config.inducing` says, and
-    q(u) at the prior. `columns` (`svgp.data.Columns`) names the inputs and gives their scaling. Returns the
-    model and notes for the user. Raises ModelError and DataError.
+    q(u) at the prior. `columns` (`svgp.data.Columns`) names the inputs and gives their scaling.
+    `lengthscale_factor` multiplies those that the data suggest, for another start. Returns the model and
+    notes for the user. Raises ModelError and DataError.
     """
     dtype, batch_dtype = PRECISIONS[precision]
     start = start_values(config, X, Y, seed=seed)
     kernel = kernels.from_config(
         config.kernel,
         columns.input_names,
-        lengthscales=start.lengthscales,
+        lengthscales=lengthscale_factor * start.lengthscales,
         variance=start.variance,
         dtype=dtype,
     )

@@ -45,12 +45,12 @@ class Evaluator:
         return Latent(np.concatenate(means), np.concatenate(variances))
 
     def elbo(self, X: np.ndarray, Y: np.ndarray) -> float:
-        """The bound at all training rows, in nats: what minibatches estimate. X `[N, D]`, Y `[N, P]`."""
+        """The bound in nats: exact where X `[n, D]`, Y `[n, P]` are all training rows, else an estimate."""
         expected, kl = 0.0, 0.0
         for rows in self._chunks(len(X)):
             parts = self._bound(tf.constant(X[rows], self._dtype), tf.constant(Y[rows], self._dtype))
             # Each part is scaled up to all N rows; its share of them takes that back.
-            share = len(X[rows]) / self.model.num_data
+            share = len(X[rows]) / len(X)
             expected, kl = expected + share * float(parts.expected_log_likelihood), float(parts.kl)
         return expected - kl
 

@@ -18,7 +18,8 @@ class RunFolder:
     """Names of the files of one run.
 
     config.yaml, environment.json, status.json, metrics.jsonl, inducing.jsonl, inducing_start.json,
-    metrics.json, checkpoints/, model/ (with the columns), plots/, report.html, tensorboard/, diagnose.json.
+    metrics.json, checkpoints/, model/ (with the columns), plots/, report.html, tensorboard/, diagnose.json,
+    restarts.json.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -34,6 +35,7 @@ class RunFolder:
         self.model = self.path / "model"
         self.plots = self.path / "plots"
         self.report = self.path / "report.html"
+        self.restarts = self.path / "restarts.json"  # with train.restarts: how far each start came
         self.diagnosis = self.path / "diagnose.json"  # where svgp diagnose was asked
         self.tensorboard = self.path / "tensorboard"
 

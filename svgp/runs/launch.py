@@ -12,13 +12,14 @@ from svgp import files
 from svgp.config import Config, load_config
 from svgp.data import Dataset, load_dataset
 from svgp.errors import Interrupted, RunError, TrainingDiverged
-from svgp.models import build_model
 from svgp.runs.environment import describe_environment
 from svgp.runs.folder import RunFolder, default_path, timestamp
+from svgp.runs.restarts import best_start, forget_trials, kept_state, prepare
 from svgp.runs.resume import require_resumable, require_same_data, resumed_config
 from svgp.runs.run import Run
 from svgp.runs.session import Session
-from svgp.training import Method, Progress, Silent, checkpoints, choose, make_method, reason_to_stop, run
+from svgp.training import Method, Progress, Silent, checkpoints, choose, reason_to_stop, run
+from svgp.training.checkpoints import Checkpoint
 from svgp.training.device import choose_device, describe_device
 from svgp.training.interrupts import StopRequest
 
@@ -58,29 +59,33 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
     device = choose_device(config.train.device)
     dataset = load_dataset(config.data, config.model.likelihood.task)
     with tf.device(device):
-        model, notes = build_model(
-            config.model, dataset.X, dataset.Y, columns=dataset.columns, num_data=len(dataset.X),
-            seed=config.train.seed, precision=config.train.precision,
-        )  # fmt: skip
-        method = make_method(model, dataset.X, dataset.Y, config.train)
+        method, notes = prepare(config, dataset)
         lines = [
-            f"method {method.name}: {choose(model, len(dataset.X), config.train)[1]}",
+            f"method {method.name}: {choose(method.model, len(dataset.X), config.train)[1]}",
             *dataset.notes,
             *notes,
         ]
-        session = _open(folder, config, dataset, method, progress, device, lines, resumed)
-        for line in [*_start_lines(session, device), *lines]:
-            progress.note(line)
+        checkpoint = _open(folder, config, dataset, method, progress, device, lines, resumed)
         try:
             with StopRequest(progress.note) as request:
-                reason = _loop(session, request)
+                if config.train.restarts > 1:
+                    method, checkpoint = _choose_start(
+                        folder, config, dataset, progress, request, method, checkpoint
+                    )
+                session = Session(folder, config, dataset, method, progress, checkpoint)
+                for line in [*_start_lines(session, device), *lines]:
+                    progress.note(line)
+                try:
+                    reason = _loop(session, request)
+                finally:
+                    session.close()
         except BaseException as error:
             folder.write_status(_status_of(error), message=_message_of(error), steps=method.step)
             if isinstance(error, tf.errors.ResourceExhaustedError):
                 raise RunError(f"{folder.path}: {_message_of(error)}") from error
             raise
         finally:
-            session.close()
+            progress.close()
     folder.write_status("finished", stopped=reason, steps=method.step, finished=timestamp())
     finished = Run(folder, dataset=dataset, evaluator=session.evaluator)
     finished.write_plots()
@@ -88,11 +93,29 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
     return finished
 
 
+def _choose_start(
+    folder: RunFolder,
+    config: Config,
+    dataset: Dataset,
+    progress: Progress,
+    request: StopRequest,
+    method: Method,
+    checkpoint: Checkpoint | None,
+) -> tuple[Method, Checkpoint | None]:
+    """The method from the best start, and where it goes on: the run's checkpoint, or the end of its trial."""
+    best = best_start(folder, config, dataset, progress, request)
+    if best:
+        method, _ = prepare(config, dataset, best)
+        files.write_json(folder.inducing_start, np.asarray(method.model.Z))
+    return method, checkpoint or kept_state(folder, best, progress)
+
+
 def _loop(session: Session, request: StopRequest) -> str:
     """Train until the config says stop; returns why."""
-    if session.method.step == 0:
-        session.diagnose(0, 0.0)
+    if not checkpoints.all_of(session.folder.checkpoints):
+        session.diagnose(session.method.step, session.method.step / session.method.steps_per_epoch)
         session.save_checkpoint()
+        forget_trials(session.folder)
     train, last = session.config.train, None
     steps = run(
         session.method, session.stop, log_every=train.log_every, evaluate_every=session.evaluate_every,
@@ -133,13 +156,16 @@ def _open(
     device: str,
     notes: list[str],
     resumed: bool,
-) -> Session:
-    """Make or reopen the folder: nothing is written before data and model are known to be good."""
+) -> Checkpoint | None:
+    """Make or reopen the folder, and return where to go on.
+
+    Nothing is written before data and model are known to be good.
+    """
     checkpoint = None
     if resumed:
         require_same_data(folder, dataset.sha256)
         checkpoint = checkpoints.load_newest(folder.checkpoints, progress.note)
-        if checkpoint is None:
+        if checkpoint is None and config.train.restarts == 1:
             raise RunError(f"{folder.checkpoints}: holds no readable checkpoint; start a new run instead")
     else:
         folder.create()
@@ -149,13 +175,13 @@ def _open(
         device=describe_device(device), precision=config.train.precision, data=data
     )
     environment["notes"] = notes
-    if checkpoint is not None:
+    if resumed and checkpoint is not None:
         environment["resumed"] = _resumptions(folder, int(checkpoint.arrays["step"]))
     else:
         files.write_json(folder.inducing_start, np.asarray(method.model.Z))
     files.write_json(folder.environment, environment)
     folder.write_status("running", name=config.name, message=None, stopped=None)
-    return Session(folder, config, dataset, method, progress, checkpoint)
+    return checkpoint
 
 
 def _resumptions(folder: RunFolder, step: int) -> list[dict[str, Any]]:

@@ -17,6 +17,14 @@ from svgp.runs import diagnose, diagnosis
 
 
 @pytest.fixture(scope="module")
+def regression(regression, tmp_path_factory):
+    """A copy: diagnose writes into the folder."""
+    folder = tmp_path_factory.mktemp("diagnosed") / "run"
+    shutil.copytree(regression.path, folder)
+    return svgp.load_run(folder)
+
+
+@pytest.fixture(scope="module")
 def found(regression):
     return diagnose(regression)
 

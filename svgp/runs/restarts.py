@@ -1,0 +1,176 @@
+"""`train.restarts`: several starts are tried for a short share of the budget, and the best one goes on."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svgp import files
+from svgp.config import Config
+from svgp.data import Dataset
+from svgp.errors import Interrupted, NumericalError, TrainingDiverged
+from svgp.models import build_model
+from svgp.models.priors import log_prior
+from svgp.runs.evaluation import Evaluator
+from svgp.runs.folder import RunFolder
+from svgp.training import LoopState, Method, Progress, checkpoints, make_method
+from svgp.training.checkpoints import Checkpoint
+from svgp.training.diagnosis import diagnose
+from svgp.training.interrupts import StopRequest
+
+SHARE = 0.25  # of the budget, for all trials together
+FACTORS = (1.0, 0.5, 2.0, 0.25, 4.0)  # of the data-driven lengthscales, in turn
+JUDGES = 10_000  # training rows, at most, at which minibatch methods are compared
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How far a start came: `bound` is the ELBO with the log prior, in nats; None where it diverged."""
+
+    start: int
+    bound: float | None
+    steps: int
+    seconds: float
+    message: str = ""
+
+
+def prepare(config: Config, dataset: Dataset, start: int = 0) -> tuple[Method, list[str]]:
+    """Model and method from one of the starts, and notes.
+
+    Start 0 is the config's own. Start k takes the seed `train.seed + k` for all that is drawn (inducing
+    points, the rows that choose lengthscales), and the factor `FACTORS[k % 5]` on the lengthscales that the
+    data suggest. The order of minibatches is the same for all.
+    """
+    model, notes = build_model(
+        config.model, dataset.X, dataset.Y, columns=dataset.columns, num_data=len(dataset.X),
+        seed=config.train.seed + start, precision=config.train.precision,
+        lengthscale_factor=FACTORS[start % len(FACTORS)],
+    )  # fmt: skip
+    return make_method(model, dataset.X, dataset.Y, config.train), notes
+
+
+def best_start(
+    folder: RunFolder, config: Config, dataset: Dataset, progress: Progress, request: StopRequest
+) -> int:
+    """The start that goes on: all are tried for an equal share of the budget, unless restarts.json has them.
+
+    The best one's state waits in the folder of checkpoints until `kept_state` is read and dropped. A Ctrl-C
+    raises Interrupted; the trial under way is begun anew when the run is resumed. Raises TrainingDiverged
+    where every start does.
+    """
+    trials = [Trial(**row) for row in files.read_json(folder.restarts)] if folder.restarts.exists() else []
+    count = config.train.restarts
+    for start in range(len(trials), count):
+        trial, state = _try(config, dataset, start, request, folder)
+        if trial.bound is not None and trial.bound > _bound(_best(trials)):
+            checkpoints.save(_place(folder, start), trial.steps, Checkpoint(state, {}))
+        trials.append(trial)
+        files.write_json(folder.restarts, [asdict(trial) for trial in trials])
+        _forget(folder, but=_best(trials))
+        progress.note(_describe(trial, count, config, len(dataset.X)))
+    best = _best(trials)
+    if best is None:
+        raise TrainingDiverged(f"all {count} starts diverged; the first one: {trials[0].message}")
+    if start_is_new(folder):
+        progress.note(f"start {best.start + 1} goes on: it has the best bound")
+    return best.start
+
+
+def start_is_new(folder: RunFolder) -> bool:
+    """Whether training itself has not begun."""
+    return not checkpoints.all_of(folder.checkpoints)
+
+
+def kept_state(folder: RunFolder, start: int, progress: Progress) -> Checkpoint | None:
+    """Where the best trial ended, as a checkpoint from which the loop goes on; its clock shows all trials."""
+    found = checkpoints.load_newest(_place(folder, start), progress.note)
+    if found is None:
+        return None
+    seconds = sum(row["seconds"] for row in files.read_json(folder.restarts))
+    arrays = dict(found.arrays)
+    if "elapsed" in arrays:  # a method that keeps the deadline itself
+        arrays["elapsed"] = np.asarray(seconds)
+    loop = LoopState(wall_s=seconds).to_dict()
+    return Checkpoint(arrays, {"loop": loop, "rows": {"metrics": 0, "inducing": 0}})
+
+
+def forget_trials(folder: RunFolder) -> None:
+    """Drop the kept states; restarts.json stays."""
+    _forget(folder, but=None)
+
+
+def _try(
+    config: Config, dataset: Dataset, start: int, request: StopRequest, folder: RunFolder
+) -> tuple[Trial, dict[str, np.ndarray]]:
+    # Limits of its own would make a method finish, which is for the end of training.
+    unlimited = config.train.model_copy(update={"max_seconds": None, "max_steps": None, "max_epochs": None})
+    method, _ = prepare(config.model_copy(update={"train": unlimited}), dataset, start)
+    most_steps, most_seconds = _limits(config, method)
+    seconds, record = 0.0, None
+    try:
+        while method.step < most_steps and seconds < most_seconds and not method.converged:
+            if request.asked:
+                raise Interrupted(
+                    f"{request.asked} while start {start + 1} was tried; go on with: "
+                    f"svgp train --resume {folder.path}"
+                )
+            began = time.perf_counter()
+            record = method.advance()
+            finite = bool(record.values()[-1])
+            seconds += time.perf_counter() - began
+            if not finite:
+                return Trial(start, None, method.step, seconds, diagnose(method.model, record)), {}
+        state = method.state()  # before the bound: some methods give the model its q(u) here
+        bound = _compared_bound(method, dataset, record, config.train.seed)
+    except NumericalError as error:
+        return Trial(start, None, method.step, seconds, str(error)), {}
+    return Trial(start, bound if math.isfinite(bound) else None, method.step, seconds), state
+
+
+def _limits(config: Config, method: Method) -> tuple[float, float]:
+    """Steps and seconds of one trial."""
+    train, share = config.train, SHARE / config.train.restarts
+    ends = [train.max_steps, train.max_epochs and train.max_epochs * method.steps_per_epoch]
+    steps = min((max(1, math.ceil(share * end)) for end in ends if end), default=math.inf)
+    return steps, math.inf if train.max_seconds is None else share * train.max_seconds
+
+
+def _compared_bound(method: Method, dataset: Dataset, record: Any, seed: int) -> float:
+    prior = float(log_prior(method.model))
+    if getattr(method, "iterative", False) and record is not None:
+        return float(record.values()[0]) + prior  # of all rows that it sees
+    rows = np.random.default_rng([seed, 17]).permutation(len(dataset.X))[:JUDGES]
+    return Evaluator(method.model).elbo(dataset.X[rows], dataset.Y[rows]) + prior
+
+
+def _best(trials: list[Trial]) -> Trial | None:
+    return max((trial for trial in trials if trial.bound is not None), key=_bound, default=None)
+
+
+def _bound(trial: Trial | None) -> float:
+    return -math.inf if trial is None or trial.bound is None else trial.bound
+
+
+def _place(folder: RunFolder, start: int) -> Path:
+    return folder.checkpoints / f"start_{start:03d}"
+
+
+def _forget(folder: RunFolder, but: Trial | None) -> None:
+    for path in folder.checkpoints.glob("start_*"):
+        if but is None or path != _place(folder, but.start):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _describe(trial: Trial, count: int, config: Config, rows: int) -> str:
+    factor, seed = FACTORS[trial.start % len(FACTORS)], config.train.seed + trial.start
+    came = f"diverged: {trial.message}" if trial.bound is None else f"ELBO/row {trial.bound / rows:.4f}"
+    return (
+        f"start {trial.start + 1} of {count} (seed {seed}, lengthscales x {factor:g}): {came} "
+        f"after {trial.steps} steps, {trial.seconds:.1f} s"
+    )
