@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -66,11 +67,13 @@ def run(
 
 def measure(result: Result, pythons: Mapping[str, str], rounds: int) -> None:
     """One case: a new process for each library, so that its peak memory is its own."""
+    started = time.perf_counter()
     peers_too = result.case.dtype != "mixed"
     used = {name: python for name, python in pythons.items() if peers_too or name == "ours"}
     workers = [Worker(name, python, f"benchmarks.{MODULES[name]}") for name, python in used.items()]
     with closing_all(workers):
         alive = list(_prepared(workers, result))
+        report(f"    built in {time.perf_counter() - started:.0f} s: {', '.join(one.name for one in alive)}")
         for worker in alive:
             _step(worker, result, warm=False, record=False)  # compiles
         untimed = [_step(worker, result, warm=False, record=False) for worker in alive]
