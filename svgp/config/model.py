@@ -24,6 +24,9 @@ class InducingConfig(Section):
     )
     path: AbsolutePath | None = setting(None, "for init: file, a table of inducing inputs (original units)")
     trainable: bool = setting(True, "move the inducing points while training")
+    keep_in_range: bool = setting(
+        False, "while training, keep them within the smallest and largest value of each input in the data"
+    )
     min_separation: float | None = setting(
         None, "for init: cover_tree, the smallest distance between two of them; null: to reach 'count'",
         unit="lengthscales", gt=0,

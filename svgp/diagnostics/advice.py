@@ -66,7 +66,7 @@ def _placement(row: Mapping[str, Any], *, trainable: bool) -> list[str]:
         said.append(
             f"{row['outside']} of {count} points {_lie(row['outside'])} outside the range of the data, "
             f"by up to {row['outside_by']:.2g} lengthscales, where they explain little: "
-            "a smaller train.learning_rate or model.inducing.trainable=false keeps them in."
+            "model.inducing.keep_in_range=true keeps them in."
         )
     if row["step"] > 0 and trainable and row["unmoved"] is not None and row["unmoved"] == count:
         said.append(

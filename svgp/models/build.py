@@ -68,6 +68,8 @@ def build_model(
         config, kernel, likelihood, Z, Y.shape[1], len(X) if num_data is None else num_data, batch_dtype
     )
     _start_at_prior(model)
+    if config.inducing.keep_in_range:
+        model.inducing_range = X.min(axis=0), X.max(axis=0)
     return model, start.notes + notes
 
 

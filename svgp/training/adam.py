@@ -22,11 +22,14 @@ class AdamOptimiser:
 
     `m <- b1 m + (1-b1) g`, `v <- b2 v + (1-b2) g^2`,
     `x <- x - lr sqrt(1-b2^t)/(1-b1^t) m / (sqrt(v) + eps)`.
-    The slots are plain variables, so a checkpoint can hold them.
+    The slots are plain variables, so a checkpoint can hold them. Where `model` has an `inducing_range`
+    (low `[D]`, high `[D]`), each step ends with Z clipped to it.
     """
 
-    def __init__(self, variables: Sequence[tf.Variable], learning_rate: float) -> None:
+    def __init__(self, variables: Sequence[tf.Variable], learning_rate: float, model: Any = None) -> None:
         self.variables = list(variables)
+        found = getattr(model, "inducing_range", None)
+        self._ranges = [found if model is not None and x is model.Z else None for x in self.variables]
         self.learning_rate = learning_rate
         self.m = [tf.Variable(tf.zeros_like(x), trainable=False) for x in self.variables]
         self.v = [tf.Variable(tf.zeros_like(x), trainable=False) for x in self.variables]
@@ -37,7 +40,8 @@ class AdamOptimiser:
         """One update; `gradients` are of the loss to minimise, in the order of the variables."""
         self.step.assign_add(1.0)
         powers = [tf.constant(beta, tf.float64) ** self.step for beta in (BETA_1, BETA_2)]
-        for x, m, v, gradient in zip(self.variables, self.m, self.v, gradients, strict=True):
+        steps = zip(self.variables, self.m, self.v, gradients, self._ranges, strict=True)
+        for x, m, v, gradient, limits in steps:
             tf.raw_ops.ResourceApplyAdam(
                 var=x.handle,
                 m=m.handle,
@@ -50,6 +54,9 @@ class AdamOptimiser:
                 epsilon=tf.constant(EPSILON, x.dtype),
                 grad=gradient,
             )
+            if limits is not None:
+                low, high = (tf.constant(limit, x.dtype) for limit in limits)  # [D] each
+                x.assign(tf.clip_by_value(x, low, high))
 
     def slots(self) -> dict[str, tf.Variable]:
         """The moments and the count of steps, under names that are stable from run to run."""
@@ -75,7 +82,7 @@ class Adam:
     def __init__(self, model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> None:
         self.model = model
         self.step = 0
-        self._optimiser = AdamOptimiser(model.trainable_variables, config.learning_rate)
+        self._optimiser = AdamOptimiser(model.trainable_variables, config.learning_rate, model)
         self._batches = Batches(X, Y, config.batch_size, config.seed, model.Z.dtype)
         self.steps_per_epoch = self._batches.steps_per_epoch
         self._iterator: Iterator[tuple[tf.Tensor, tf.Tensor]] | None = None

@@ -19,8 +19,11 @@ Z_MARGIN = 0.5  # ranges of the input column beyond the data
 
 
 def box(model: Any, variables: list[tf.Variable], X: np.ndarray, Y: np.ndarray) -> np.ndarray:
-    """Lower and upper limit of each number in `variables`, flattened: `[n, 2]`; a start outside widens it."""
-    limits = {id(model.Z): inducing_limits(X)}
+    """Lower and upper limit of each number in `variables`, flattened: `[n, 2]`; a start outside widens it.
+
+    `model.inducing_range` (low `[D]`, high `[D]`), where it has one, holds Z instead of a margin around X.
+    """
+    limits = {id(model.Z): getattr(model, "inducing_range", None) or inducing_limits(X)}
     scale = float(np.mean(np.var(Y, axis=0))) or 1.0
     for module in (model.kernel, *model.kernel.submodules):
         if (lengthscales := getattr(module, "lengthscales", None)) is not None:

@@ -51,7 +51,7 @@ class NaturalGradient:
         self.step = 0
         self._evaluate_every = getattr(config, "evaluate_every", None)
         self.posterior = DiagonalDual(model) if model.q_diag else FullDual(model)
-        self._optimiser = AdamOptimiser(self.posterior.hyperparameters, config.learning_rate)
+        self._optimiser = AdamOptimiser(self.posterior.hyperparameters, config.learning_rate, model)
         self._batches = Batches(X, Y, config.batch_size, config.seed, model.Z.dtype)
         self.steps_per_epoch = self._batches.steps_per_epoch
         counters = {"trust": 1.0, "retries": 0.0, "taken": 0.0}

@@ -1,0 +1,41 @@
+"""`model.inducing.keep_in_range`: Z stays where the data are, in each method; without it Z leaves."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from svgp.config import ModelConfig
+from svgp.models import build_model
+from svgp.training import METHODS
+
+COLUMNS = SimpleNamespace(input_names=["a", "b"], input_mean=np.zeros(2), input_scale=np.ones(2))
+
+
+def farthest(method, keep, seed=0):
+    """How far beyond the data's box the farthest point is after some training."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1, 1, size=(150, 2))
+    Y = np.exp(X.sum(1, keepdims=True)) + 0.05 * rng.normal(size=(150, 1))  # steepest in a corner
+    config = ModelConfig.model_validate(
+        {
+            "inducing": {"count": 12, "init": "random", "keep_in_range": keep},
+            "posterior": {"whiten": True},
+            "kernel": {"type": "squared_exponential"},
+        }
+    )
+    model, _ = build_model(config, X, Y, columns=COLUMNS)
+    settings = SimpleNamespace(batch_size=150, learning_rate=0.1, seed=0, max_seconds=None, subset_rows=None)
+    machine = METHODS[method](model, X, Y, settings)
+    for _ in range(60):
+        machine.advance()
+    Z = model.Z.numpy()
+    return float(np.maximum(X.min(0) - Z, Z - X.max(0)).max())
+
+
+@pytest.mark.parametrize("method", ["adam", "natgrad", "collapsed"])
+def test_points_stay_in_the_range_of_the_data(method):
+    assert farthest(method, keep=True) <= 1e-12
+    assert farthest(method, keep=False) > 0.05
