@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-MUCH_COST = 0.05  # nats a row that more points could at most win
+MUCH_COST = 0.05  # nats a row that the residual variance takes from the bound
 MUCH_RESIDUAL = 0.1  # share of prior variance, where the cost cannot be told
 LITTLE_COST = 0.01
 LITTLE_RESIDUAL = 0.01
@@ -95,7 +95,7 @@ def _little_left(row: Mapping[str, Any]) -> bool:
 
 def _residual(row: Mapping[str, Any], *, sentence: bool = False) -> str:
     cost = row["residual_cost"]
-    nats = "" if cost is None else f" (at most {cost:.2g} nats a row)"
+    nats = "" if cost is None else f", which costs the bound {cost:.2g} nats a row"
     share = f"residual is {_percent(row['residual_mean'])} of the prior variance{nats}"
     return f"{'The' if sentence else 'the'} {share}"
 

@@ -36,7 +36,7 @@ _INDUCING = (
     ("outside", "Outside the data", ""),
     ("residual_mean", "Unexplained prior variance, mean", "share"),
     ("residual_p95", "Unexplained prior variance, 95th percentile", "share"),
-    ("residual_cost", "What more points could gain at most", "nats a row"),
+    ("residual_cost", "What that takes from the bound", "nats a row"),
     ("condition_number", "Condition number of Kuu", "without jitter"),
     ("effective_rank", "Effective rank of Kuu", ""),
     ("smallest_distance", "Smallest distance of two points", "lengthscales"),

@@ -211,7 +211,7 @@ class Session:
         train = self.config.train
         number = max(1, round(epoch / self.evaluate_every))
         if getattr(self.method, "iterative", False):
-            return grows(number, GROWTH**8)  # half as many again as at the diagnosis before
+            return grows(number, GROWTH**4)  # half as many again as at the diagnosis before
         ends = [train.max_epochs, train.max_steps and train.max_steps / self.method.steps_per_epoch]
         known = [end for end in ends if end]
         if not known:  # an end in seconds alone: ever more seldom

@@ -18,7 +18,7 @@ from svgp.models.priors import has_priors, log_prior
 from svgp.training.diagnosis import diagnose
 from svgp.training.method import STATISTICS, Method, StepRecord
 
-GROWTH = 1.05  # an iterative method is evaluated again when its steps have grown by so much
+GROWTH = 1.1  # an iterative method is evaluated again when its steps have grown by so much
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ def evaluation_due(method: Method, record: StepRecord, evaluate_every: float) ->
     """Whether to evaluate after this step: every `evaluate_every` epochs.
 
     Where a step is an iteration over all rows (`method.iterative`), of the evaluations that would be due only
-    those at which their number has grown by a twentieth: all of the first twenty, later one in a twentieth of
-    the time. It depends on the step alone, so a resumed run evaluates where an uninterrupted one does.
+    those at which their number has grown by a tenth: all of the first ten, later one in a tenth of the time.
+    It depends on the step alone, so a resumed run evaluates where an uninterrupted one does.
     """
     due = is_due(record, method.steps_per_epoch, evaluate_every)
     if not due or not getattr(method, "iterative", False):

@@ -29,13 +29,13 @@ def test_a_healthy_run_is_told_so() -> None:
     [
         (
             {"redundant": 31, "residual_mean": 0.004, "residual_cost": 0.003},
-            "31 of 512 points are redundant; the residual is 0.4% of the prior variance "
-            "(at most 0.003 nats a row): fewer would do (try model.inducing.count=490).",
+            "31 of 512 points are redundant; the residual is 0.4% of the prior variance, "
+            "which costs the bound 0.003 nats a row: fewer would do (try model.inducing.count=490).",
         ),
         (
             {"residual_mean": 0.22, "residual_cost": 0.31},
-            "The residual is 22% of the prior variance (at most 0.31 nats a row): use more points "
-            "(try model.inducing.count=1024)",
+            "The residual is 22% of the prior variance, which costs the bound 0.31 nats a row: use more "
+            "points (try model.inducing.count=1024)",
         ),
         (
             {"residual_mean": 0.22, "residual_cost": None},

@@ -38,10 +38,10 @@ def test_an_iterative_method_is_evaluated_ever_more_seldom(table, settings, line
     adam.iterative = True
     steps = steps_of(adam, Stop(max_epochs=200))
     evaluated = [step.step for step in steps if step.evaluate]
-    assert evaluated[:15] == list(range(1, 16))
+    assert evaluated[:10] == list(range(1, 11))
     late = np.array([step for step in evaluated if step >= 40])
-    assert np.all(np.diff(late) >= np.floor(0.05 * late[:-1] - 1.0)) and np.diff(late).max() == 9
-    assert 0.93 * 200 < evaluated[-1] <= 200
+    assert np.all(np.diff(late) >= np.floor(0.1 * late[:-1] - 1.0)) and len(evaluated) < 50
+    assert 0.9 * 200 < evaluated[-1] <= 200
     # A larger setting still holds: every tenth step at most.
     adam.step = 0
     evaluated = [
@@ -51,9 +51,9 @@ def test_an_iterative_method_is_evaluated_ever_more_seldom(table, settings, line
 
 
 def test_rarer_growth_is_among_the_more_frequent():
-    often = {number for number in range(1, 3000) if grows(number, 1.05)}
-    seldom = {number for number in range(1, 3000) if grows(number, 1.05**8)}
-    assert seldom < often and len(seldom) < len(often) / 4
+    often = {number for number in range(1, 3000) if grows(number, 1.1)}
+    seldom = {number for number in range(1, 3000) if grows(number, 1.1**4)}
+    assert seldom < often and len(seldom) < len(often) / 2
 
 
 def test_a_row_is_the_mean_of_its_steps(adam):
