@@ -38,13 +38,22 @@ def backend(name: str) -> Iterator[None]:
         _backend.reset(token)
 
 
-def use_host(x: tf.Tensor) -> bool:
-    """Whether the host's BLAS should work on `x` in the current scope."""
+# Inducing points from which the host's BLAS wins a whole step; below, its calls cost more than the products
+# save, and TensorFlow's float32 products are fast (oneDNN). Measured on 4 cores with scripts/benchmark_step:
+# host / TensorFlow at B = 1024, float64: 1.4 at M = 256, 0.7 at 512, 0.4 at 1024; float32: 1.9, 1.7, 1.1,
+# and 0.9 at 2048.
+_SMALLEST = {tf.float64: 384, tf.float32: 1536}
+
+
+def use_host(x: tf.Tensor, *, size: int | None = None) -> bool:
+    """Whether the host's BLAS should work on `x` in this scope; `size`: M, where that decides."""
     if x.dtype not in (tf.float32, tf.float64):
         return False
     chosen = _backend.get()
     if chosen != "auto":
         return chosen == "host"
+    if size is not None and size < _SMALLEST[x.dtype]:
+        return False
     return not will_be_compiled() and not _on_gpu(x)
 
 

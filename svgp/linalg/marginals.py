@@ -60,7 +60,7 @@ def marginals(
     (float32 for `precision: mixed`; `[M, M]` work stays in float64). The gradient with respect to Kuu is not
     symmetrised: it is right for a matrix whose two triangles move together, as a kernel matrix's do.
     """
-    host = use_host(Kuf)
+    host = use_host(Kuf, size=Kuu.shape[-1])
 
     @tf.custom_gradient
     def operation(
