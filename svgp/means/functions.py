@@ -44,7 +44,8 @@ class Constant(Mean):
 
     def __call__(self, X: Any) -> tf.Tensor:
         rows = tf.shape(tf.convert_to_tensor(X))[0]
-        return tf.tile(tf.reshape(self.value, [1, -1]), [rows, 1])  # [N, L]
+        # Not tf.tile: its gradient has integer operations that make oneDNN print an error.
+        return tf.zeros([rows, 1], self.dtype) + tf.reshape(self.value, [1, -1])  # [N, L]
 
 
 class Linear(Mean):
