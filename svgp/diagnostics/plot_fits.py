@@ -53,13 +53,16 @@ def fit_1d(
     if x_test is not None and y_test is not None and len(vector(x_test)):
         places, values = thin(vector(x_test), vector(y_test))
         axes.scatter(places, values, s=14, color=VERMILLION, marker="x", linewidths=0.9, label="test rows")
+    ends = limits(np.concatenate([shown, at]), pad=0.0)
     if Z is not None and len(vector(Z)):
-        floor = np.zeros(len(vector(Z)))  # in the axes' own height, so that the ticks sit on the bottom edge
+        # Clipping is off for the ticks' lower half, so those beyond the ends would stand outside the axes.
+        seen = vector(Z)[(vector(Z) >= ends[0]) & (vector(Z) <= ends[1])]
+        floor = np.zeros(len(seen))  # in the axes' own height, so that the ticks sit on the bottom edge
         place = axes.get_xaxis_transform()
-        axes.plot(vector(Z), floor, "|", color=VERMILLION, markersize=11, markeredgewidth=1.3,
+        axes.plot(seen, floor, "|", color=VERMILLION, markersize=11, markeredgewidth=1.3,
                   transform=place, clip_on=False, label="inducing points")  # fmt: skip
     axes.set_ylim(*limits(np.concatenate([heights, below, above])))
-    axes.set_xlim(*limits(np.concatenate([shown, at]), pad=0.0))
+    axes.set_xlim(*ends)
     axes.set_xlabel(plain(input_name))
     axes.set_ylabel(plain(target))
     axes.set_title(title)
