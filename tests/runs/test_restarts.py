@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
@@ -74,6 +73,7 @@ def test_interrupted_while_trying_and_resumed_equals_uninterrupted(make_config, 
     ear = Ear()
     resumed = svgp.train(resume=tmp_path / "run", progress=ear)
     assert not any(word in line for line in ear.said)  # what was tried is not tried again
+    assert resumed.metrics["test.rmse"] == straight[0].metrics["test.rmse"]
     ours, theirs = model_state(straight[0].model), model_state(resumed.model)
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
@@ -84,27 +84,12 @@ def test_interrupted_while_trying_and_resumed_equals_uninterrupted(make_config, 
     assert untimed[0] == untimed[1]
 
 
-def test_interrupted_later_it_does_not_try_again(make_config, straight, tmp_path):
-    class Later(Ear):
-        def row(self, row, *, rate, remaining_s):
-            if row["step"] == 12:
-                os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(Interrupted):
-        svgp.train(make_config(**SETTINGS), run_dir=tmp_path / "run", progress=Later())
-    ear = Ear()
-    resumed = svgp.train(resume=tmp_path / "run", progress=ear)
-    assert not any("start" in line and "of 3" in line for line in ear.said)
-    assert resumed.metrics["test.rmse"] == straight[0].metrics["test.rmse"]
-
-
 def test_time_for_all_starts_comes_out_of_the_budget(make_config, tmp_path):
     settings = {"restarts": 2, "max_epochs": None, "max_seconds": 1.0, "method": "collapsed"}
     run = svgp.train(make_config(**settings), run_dir=tmp_path / "run")
     trials = files.read_json(run.path / "restarts.json")
     assert all(trial["steps"] >= 1 for trial in trials)
-    arrays = json.loads(json.dumps([trial["seconds"] for trial in trials]))
-    assert sum(arrays) <= run.metrics["wall_s"]
+    assert sum(trial["seconds"] for trial in trials) <= run.metrics["wall_s"]
     assert run.metrics["stopped"].startswith(("max_seconds", "converged"))
 
 

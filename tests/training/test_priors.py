@@ -22,12 +22,12 @@ PRIORS = {
 
 def trained(method, steps, priors):
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(200, 1))
-    Y = np.sin(3.0 * X) + 0.1 * rng.normal(size=(200, 1))
-    model = SVGP(Matern32(1.0, [1.0]), Gaussian(0.1), X[:10], num_data=200, whiten=True)
+    X = rng.normal(size=(100, 1))
+    Y = np.sin(3.0 * X) + 0.1 * rng.normal(size=(100, 1))
+    model = SVGP(Matern32(1.0, [1.0]), Gaussian(0.1), X[:10], num_data=100, whiten=True)
     set_priors(model, PriorsConfig.model_validate(priors))
     config = SimpleNamespace(
-        batch_size=200, learning_rate=0.05, seed=0, max_seconds=None, subset_rows=None, evaluate_every=1.0
+        batch_size=100, learning_rate=0.1, seed=0, max_seconds=None, subset_rows=None, evaluate_every=1.0
     )
     machine = METHODS[method](model, X, Y, config)
     *_, last = run(machine, Stop(max_steps=steps), log_every=1, evaluate_every=steps, state=LoopState())
@@ -35,7 +35,7 @@ def trained(method, steps, priors):
     return model, last.row, (X, Y)
 
 
-@pytest.mark.parametrize(("method", "steps"), [("adam", 200), ("collapsed", 40), ("natgrad", 150)])
+@pytest.mark.parametrize(("method", "steps"), [("adam", 60), ("collapsed", 20), ("natgrad", 70)])
 def test_a_strong_prior_is_obeyed(method, steps):
     if method not in METHODS:
         pytest.skip(f"{method} is not registered")
@@ -45,9 +45,12 @@ def test_a_strong_prior_is_obeyed(method, steps):
     assert row["log_prior"] == pytest.approx(float(log_prior(model)), rel=1e-9)
     # The bound of these data at these hyperparameters, without the prior's nats.
     assert row["elbo"] == pytest.approx(float(model.elbo(data)), rel=0.02)
-    free, plain, _ = trained(method, steps, {})
-    assert "log_prior" not in plain and plain["elbo"] > row["elbo"] + 20.0
-    assert float(free.likelihood.variance.numpy()) < 0.1
+
+
+def test_without_one_the_data_decide():
+    model, row, _ = trained("collapsed", 20, {})
+    assert "log_prior" not in row
+    assert float(model.likelihood.variance.numpy()) < 0.1
 
 
 def test_a_subset_takes_its_share_of_the_prior():
