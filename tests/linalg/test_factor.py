@@ -22,7 +22,9 @@ def run(request):
     """Call `factorise` eagerly or within a graph."""
 
     def call(K, jitter=0.0):
-        function = tf.function(lambda K: factorise(K, jitter)) if request.param else factorise
+        function = (
+            tf.function(lambda K: factorise(K, jitter), autograph=False) if request.param else factorise
+        )
         return function(tf.constant(K)) if request.param else function(tf.constant(K), jitter)
 
     return call
@@ -40,7 +42,7 @@ def duplicates(size, dtype=np.float64):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
-@pytest.mark.parametrize("shape", [(1,), (5,), (2, 30), (2, 3, 7)])
+@pytest.mark.parametrize("shape", [(1,), (30,), (2, 3, 7)])
 def test_factor_and_inverse(shape, dtype, who, run):
     K = positive_definite(*shape, dtype=dtype.as_numpy_dtype)
     found = run(K, 0.5)
@@ -106,16 +108,16 @@ def test_each_member_of_a_batch_is_repaired_alone(who, run):
     np.testing.assert_array_equal(found.L[0], run(K[0], 1e-8).L)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("place", [(0, 0), (4, 4), (4, 0)])
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
-def test_what_is_not_finite_is_nan_at_once(value, place, dtype, who, run):
-    K = np.eye(5, dtype=dtype.as_numpy_dtype)
-    K[place] = K[place[::-1]] = value
+def test_what_is_not_finite_is_nan_at_once(dtype, who, run):
+    cases = [(value, place) for value in (np.nan, np.inf) for place in ((0, 0), (4, 4), (4, 0))]
+    K = np.stack([np.eye(5, dtype=dtype.as_numpy_dtype)] * len(cases))
+    for member, (value, place) in zip(K, cases, strict=True):
+        member[place] = member[place[::-1]] = value
     found = run(K, 1e-6)
     assert np.isnan(found.L).all() and np.isnan(found.L_inverse).all()
-    assert int(found.repairs) == 0
-    np.testing.assert_allclose(found.jitter, 1e-6)
+    np.testing.assert_array_equal(found.repairs, np.zeros(len(cases)))
+    np.testing.assert_allclose(found.jitter, np.full(len(cases), 1e-6), rtol=1e-6)
 
 
 def test_a_matrix_without_repair_is_given_up_after_six(who, run):
@@ -155,7 +157,7 @@ def test_random_ill_conditioned_matrices_have_a_usable_inverse(who):
 def test_xla_repairs_as_well():
     K = tf.constant(np.stack([duplicates(6), np.eye(6), np.full((6, 6), np.nan)]))
     with backend("tensorflow"):
-        compiled = tf.function(lambda K: factorise(K), jit_compile=True)(K)
+        compiled = tf.function(lambda K: factorise(K), jit_compile=True, autograph=False)(K)
         eager = factorise(K)
     for got, expected in zip(compiled, eager, strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)

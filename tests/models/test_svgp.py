@@ -53,7 +53,11 @@ def test_the_bound_never_exceeds_the_evidence(whiten, evidence, set_optimal_q):
     models = [
         SVGP(kernel, noise, Z, whiten=whiten, bound=bound, jitter=1e-8) for bound in ("standard", "tight")
     ]
-    bounds = tf.function(lambda X, Y: (kernel.K(X), *(model.elbo((X, Y)) for model in models)))
+
+    def values(X, Y):
+        return kernel.K(X), *(model.elbo((X, Y)) for model in models)
+
+    bounds = tf.function(values, autograph=False)
     for problem in range(50):  # for each parametrisation
         X, Y = rng.normal(size=(12, 2)), rng.normal(size=(12, 1))
         kernel.lengthscales.assign(np.exp(rng.uniform(-2, 2, 2)))
@@ -76,6 +80,7 @@ def test_the_bound_never_exceeds_the_evidence(whiten, evidence, set_optimal_q):
 @pytest.mark.parametrize("whiten", [False, True])
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_every_gradient_is_that_of_finite_differences(likelihood, whiten, bound, small_model, slopes):
+    # For each bound and parametrisation the five likelihoods go through the five structures.
     case = LIKELIHOODS.index(likelihood) + 2 * whiten + 3 * (bound == "tight")
     structure = STRUCTURES[case % len(STRUCTURES)]
     mean = ("zero", "constant", "linear")[case % 3]
@@ -86,17 +91,16 @@ def test_every_gradient_is_that_of_finite_differences(likelihood, whiten, bound,
 
 @pytest.mark.parametrize("structure", STRUCTURES, ids=str)
 @pytest.mark.parametrize("whiten", [False, True])
-def test_every_structure_has_exact_gradients_with_both_backends(structure, whiten, small_model, slopes):
+def test_both_backends_give_one_gradient(structure, whiten, small_model):
+    """The host's, in all these structures, is held against finite differences above."""
     model, data = small_model(whiten=whiten, mean="linear", bound="tight", **structure)
     found = {}
     for backend in ("host", "tensorflow"):
-        with linalg.backend(backend):
-            found[backend] = slopes(lambda: model.elbo(data), named_variables(model))
-            for name, (gradient, difference) in found[backend].items():
-                np.testing.assert_allclose(gradient, difference, rtol=2e-7, atol=2e-7, err_msg=name)
-    for name in found["host"]:
-        host, graph = found["host"][name][0], found["tensorflow"][name][0]
-        np.testing.assert_allclose(host, graph, rtol=1e-10, atol=1e-11, err_msg=name)
+        with linalg.backend(backend), tf.GradientTape() as tape:
+            value = model.elbo(data)
+        found[backend] = {"elbo": value, **tape.gradient(value, named_variables(model))}
+    for name, expected in found["host"].items():
+        np.testing.assert_allclose(found["tensorflow"][name], expected, rtol=1e-9, atol=1e-10, err_msg=name)
 
 
 @pytest.mark.parametrize("kernel", ["sum", "product", "linear", "white"])
@@ -250,7 +254,7 @@ def test_a_function_traces_once_and_sees_later_changes(small_model):
     model, (X, Y) = small_model()
     traces = []
 
-    @tf.function
+    @tf.function(autograph=False)
     def elbo(X, Y):
         traces.append(1)
         return model.elbo((X, Y))
