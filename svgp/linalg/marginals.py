@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from svgp.errors import ModelError
 from svgp.linalg.backend import use_host
 from svgp.linalg.factor import Factor
 from svgp.linalg.marginals_host import host_backward, host_forward
@@ -78,11 +79,25 @@ def marginals(
                 Kuu_bar, Kuf_bar = (tf.reduce_sum(x, 0, keepdims=True) for x in (Kuu_bar, Kuf_bar))
             if kff.shape[0] == 1 and q_mean.shape[0] != 1:
                 kff_bar = tf.reduce_sum(g_d, 0, keepdims=True)
-            return Kuu_bar, Kuf_bar, kff_bar, m_bar, S_bar
+            bars = (Kuu_bar, Kuf_bar, kff_bar, m_bar, S_bar)
+            return tuple(_differentiable_once(bar, Kuu, q_mean) for bar in bars)
 
         return (mean, explained, residual, kl), gradient
 
     return Marginals(*operation(Kuu, Kuf, kff, q_mean, q_sqrt))
+
+
+@tf.custom_gradient
+def _differentiable_once(bar: tf.Tensor, *inputs: tf.Tensor) -> tuple[tf.Tensor, object]:
+    """`bar`, which refuses to be differentiated: that would take the factor for a constant and be wrong."""
+
+    def refuse(g: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        raise ModelError(
+            "second derivatives of the ELBO (of the marginals of q(f)) are not available: its adjoint is "
+            "written for one derivative; svgp.linalg.logdet and model.kl() can be differentiated twice"
+        )
+
+    return tf.identity(bar), refuse
 
 
 def _forward(

@@ -140,3 +140,24 @@ def test_the_inputs_are_left_as_they_were(who):
     gradients(ours, tensors, weights_like("separate", "any signs"), False)
     for tensor, copy in zip(tensors, before, strict=True):
         np.testing.assert_array_equal(tensor, copy)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_second_derivative_is_refused_in_words(who, compiled):
+    Kuu, q_mean = tf.eye(3, batch_shape=[1], dtype=tf.float64), tf.ones([1, 3], tf.float64)
+
+    def second():
+        with backend(who), tf.GradientTape() as outer:
+            outer.watch(Kuu)
+            with tf.GradientTape() as inner:
+                inner.watch(Kuu)
+                rows, root = tf.ones([1, 3, 2], tf.float64), tf.eye(3, batch_shape=[1], dtype=tf.float64)
+                q = marginals(
+                    Kuu, rows, tf.ones([1, 2], tf.float64), q_mean, root, factorise(Kuu, 0.0), whiten=False
+                )
+                value = tf.reduce_sum(q.explained)
+            squares = tf.reduce_sum(inner.gradient(value, Kuu) ** 2)
+        return outer.gradient(squares, Kuu)
+
+    with pytest.raises(Exception, match="second derivatives of the ELBO"):
+        (tf.function(second, autograph=False) if compiled else second)()
