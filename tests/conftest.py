@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
+# A shell starts what it puts in the background with Ctrl-C ignored, and children inherit that: the tests of
+# interrupts need it as it is in a terminal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 

@@ -13,7 +13,8 @@ from svgp.cli import app
 from svgp.errors import Interrupted, RunError, TrainingDiverged
 
 COMMANDS = [
-    "init", "check", "train", "evaluate", "predict", "plot", "report", "runs", "export", "schema", "doctor",
+    "init", "check", "train", "evaluate", "diagnose", "predict", "plot", "report", "runs", "export", "schema",
+    "doctor",
 ]  # fmt: skip
 
 
