@@ -19,8 +19,8 @@ from svgp.linalg.blas import (
     zero_upper,
 )
 
-# Below these sizes more, smaller calls cost more than the operations that they save. Measured at M = 256 to
-# 2048 in both precisions (scripts/benchmark_linalg --leaves): products are flat from 400 to 1100, and a
+# Below these sizes more, smaller calls cost more than the operations that they save. Timed on 4 cores at
+# M = 256 to 2048 in both precisions with leaves from 64 to 1100: products are flat from 400 to 1100, and a
 # Cholesky factorisation, whose leaves run on one core, from 128 to 256.
 _LEAF, _CHOLESKY_LEAF = 512, 192
 
