@@ -90,18 +90,6 @@ def invert_lower_leaf(L: np.ndarray) -> None:
     _call("trtri", L.dtype, b"U", b"N", n, L, _stride(L), ctypes.c_int(0))
 
 
-def cholesky_in_place(K: np.ndarray) -> bool:
-    """Replace K by its lower Cholesky factor (only the lower triangle is read); False where there is none."""
-    found = cholesky_leaf(K)
-    zero_upper(K)
-    return found
-
-
-def invert_lower_in_place(L: np.ndarray) -> None:
-    """Replace a lower triangle, zero above, by its inverse."""
-    invert_lower_leaf(L)
-
-
 def product(
     A: np.ndarray,
     B: np.ndarray,

@@ -8,7 +8,8 @@ import numpy as np
 
 from svgp.errors import NumericalError
 from svgp.linalg import blas
-from svgp.models.collapsed_statistics import Frame, Statistics, inverse_lower
+from svgp.linalg.triangular import cholesky_and_inverse
+from svgp.models.collapsed_statistics import Frame, Statistics
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,12 @@ def optimal_posterior(frame: Frame, sums: Statistics) -> Posterior:
     B = gram / frame.noise
     B[np.diag_indices_from(B)] += 1.0
     C = np.ascontiguousarray(B[::-1, ::-1])
-    if not blas.cholesky_in_place(C) or not np.all(np.isfinite(C)):
+    inverse = blas.aligned_empty(C.shape, C.dtype)  # [M, M]
+    if not cholesky_and_inverse(C, inverse) or not np.all(np.isfinite(C)):
         raise NumericalError(
             "I + A A^T / noise is not positive definite: rounding has eaten the sums over rows"
         )
-    sqrt = np.ascontiguousarray(inverse_lower(C)[::-1, ::-1].T)  # [M, M]
+    sqrt = np.ascontiguousarray(inverse[::-1, ::-1].T)  # [M, M]
     covariance = blas.mirror_lower(blas.gram(sqrt))  # [M, M]
     mean = covariance @ projection / frame.noise  # [M, P]
     return Posterior(frame, mean, sqrt, covariance, B, 2.0 * float(np.sum(np.log(np.diag(C)))))

@@ -53,13 +53,6 @@ def factor_covariance(Kuu: np.ndarray, jitter: float) -> tuple[np.ndarray, np.nd
     return L, L_inverse, float(factor.jitter)
 
 
-def inverse_lower(L: np.ndarray) -> np.ndarray:
-    """L^-1 `[M, M]`."""
-    inverse = L.copy()
-    blas.invert_lower_in_place(inverse)
-    return inverse
-
-
 @dataclass
 class Statistics:
     """Sums over rows. With A = L^-1 Kuf, r = y - mean, d = kff - colsum(A o A), one column per row n:
