@@ -8,18 +8,14 @@ from __future__ import annotations
 from svgp.diagnostics.advice import advise
 from svgp.diagnostics.contributions import Contributions, contributions
 from svgp.diagnostics.inducing import fixed_subset, inducing_diagnostics
-from svgp.diagnostics.redundancy import Redundancy, redundant_points, smallest_distance
 from svgp.diagnostics.spectrum import condition_number, effective_rank
 
 __all__ = [
     "Contributions",
-    "Redundancy",
     "advise",
     "condition_number",
     "contributions",
     "effective_rank",
     "fixed_subset",
     "inducing_diagnostics",
-    "redundant_points",
-    "smallest_distance",
 ]

@@ -10,11 +10,15 @@ from threadpoolctl import threadpool_limits
 
 from svgp.diagnostics.advice import advise
 from svgp.diagnostics.contributions import Contributions, contributions
-from svgp.diagnostics.redundancy import Redundancy, redundant_points, smallest_distance
 from svgp.diagnostics.spectrum import condition_number, effective_rank
 from svgp.errors import NumericalError
+from svgp.inducing.redundancy import (
+    redundancy_threshold,
+    redundant_for_all,
+    smallest_distance,
+    smallest_noise,
+)
 
-REDUNDANT = 1e-4  # of a point's prior variance
 UNINFORMED = 0.01  # nats of KL below which the data told a point nothing
 UNMOVED = 1e-3  # lengthscales
 LISTED = 20  # indices of points in a short list
@@ -79,8 +83,9 @@ def _diagnose(
         raise NumericalError(
             f"Kuu holds NaN or infinity at step {step}: lengthscales or inducing points have diverged"
         )
-    noise = _noise_variance(model)
-    redundancy = _least_redundant(Kuu, _threshold(Kuu, noise))
+    noise = smallest_noise(model.likelihood)
+    threshold = redundancy_threshold(Kuu, noise)
+    redundancy = redundant_for_all(Kuu, threshold)
     parts, jitter = _all_contributions(model, Kuu, Z, X, redundancy.order)
     kl = np.sum([part.kl for part in parts], axis=0)  # [M]
     row = {
@@ -91,7 +96,7 @@ def _diagnose(
         "jitter": jitter,
         "smallest_distance": smallest_distance(Z / shortest),
         "redundant": len(redundancy.redundant),
-        "redundant_threshold": _threshold(Kuu, noise),
+        "redundant_threshold": threshold,
         "redundant_points": redundancy.redundant[:LISTED].tolist(),
         **_movement(Z, Z_start, shortest),
         **_residual(parts, model, X, noise),
@@ -115,26 +120,6 @@ def _array(value: Any) -> np.ndarray:
 def _stack(array: np.ndarray, trailing: int) -> np.ndarray:
     """Leading (latent) dimensions as exactly one."""
     return array.reshape(-1, *array.shape[array.ndim - trailing :])
-
-
-def _noise_variance(model: Any) -> float | None:
-    """The smallest Gaussian noise variance, None for another likelihood."""
-    likelihood = model.likelihood
-    if type(likelihood).__name__ != "Gaussian":
-        return None
-    return float(_array(likelihood.variance).min())
-
-
-def _threshold(Kuu: np.ndarray, noise: float | None) -> float:
-    """1% of the noise over the prior variance is a loss of at most 0.005 nats a row."""
-    if noise is None:
-        return REDUNDANT
-    prior = float(np.diagonal(Kuu, axis1=1, axis2=2).max())
-    return float(np.clip(0.01 * noise / prior, 1e-6, REDUNDANT))
-
-
-def _least_redundant(Kuu: np.ndarray, threshold: float) -> Redundancy:
-    return max((redundant_points(K, threshold) for K in Kuu), key=lambda found: found.kept)
 
 
 def _all_contributions(

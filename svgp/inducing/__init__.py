@@ -7,10 +7,12 @@ from svgp.inducing.cover_tree import cover_tree
 from svgp.inducing.greedy_variance import further_points, greedy_variance
 from svgp.inducing.k_means import k_means
 from svgp.inducing.random_rows import random_rows
+from svgp.inducing.redundancy import Redundancy, redundant_points
 from svgp.inducing.z_file import read_inducing_file
 
 __all__ = [
     "RULES",
+    "Redundancy",
     "choose",
     "cover_tree",
     "further_points",
@@ -18,4 +20,5 @@ __all__ = [
     "k_means",
     "random_rows",
     "read_inducing_file",
+    "redundant_points",
 ]

@@ -69,13 +69,14 @@ def further_points(
     jitter: float,
     seed: int = 0,
     memory: int = MEMORY,
+    least: float = EXHAUSTED,
 ) -> np.ndarray:
     """Rows of X `[N, D]` that the points Z `[M, D]` explain least, one by one, as `greedy_variance` does.
 
     jitter: absolute, on the diagonal of Kuu. Where `[M + count, N]` numbers do not fit into `memory` bytes,
     the candidates are a random subset of rows. Returns `[count', D]`, fewer than `count` where less than
-    1e-6 of the prior variance is left everywhere. O(N (M + count)^2). Raises LinAlgError where Kuu has no
-    Cholesky factor with this jitter.
+    `least` (1e-6 or more) of the prior variance is left everywhere. O(N (M + count)^2). Raises LinAlgError
+    where Kuu has no Cholesky factor with this jitter.
     """
     latents = int(np.prod(_diagonal(kernel, X[:1]).shape[:-1], dtype=int))
     most_rows = max(2 * count, memory // (8 * (len(Z) + count) * latents))
@@ -83,7 +84,7 @@ def further_points(
     rows = rows[distinct(rows)]  # [n, D]
     with threadpool_limits(limits=1, user_api="blas"):
         pivots, _ = _pivoted_cholesky(
-            rows, min(count, len(rows)), kernel, latents, _known(rows, Z, kernel, latents, jitter)
+            rows, min(count, len(rows)), kernel, latents, _known(rows, Z, kernel, latents, jitter), least
         )
     return rows[pivots]
 
@@ -98,9 +99,14 @@ def _known(X: np.ndarray, Z: np.ndarray, kernel: Any, latents: int, jitter: floa
 
 
 def _pivoted_cholesky(
-    X: np.ndarray, count: int, kernel: Any, latents: int, known: np.ndarray | None = None
+    X: np.ndarray,
+    count: int,
+    kernel: Any,
+    latents: int,
+    known: np.ndarray | None = None,
+    least: float = EXHAUSTED,
 ) -> tuple[list[int], float]:
-    """Pivots in order, and the largest share of prior variance left at any row.
+    """Pivots in order until all rows have a share `least` of their variance left; and the largest share left.
 
     `known` `[L, M, n]`: rows of the factor for points that come before the first pivot.
 
@@ -120,7 +126,7 @@ def _pivoted_cholesky(
     while True:
         relative = (residual / prior).mean(axis=0)  # [n]
         left = float(relative.max())
-        if len(pivots) == count or left <= EXHAUSTED:
+        if len(pivots) == count or left <= least:
             return pivots, left
         pool, bound = _largest(relative, max(POOL_AT_LEAST, len(X) // 10))
         chosen, factor = _pivots_of_pool(
@@ -129,7 +135,7 @@ def _pivoted_cholesky(
             prior[:, pool],
             residual[:, pool],
             V[:, : before + len(pivots), pool],
-            bound,
+            max(bound, least),
             count - len(pivots),
         )
         _extend(covariances, X, X[pool[chosen]], factor, V, before + len(pivots), residual)

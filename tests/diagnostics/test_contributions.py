@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from svgp.diagnostics import contributions, redundant_points
+from svgp.diagnostics import contributions
+from svgp.inducing import redundant_points
 
 
 def _problem(seed: int, M: int = 7, n: int = 40) -> dict[str, np.ndarray]:

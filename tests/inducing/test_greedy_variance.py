@@ -103,3 +103,17 @@ def test_further_points_are_few_where_nothing_is_left() -> None:
     X = np.linspace(0, 1, 200)[:, None]
     kernel = SquaredExponential(variance=1.0, lengthscales=[1.0])
     assert len(further_points(X, np.linspace(0, 1, 12)[:, None], 50, kernel, jitter=1e-8)) == 0
+
+
+def test_further_points_end_where_the_least_share_is_left() -> None:
+    X = np.linspace(0, 1, 200)[:, None]
+    kernel = SquaredExponential(variance=2.0, lengthscales=[0.1])
+    Z = np.array([[0.5]])
+    new = further_points(X, Z, 50, kernel, jitter=1e-9, least=1e-2)
+    for count, enough in ((len(new) - 1, False), (len(new), True)):
+        Zs = np.concatenate([Z, new[:count]])
+        Kuf = kernel.K(Zs, X).numpy()
+        left = (
+            1.0 - np.sum(Kuf * np.linalg.solve(kernel.K(Zs).numpy() + 1e-9 * np.eye(len(Zs)), Kuf), 0) / 2.0
+        )
+        assert (left.max() <= 1e-2) == enough

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from scipy.linalg import lapack
 from scipy.spatial import cKDTree
+
+REDUNDANT = 1e-4  # of a point's prior variance
+LEAST_REDUNDANT = 1e-6  # the jitter's size: what it decides cannot be told from a rounding
 
 
 @dataclass(frozen=True)
@@ -43,3 +48,27 @@ def smallest_distance(scaled: np.ndarray) -> float | None:
         return None
     distances, _ = cKDTree(scaled).query(scaled, k=2)  # [M, 2]
     return float(distances[:, 1].min())
+
+
+def redundant_for_all(Kuu: np.ndarray, threshold: float) -> Redundancy:
+    """The same for `Kuu [L, M, M]` of L latent GPs that share their points: that of the GP needing most."""
+    return max((redundant_points(K, threshold) for K in Kuu), key=lambda found: found.kept)
+
+
+def redundancy_threshold(Kuu: np.ndarray, noise: float | None) -> float:
+    """Below which share of its prior variance a point of `Kuu [L, M, M]` is known from the others.
+
+    1e-4, less where the Gaussian `noise` (variance; None: another likelihood) is small: 1% of noise over
+    prior variance is a loss of at most 0.005 nats a row. Never below 1e-6, the size of the jitter.
+    """
+    if noise is None:
+        return REDUNDANT
+    prior = float(np.diagonal(Kuu, axis1=1, axis2=2).max())
+    return float(np.clip(0.01 * noise / prior, LEAST_REDUNDANT, REDUNDANT))
+
+
+def smallest_noise(likelihood: Any) -> float | None:
+    """The smallest Gaussian noise variance, None for another likelihood."""
+    if type(likelihood).__name__ != "Gaussian":
+        return None
+    return float(np.min(tf.convert_to_tensor(likelihood.variance)))

@@ -1,11 +1,16 @@
-"""Redundant points, distances, and the two numbers of a spectrum."""
+"""Which points the others make superfluous, and how near they are to each other."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from svgp.diagnostics import condition_number, effective_rank, redundant_points, smallest_distance
+from svgp.inducing.redundancy import (
+    redundancy_threshold,
+    redundant_for_all,
+    redundant_points,
+    smallest_distance,
+)
 
 
 def _matern12(x: np.ndarray) -> np.ndarray:
@@ -52,8 +57,15 @@ def test_smallest_distance() -> None:
     assert smallest_distance(np.array([[1.0]])) is None
 
 
-def test_spectrum() -> None:
-    assert effective_rank(np.full(8, 0.3)) == pytest.approx(8.0)
-    assert effective_rank(np.array([0.0, 0.0, 5.0])) == pytest.approx(1.0)
-    assert condition_number(np.array([2.0, 8.0]), 1e-16) == pytest.approx(4.0)
-    assert condition_number(np.array([-1e-18, 1.0]), 1e-16) == pytest.approx(1e16)
+def test_points_serve_all_latent_gps_that_share_them() -> None:
+    x = np.linspace(0, 4, 30)
+    smooth, rough = np.exp(-0.5 * (x[:, None] - x) ** 2), _matern12(x)
+    assert redundant_points(smooth, 1e-4).kept < 15
+    assert redundant_for_all(np.stack([smooth, rough]), 1e-4).kept == 30
+
+
+def test_the_threshold_is_a_hundredth_of_the_noise_within_limits() -> None:
+    Kuu = 2.0 * np.eye(3)[None]
+    assert redundancy_threshold(Kuu, None) == redundancy_threshold(Kuu, 1.0) == 1e-4
+    assert redundancy_threshold(Kuu, 4e-3) == pytest.approx(2e-5)
+    assert redundancy_threshold(Kuu, 1e-9) == 1e-6
