@@ -99,8 +99,11 @@ def residuals_vs_std(
 
 
 @styled
-def calibration_regression(curve: Calibration) -> Figure:
-    """Nominal against empirical coverage of central intervals; on the diagonal the intervals are honest."""
+def calibration_regression(curve: Calibration, *, rows: str = "test rows") -> Figure:
+    """Nominal against empirical coverage of central intervals; on the diagonal the intervals are honest.
+
+    rows: what the curve was taken from.
+    """
     figure = new_figure(5.0, 4.8)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=BLACK, linewidth=0.9, linestyle="--", label="honest")
@@ -108,12 +111,12 @@ def calibration_regression(curve: Calibration) -> Figure:
     axes.fill_between([0, 1], [0, 0], [0, 1], color=VERMILLION, alpha=0.06, linewidth=0)
     axes.text(0.05, 0.93, "intervals too wide", color=BLUE, fontsize=8)
     axes.text(0.95, 0.05, "intervals too narrow", color=VERMILLION, fontsize=8, ha="right")
-    axes.plot(curve.expected, curve.observed, marker="o", color=BLUE, label="test rows")
+    axes.plot(curve.expected, curve.observed, marker="o", color=BLUE, label=rows)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.set_aspect("equal")
     axes.set_xlabel("nominal coverage of the interval")
-    axes.set_ylabel("share of test rows inside")
+    axes.set_ylabel(f"share of {rows} inside")
     worst = float(np.max(np.abs(curve.observed - curve.expected))) if len(curve.expected) else float("nan")
     axes.set_title(f"Calibration, largest gap {100 * worst:.1f} points")
     figure.legend(loc="outside lower center", ncols=2)
@@ -121,7 +124,7 @@ def calibration_regression(curve: Calibration) -> Figure:
 
 
 @styled
-def calibration_classification(curve: Calibration, *, positive: str = "1") -> Figure:
+def calibration_classification(curve: Calibration, *, positive: str = "1", rows: str = "test rows") -> Figure:
     """Reliability: predicted probability against observed share in each bin, and the rows a bin holds."""
     figure = new_figure(5.0, 5.6)
     axes, counts = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [4, 1]})
@@ -135,7 +138,7 @@ def calibration_classification(curve: Calibration, *, positive: str = "1") -> Fi
         curve.expected, np.clip(curve.expected - error, 0, 1), np.clip(curve.expected + error, 0, 1),
         color=GREY, alpha=0.18, linewidth=0, label="chance",
     )  # fmt: skip
-    axes.plot(curve.expected, curve.observed, marker="o", color=BLUE, label="test rows")
+    axes.plot(curve.expected, curve.observed, marker="o", color=BLUE, label=rows)
     axes.set_xlim(0, 1)
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel(f"observed share of {plain(positive)}")

@@ -81,6 +81,16 @@ def regression_calibration(
     return Calibration(np.array(levels), np.array([observed[level] for level in levels]), weight)
 
 
+def quantile_calibration(actual: np.ndarray, quantiles: np.ndarray, levels: tuple[float, ...]) -> Calibration:
+    """Nominal against empirical coverage of the intervals that `quantiles [N, P, 2 K]` bound.
+
+    The predictive distribution's own quantiles at `quantile_levels(levels)`, whatever its shape.
+    """
+    observed = quantile_coverages(actual, quantiles, levels)
+    weight = np.full(len(levels), float(np.size(actual)))
+    return Calibration(np.array(levels), np.array([observed[level] for level in levels]), weight)
+
+
 def accuracy(labels: np.ndarray, probability: np.ndarray) -> float:
     """Share of labels (0 or 1) on the side of 1/2 where the probability of 1 lies; 1/2 counts as 1."""
     labels, probability = _labels(labels, probability)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _GRID = 300  # points of a curve
 _SURFACE = 120  # points along a side of a surface
 _MOST_TARGETS = 4
+_LEVELS = tuple(k / 20 for k in range(1, 20))  # of the calibration curve
 
 
 def figures(run: Run) -> dict[str, Figure]:
@@ -151,14 +152,15 @@ def calibration(run: Run) -> Figure:
     """Whether probabilities, or central intervals, mean what they say. Needs the data."""
     columns = run.columns
     _require(columns.task != "count", "calibration", "a regression or two classes")
-    if columns.task == "regression":
-        actual, mean, std, _ = _moments(run, 0)
-        return plots.calibration_regression(scores.regression_calibration(actual, mean, std))
-    said, Y = run.predict_held_out()
+    rows = "test rows" if run.dataset.X_test is not None else "training rows"
+    said, Y = run.predict_held_out(scores.quantile_levels(_LEVELS))
+    if said.quantiles is not None:
+        quantiles = said.quantiles.reshape(*Y.shape, -1)  # [N, P, 2 K]
+        curve = scores.quantile_calibration(columns.unscale_mean(Y), quantiles, _LEVELS)
+        return plots.calibration_regression(curve, rows=rows)
     assert said.probability is not None and columns.classes is not None
-    return plots.calibration_classification(
-        scores.reliability(Y[:, 0], said.probability), positive=str(columns.classes[1])
-    )
+    curve = scores.reliability(Y[:, 0], said.probability)
+    return plots.calibration_classification(curve, positive=str(columns.classes[1]), rows=rows)
 
 
 def _moments(run: Run, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_TRAINING_ROWS = 20_000  # in pictures of predictions, where there are no test rows
+
+
 def load_run(path: str | Path) -> Run:
     """Open a run folder. The training data need not be there, except for what says so.
 
@@ -124,12 +127,16 @@ class Run:
         """Predictions in original units for inputs `[N, D]` that are scaled already."""
         return predict(self.evaluator, self.columns, X, levels)
 
-    def predict_held_out(self) -> tuple[Predictions, np.ndarray]:
-        """Predictions and scaled targets `[N, P]` of the test rows, or without any of the training rows."""
+    def predict_held_out(self, levels: Sequence[float] = LEVELS) -> tuple[Predictions, np.ndarray]:
+        """Predictions and scaled targets `[N, P]` of the test rows; without any, of training rows.
+
+        Of these at most 20,000 evenly spaced ones: predicting a large table takes as long as training on it.
+        """
         dataset = self.dataset
         if dataset.X_test is not None and dataset.Y_test is not None:
-            return self.predict_scaled(dataset.X_test), dataset.Y_test
-        return self.predict_scaled(dataset.X), dataset.Y
+            return self.predict_scaled(dataset.X_test, levels), dataset.Y_test
+        rows = slice(None, None, -(-len(dataset.X) // _TRAINING_ROWS))
+        return self.predict_scaled(dataset.X[rows], levels), dataset.Y[rows]
 
     def evaluate(self, data: Any = None) -> dict[str, float]:
         """Metrics in original units (`rmse`, `nlpd`, ...; see `svgp.runs.evaluation.score`).
@@ -202,7 +209,7 @@ class Run:
             inducing_history=self.inducing_history(),
             environment=self.environment,
             figures=first | pictures,
-            notes=self.environment.get("notes", []),
+            notes=[*self.environment.get("notes", []), *self.metrics.get("notes", [])],
             title=self.config.name,
         )
 

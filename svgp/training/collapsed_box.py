@@ -69,10 +69,3 @@ def limits_of(
         return {id(variable): (np.asarray(np.log(1e-12)), upper)}
     lower = np.asarray(parameter.bijector.inverse(tf.constant(np.asarray(low * scale), dtype)))
     return {id(variable): (lower, upper)}
-
-
-def irrelevant_inputs(model: Any, X: np.ndarray) -> list[int]:
-    """Columns whose lengthscale is at its limit in every part of the kernel: f does not depend on them."""
-    lengthscales = np.asarray(model.kernel.input_lengthscales(X.shape[1]), np.float64)  # [..., D]
-    limit = 0.99 * LENGTHSCALES[1] * column_spread(X, None)
-    return np.flatnonzero(np.all(np.atleast_2d(lengthscales) >= limit, axis=0)).tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import t as student_t
 
 from svgp.diagnostics import scores
 from svgp.errors import ModelError
@@ -77,3 +78,13 @@ def test_honest_probabilities_have_a_small_ece() -> None:
 def test_labels_and_probabilities_are_checked(labels: list, probability: list, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         scores.ece(np.array(labels), np.array(probability))
+
+
+def test_a_curve_from_quantiles_holds_for_heavy_tails_where_the_normal_one_does_not() -> None:
+    levels, shape = (0.2, 0.5, 0.8), student_t(3.0)
+    y = shape.rvs(size=(50_000, 1), random_state=1)
+    quantiles = np.broadcast_to(shape.ppf(scores.quantile_levels(levels)), (50_000, 1, 6))
+    honest = scores.quantile_calibration(y, quantiles, levels)
+    np.testing.assert_allclose(honest.observed, levels, atol=0.01)  # 4.5 standard errors
+    normal = scores.regression_calibration(y, np.zeros_like(y), np.full_like(y, shape.std()))
+    assert np.max(np.abs(normal.observed - normal.expected)) > 0.1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -9,9 +10,10 @@ import pytest
 from matplotlib.figure import Figure
 
 import svgp
+from svgp import files
 from svgp.data import read_table
 from svgp.errors import DataError, RunError
-from svgp.runs import evaluate, predict_file
+from svgp.runs import Run, evaluate, predict_file
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,27 @@ def test_every_plot_is_a_figure(regression):
 def test_the_report_is_one_page(regression):
     page = (regression.path / "report.html").read_text()
     assert "data:image/png;base64," in page and "regression" in page
+
+
+def test_the_relevance_of_each_input_is_in_the_metrics(regression):
+    assert list(regression.metrics["relevance"]) == regression.columns.input_names
+    assert regression.metrics["relevance"]["x"] > 0.1  # the target is mostly a sine of it
+
+
+def test_what_was_found_at_the_end_stands_in_the_report(regression, tmp_path):
+    shutil.copytree(regression.path, tmp_path / "run")
+    run = svgp.load_run(tmp_path / "run")
+    files.write_json(run.folder.metrics, {**run.metrics, "notes": ["1 of 3 inputs is idle"]})
+    run.write_report()
+    assert "<li>1 of 3 inputs is idle</li>" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_without_test_rows_pictures_show_training_rows_and_say_so(regression):
+    whole = regression.dataset
+    bare = Run(regression.folder, dataset=replace(whole, X_test=None, Y_test=None))
+    said, Y = bare.predict_held_out([0.1, 0.9])
+    assert said.quantiles.shape == (48, 2) and len(Y) == 48
+    assert bare.plot_calibration().axes[0].get_ylabel() == "share of training rows inside"
 
 
 def test_no_run_folder(tmp_path):

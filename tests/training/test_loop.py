@@ -68,6 +68,17 @@ def test_a_row_is_the_mean_of_its_steps(adam):
     assert row["repairs"] == 0 and row["jitter"] == 1e-6 and row["wall_s"] > 0
 
 
+def test_a_row_of_an_iterative_method_is_its_last_step(adam):
+    # Its bounds are exact: a mean over iterates would be the bound of none of them.
+    adam.iterative = True
+    records = []
+    advance = adam.advance
+    adam.advance = lambda: records.append(advance()) or records[-1]
+    row = steps_of(adam, Stop(max_steps=4))[-1].row
+    assert row["elbo"] == records[-1].values()[0] != records[0].values()[0]
+    assert row["kl"] == records[-1].values()[2]
+
+
 @pytest.mark.parametrize(
     "stop, steps, reason",
     [

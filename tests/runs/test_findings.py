@@ -1,0 +1,77 @@
+"""What a run says of its inputs and intervals: functions whose answers are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from svgp.runs.evaluation import Latent
+from svgp.runs.findings import on_calibration, on_relevance, relevance
+
+
+class Known:
+    """An evaluator whose posterior mean is a given function."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def latent(self, X: np.ndarray) -> Latent:
+        mean = self.function(X)
+        return Latent(mean, np.ones_like(mean))
+
+
+def inputs(rows=2000, columns=3):
+    return np.random.default_rng(3).normal(size=(rows, columns))
+
+
+def test_relevance_is_the_root_of_the_share_of_variance_of_an_additive_function():
+    # f = 3 x0 + 4 x2: shuffling a column changes f by twice that column's variance.
+    found = relevance(Known(lambda X: 3 * X[:, :1] + 4 * X[:, 2:]), inputs(), ["a", "b", "c"])
+    assert found["b"] == 0.0
+    assert found["a"] == pytest.approx(0.6, abs=0.08) and found["c"] == pytest.approx(0.8, abs=0.08)
+    assert relevance(Known(lambda X: 1e-9 * X[:, :1]), inputs(), ["a", "b", "c"])["a"] == pytest.approx(
+        1, abs=0.1
+    )
+
+
+def test_a_trend_under_a_long_lengthscale_counts_as_an_effect():
+    # A lengthscale at its limit is no proof of irrelevance: a large variance makes a trend of it.
+    found = relevance(
+        Known(lambda X: 1e3 * np.sin(X[:, :1] / 1e3) + 0.01 * X[:, 1:2]), inputs(), ["a", "b", "c"]
+    )
+    assert found["a"] > 0.9 and 0.005 < found["b"] < 0.02
+    assert on_relevance(found) == ["1 of 3 inputs have no effect on the predictions: c"]
+
+
+def test_all_latent_functions_count_and_a_constant_one_has_no_relevant_input():
+    several = relevance(Known(lambda X: X[:, :2] * [1.0, 2.0]), inputs(), ["a", "b", "c"])
+    assert several["c"] == 0.0 < several["a"] < several["b"]
+    none = relevance(Known(lambda X: np.full((len(X), 1), 7.0)), inputs(50), ["a", "b", "c"])
+    assert set(none.values()) == {0.0}
+    assert "no input has an effect" in on_relevance(none)[0]
+    assert on_relevance({"a": 1.0, "b": 0.01}) == []
+
+
+def test_long_lists_of_inputs_are_cut():
+    (said,) = on_relevance({f"x{i}": float(i == 0) for i in range(40)})
+    assert said.startswith("39 of 40 inputs") and said.endswith("x12 and 27 more")
+
+
+def said(half, most, rows=1000, gaussian=True):
+    return on_calibration({"test.coverage_50": half, "test.coverage_95": most}, rows, gaussian=gaussian)
+
+
+def test_good_intervals_and_chance_are_not_remarked_on():
+    assert said(0.5, 0.95) == [] and said(0.6, 0.97) == []
+    assert said(0.75, 0.92, rows=28) == []  # two rows more or less
+    assert on_calibration({"test.rmse": 1.0}, 1000, gaussian=True) == []
+
+
+def test_what_is_wrong_with_intervals_is_named():
+    assert "too narrow" in said(0.4, 0.85)[0]
+    assert "too wide" in said(0.8, 0.995)[0] and "model.bound=tight" in said(0.8, 0.995)[0]
+    tails = said(0.9505, 0.9758)[0]  # bike: most rows without noise, some far off
+    assert "95% of the test rows lie in the 50% intervals" in tails and "student_t" in tails
+    assert "student_t" not in said(0.9505, 0.9758, gaussian=False)[0]
