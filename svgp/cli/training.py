@@ -46,7 +46,8 @@ def train(
 
     run = train_run(config, run_dir=run_dir, resume=resume, progress=_progress())
     print()
-    shown = ("train.elbo", "train.elbo_per_row", "wall_s", "steps", "stopped")
+    own = ("train.objective", "train.objective_per_row")
+    shown = ("train.elbo", "train.elbo_per_row", *own, "wall_s", "steps", "stopped")
     metrics = run.metrics
     print_metrics({name: metrics[name] for name in metrics if name.startswith("test.") or name in shown})
     print(f"\nrun     {run.path}")

@@ -63,7 +63,11 @@ class ModelConfig(Section):
     priors: PriorsConfig = setting(
         PriorsConfig, "priors on hyperparameters: training then finds the most probable ones (MAP)"
     )
-    bound: Literal["standard", "tight"] = setting("standard", "the lower bound that training raises")
+    bound: Literal["standard", "tight", "ppgpr"] = setting(
+        "standard",
+        "what training raises: a lower bound on the log evidence, or with ppgpr the log density that "
+        "the model predicts for the training rows, less the KL (the ELBO is reported beside it)",
+    )
     jitter: float = setting(
         1e-6, "added to the diagonal of Kuu before it is factorised; more is tried when that fails",
         unit="the mean diagonal of Kuu", ge=0, le=1e-1,

@@ -34,7 +34,9 @@ class TrainConfig(Section):
     log_every: WholeNumber = setting(10, "how often a metrics row is written", unit="steps", ge=1, le=10**9)
     checkpoint_every: float = setting(60.0, "how often all state is saved", unit="seconds", gt=0)
     patience: WholeNumber | None = setting(
-        None, "stop after so many evaluations without a better ELBO; null: never",
+        None,
+        "stop after so many evaluations without a better objective (the ELBO, but for model.bound: ppgpr); "
+        "null: never",
         unit="evaluations", ge=1, le=10**9,
     )  # fmt: skip
     subset_rows: WholeNumber | None = setting(

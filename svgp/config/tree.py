@@ -70,6 +70,12 @@ class Config(Section):
                 f"{len(targets)} targets, and a bernoulli likelihood predicts one; choose one",
             )
         yield from self._kernel_conflicts()
+        if self.model.bound == "ppgpr" and self.train.method in ("collapsed", "natgrad"):
+            yield (
+                "train.method",
+                f"{self.train.method} looks for the q(u) of the highest ELBO, and model.bound: ppgpr asks "
+                "for another one; use adam or auto",
+            )
         if self.train.method == "collapsed":
             if likelihood.type != "gaussian":
                 yield (

@@ -16,6 +16,7 @@ Rows = Sequence[Mapping[str, Any]]
 # key, title, unit. A column without a single number in any run is left out.
 _PANELS = (
     ("elbo_per_row", "ELBO", "nats per row, higher is better"),
+    ("objective_per_row", "Predictive objective", "nats per row, higher is better"),  # of bound: ppgpr
     ("expected_log_likelihood_per_row", "Expected log-likelihood", "nats per row"),
     ("kl", "KL divergence", "nats"),
     ("test.rmse", "Test RMSE", "target's units, lower is better"),
@@ -29,6 +30,7 @@ _CLOCKS = (("epoch", "epochs"), ("wall_s", "training seconds"))
 def loss_curves(runs: Mapping[str, Rows] | Rows) -> Figure:
     """ELBO, expected log-likelihood, KL and test scores against epochs (above) and seconds (below).
 
+    Where training maximises something else than the ELBO (bound: ppgpr), that has a panel as well.
     runs: rows of `metrics.jsonl`, or a name -> rows mapping to overlay several runs. Long runs are
     thinned to 1,000 rows; where minibatches make a curve noisy, a running mean lies over it.
     """

@@ -1,10 +1,17 @@
-"""How the residual variance d = kff - diag(Kfu Kuu^-1 Kuf) enters the bound.
+"""What training maximises: a bound on the log evidence, or how well each row is predicted.
+
+The bounds differ in how the residual variance d = kff - diag(Kfu Kuu^-1 Kuf) enters them:
 
 - `standard`: under q, f_n has variance s_n + d_n (Hensman et al. 2013; Titsias 2009).
 - `tight`, Gaussian noise s2: variance s_n, and each row pays log(1 + d_n / s2) / 2 instead of d_n / (2 s2).
   Never lower than the standard bound, because log(1 + x) <= x (Titsias 2025; Bui, Ashman & Turner 2025).
 - `tight`, any other likelihood: q scales the residual by a trainable v > 0, one for each latent: variance
   `s_n + v d_n`, and the data set pays N (v - log v - 1) / 2. At v = 1 it is the standard bound.
+
+`ppgpr` is no bound but an objective of its own: sum_n log E_q(f_n)[p(y_n | f_n)] - KL(q(u) || p(u)), the log
+density with which the model predicts each training row (Jankowiak, Pleiss & Gardner 2020, "Parametric
+Gaussian process regressors", with beta_reg = 1). By Jensen's inequality it lies above the standard bound,
+which is the ELBO of such a model: it is still computed, and reported.
 """
 
 from __future__ import annotations
@@ -13,22 +20,24 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from svgp.errors import ModelError
+
 if TYPE_CHECKING:
     from svgp.models.svgp import SVGP
 
-BOUNDS = ("standard", "tight")
+BOUNDS = ("standard", "tight", "ppgpr")
 
 
 def bound_terms(
     model: SVGP, mean: tf.Tensor, explained: tf.Tensor, residual: tf.Tensor, Y: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The bound without its KL: what each row adds [B], and what each row of the data set pays besides [].
+    """The ELBO without its KL: what each row adds [B], and what each row of the data set pays besides [].
 
     mean, explained and residual are [B, L]; Y is [B, P].
     """
     expect = model.likelihood.expected_log_likelihood
     zero = tf.zeros([], mean.dtype)
-    if model.bound == "standard":
+    if model.bound in ("standard", "ppgpr"):
         return expect(mean, explained + residual, Y), zero
     if hasattr(model, "residual_scale"):
         scale = tf.convert_to_tensor(model.residual_scale)  # [L]
@@ -38,3 +47,12 @@ def bound_terms(
     noise = tf.convert_to_tensor(model.likelihood.variance)  # [] or [P]
     price = 0.5 * tf.reduce_sum(tf.math.log1p(residual / noise), -1)  # [B]
     return expect(mean, explained, Y) - price, zero
+
+
+def require_elbo(model: SVGP, method: str) -> None:
+    """Raise ModelError where `model` is trained on something else than its ELBO, which `method` maximises."""
+    if model.bound == "ppgpr":
+        raise ModelError(
+            f"train.method: {method} looks for the q(u) of the highest ELBO, and model.bound: ppgpr asks for "
+            "another one; use train.method: adam (or auto)"
+        )

@@ -29,6 +29,7 @@ class Elbo(NamedTuple):
     kl: tf.Tensor  # [] KL(q(u) || p(u))
     jitter: tf.Tensor  # [] the largest that was added to the diagonal of Kuu
     repairs: tf.Tensor  # [] int32: how many times jitter had to grow
+    objective: tf.Tensor  # [] what training maximises: the ELBO, unless the model's bound is "ppgpr"
 
 
 class LatentMarginals(NamedTuple):
@@ -56,7 +57,8 @@ class SVGP(tf.Module):
         q_sqrt: lower triangular root of q's covariance [L, M, M] (also [M, M]), or [L, M] with `q_diag`: the
             standard deviations; the identity by default.
         bound: "standard", or "tight": the residual variance's better bound (Titsias 2025; Bui et al. 2025),
-            never lower than the standard one.
+            never lower than the standard one. "ppgpr" trains the predictive log-likelihood instead
+            (Jankowiak, Pleiss & Gardner 2020); `elbo` is the standard bound then, `objective` what is raised.
         jitter: added to the diagonal of Kuu, absolute. Where that is not enough more is tried inside the
             graph: from 1e-6 of the mean diagonal, ten times more each time, six times at most.
         q_diag: q's covariance is diagonal.
@@ -163,8 +165,16 @@ class SVGP(tf.Module):
         """
         return self.elbo_parts(data).elbo
 
+    def objective(self, data: tuple[Any, Any]) -> tf.Tensor:
+        """What training maximises, in nats for all num_data rows (a scalar), estimated from `(X, Y)`.
+
+        The ELBO, or for `bound="ppgpr"` (num_data / B) sum_n log E_q(f_n)[p(y_n | f_n)] - KL(q(u) || p(u)),
+        which is never below the ELBO. Shapes as in `elbo`.
+        """
+        return self.elbo_parts(data).objective
+
     def elbo_parts(self, data: tuple[Any, Any]) -> Elbo:
-        """The same, with its parts and what the factorisation of Kuu took."""
+        """The same, with its parts, what the factorisation of Kuu took, and what training maximises."""
         X, Y = as_data(data, self.Z.shape[-1], self.dtype)
         Kuu = _with_latent_axis(self.Kuu(), 2)  # [1 or L, M, M]
         factor = factorise(Kuu, self.jitter)
@@ -179,7 +189,12 @@ class SVGP(tf.Module):
         total = tf.cast(total, self.dtype)
         expected = total / tf.cast(rows, self.dtype) * tf.reduce_sum(per_row) + total * per_data_set
         kl = tf.reduce_sum(q.kl)
-        return Elbo(expected - kl, expected, kl, tf.reduce_max(factor.jitter), tf.reduce_sum(factor.repairs))
+        elbo = objective = expected - kl
+        if self.bound == "ppgpr":
+            predictive = self.likelihood.predict_log_density(mean, explained + residual, Y)  # [B]
+            objective = total / tf.cast(rows, self.dtype) * tf.reduce_sum(predictive) - kl
+        repairs = tf.reduce_sum(factor.repairs)
+        return Elbo(elbo, expected, kl, tf.reduce_max(factor.jitter), repairs, objective)
 
     def posterior(self) -> Posterior:
         """q(f) with everything that does not depend on X computed once: for repeated prediction."""

@@ -26,6 +26,7 @@ _HEADLINE = (
     ("test.coverage_90", "Coverage at 90%", "share of rows inside"),
     ("test.coverage_95", "Coverage at 95%", "share of rows inside"),
     ("train.elbo", "ELBO", "nats, the whole training set"),
+    ("train.objective", "Predictive objective", "nats, what bound: ppgpr maximises in place of the ELBO"),
     ("wall_s", "Training time", "seconds, evaluation left out"),
     ("steps", "Steps", ""),
 )
@@ -44,7 +45,16 @@ _INDUCING = (
     ("moved_max", "Largest movement since the start", "lengthscales"),
     ("kl", "KL divergence", "nats"),
 )
-_EVALUATION = ("step", "epoch", "wall_s", "elbo_per_row", "test.rmse", "test.nlpd", "test.accuracy")
+_EVALUATION = (
+    "step",
+    "epoch",
+    "wall_s",
+    "elbo_per_row",
+    "objective_per_row",
+    "test.rmse",
+    "test.nlpd",
+    "test.accuracy",
+)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -78,8 +88,9 @@ def headline(metrics: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -
     flat: dict[str, Any] = {}
     for row in history:
         flat.update({key: value for key, value in flatten(row).items() if value is not None})
-    if "elbo" in flat:
-        flat["train.elbo"] = flat["elbo"]
+    for name in ("elbo", "objective"):
+        if name in flat:
+            flat[f"train.{name}"] = flat[name]
     if "step" in flat:
         flat["steps"] = flat["step"]
     flat.update({key: value for key, value in flatten(metrics).items() if value is not None})

@@ -47,7 +47,7 @@ def diagnose(run: Run, *, max_seconds: float = MAX_SECONDS) -> dict[str, Any]:
             full_posterior_model(model, np.asarray(model.Z, np.float64)), X, Y, max_seconds=max_seconds
         )
         left = (proof.elbo - run.evaluator.elbo(X, Y)) / len(X)
-        sentences += _on_certificate(proof, left)
+        sentences += _on_certificate(proof, left, model.bound)
     further, said = _outlook(model, X, Y, run.config.train.seed)
     found = {
         "inducing": inducing,
@@ -92,14 +92,19 @@ def _obstacle(model: Any) -> str | None:
     return None
 
 
-def _on_certificate(proof: Certificate, left: float) -> list[str]:
+def _on_certificate(proof: Certificate, left: float, bound: str) -> list[str]:
     gap = max(proof.gap_per_row, 0.0)
     said = [
         f"At most {gap:.2g} nats per row are left to gain from more inducing points at these "
         f"hyperparameters: the ELBO is {proof.elbo / proof.rows:.4g} a row, the exact GP's log evidence "
         f"at most {proof.upper / proof.rows:.4g}."
     ]
-    if left > SLACK:
+    if left > SLACK and bound == "ppgpr":
+        said.append(
+            f"The ELBO of this q(u) is {left:.2g} nats per row lower than that: model.bound=ppgpr looks for "
+            "good predictions instead."
+        )
+    elif left > SLACK:
         said.append(
             f"q(u) misses its optimum by {left:.2g} nats per row: train longer, or with "
             "train.method=collapsed, which finds it in closed form."

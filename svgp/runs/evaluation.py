@@ -21,6 +21,13 @@ class Latent(NamedTuple):
     variance: np.ndarray  # [N, L]
 
 
+class Bounds(NamedTuple):
+    """Nats for all rows of the data set."""
+
+    elbo: float
+    objective: float  # what training maximises, without a log prior: the same number, but for bound: ppgpr
+
+
 class Evaluator:
     """q(f) and the exact ELBO of a model at any number of rows, in bounded memory and one trace each.
 
@@ -45,14 +52,19 @@ class Evaluator:
         return Latent(np.concatenate(means), np.concatenate(variances))
 
     def elbo(self, X: np.ndarray, Y: np.ndarray) -> float:
-        """The bound in nats: exact where X `[n, D]`, Y `[n, P]` are all training rows, else an estimate."""
-        expected, kl = 0.0, 0.0
+        """The ELBO in nats: exact where X `[n, D]`, Y `[n, P]` are all training rows, else an estimate."""
+        return self.bounds(X, Y).elbo
+
+    def bounds(self, X: np.ndarray, Y: np.ndarray) -> Bounds:
+        """The ELBO as above, and the objective, in one pass."""
+        expected, kl, above = 0.0, 0.0, 0.0
         for rows in self._chunks(len(X)):
             parts = self._bound(tf.constant(X[rows], self._dtype), tf.constant(Y[rows], self._dtype))
             # Each part is scaled up to all N rows; its share of them takes that back.
             share = len(X[rows]) / len(X)
             expected, kl = expected + share * float(parts.expected_log_likelihood), float(parts.kl)
-        return expected - kl
+            above += share * float(parts.objective - parts.elbo)  # exactly 0 where they are one
+        return Bounds(expected - kl, expected - kl + above)
 
     def _chunks(self, count: int) -> Iterator[slice]:
         return (slice(start, start + self._rows) for start in range(0, count, self._rows))

@@ -31,7 +31,10 @@ JUDGES = 10_000  # training rows, at most, at which minibatch methods are compar
 
 @dataclass(frozen=True)
 class Trial:
-    """How far a start came: `bound` is the ELBO with the log prior, in nats; None where it diverged."""
+    """How far a start came: `bound` is the objective with the log prior, in nats; None where it diverged.
+
+    The objective is the ELBO, but for `model.bound: ppgpr`, whose starts are compared by what it trains.
+    """
 
     start: int
     bound: float | None
@@ -146,7 +149,7 @@ def _compared_bound(method: Method, dataset: Dataset, record: Any, seed: int) ->
     if getattr(method, "iterative", False) and record is not None:
         return float(record.values()[0]) + prior  # of all rows that it sees
     rows = np.random.default_rng([seed, 17]).permutation(len(dataset.X))[:JUDGES]
-    return Evaluator(method.model).elbo(dataset.X[rows], dataset.Y[rows]) + prior
+    return Evaluator(method.model).bounds(dataset.X[rows], dataset.Y[rows]).objective + prior
 
 
 def _best(trials: list[Trial]) -> Trial | None:
@@ -169,7 +172,8 @@ def _forget(folder: RunFolder, but: Trial | None) -> None:
 
 def _describe(trial: Trial, count: int, config: Config, rows: int) -> str:
     factor, seed = FACTORS[trial.start % len(FACTORS)], config.train.seed + trial.start
-    came = f"diverged: {trial.message}" if trial.bound is None else f"ELBO/row {trial.bound / rows:.4f}"
+    judged = "objective" if config.model.bound == "ppgpr" else "ELBO"
+    came = f"diverged: {trial.message}" if trial.bound is None else f"{judged}/row {trial.bound / rows:.4f}"
     return (
         f"start {trial.start + 1} of {count} (seed {seed}, lengthscales x {factor:g}): {came} "
         f"after {trial.steps} steps, {trial.seconds:.1f} s"

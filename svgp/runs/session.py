@@ -16,7 +16,6 @@ from svgp.errors import NumericalError, RunError
 from svgp.models import save_model
 from svgp.models.priors import has_priors, log_prior
 from svgp.runs.evaluation import Evaluator, score
-from svgp.runs.findings import on_calibration, on_relevance, relevance
 from svgp.runs.folder import RunFolder
 from svgp.training import LoopState, Method, Progress, Step, Stop, checkpoints
 from svgp.training.checkpoints import Checkpoint
@@ -188,13 +187,14 @@ class Session:
 
     def _final_metrics(self, reason: str, epoch: float, test: dict[str, Any]) -> dict[str, Any]:
         dataset = self.dataset
-        elbo = self.evaluator.elbo(dataset.X, dataset.Y)
-        used = relevance(self.evaluator, dataset.X, dataset.columns.input_names, seed=self.config.train.seed)
-        notes = self._notes(used, test)
+        elbo, objective = self.evaluator.bounds(dataset.X, dataset.Y)
+        own = {"train.objective": objective, "train.objective_per_row": objective / len(dataset.X)}
+        notes = list(getattr(self.method, "notes", []))
         return {
             "name": self.config.name,
             "train.elbo": elbo,
             "train.elbo_per_row": elbo / len(dataset.X),
+            **(own if objective != elbo else {}),
             **({"train.log_prior": float(log_prior(self.model))} if has_priors(self.model) else {}),
             **test,
             "wall_s": self.state.wall_s,
@@ -205,17 +205,9 @@ class Session:
             "rows": len(dataset.X),
             "test_rows": 0 if dataset.X_test is None else len(dataset.X_test),
             "stopped": reason,
-            "relevance": used,
             **({"notes": notes} if notes else {}),
             "session_s": time.perf_counter() - self._began,
         }
-
-    def _notes(self, used: dict[str, float], test: dict[str, Any]) -> list[str]:
-        """What a user should know at the end, a line each."""
-        rows = 0 if self.dataset.X_test is None else len(self.dataset.X_test)
-        gaussian = self.config.model.likelihood.type == "gaussian"
-        own = getattr(self.method, "notes", [])
-        return [*own, *on_relevance(used), *on_calibration(test, rows, gaussian=gaussian)]
 
     def _diagnosis_due(self, epoch: float) -> bool:
         train = self.config.train

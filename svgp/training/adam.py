@@ -69,9 +69,10 @@ class AdamOptimiser:
 
 
 class Adam:
-    """The method `adam`: gradients of the minibatch ELBO and the log prior, Adam steps on all parameters.
+    """The method `adam`: gradients of a minibatch's objective and log prior, Adam steps on all parameters.
 
-    One step costs the ELBO's gradient plus two passes over the parameters (a sum that shows whether
+    The objective is the ELBO, or what `model.bound: ppgpr` puts in its place.
+    One step costs its gradient plus two passes over the parameters (a sum that shows whether
     the gradient is finite, and the update). No gradient clipping: Adam's step is bounded by its
     learning rate already. A loss or a gradient that is not finite leaves every variable as it was.
     """
@@ -124,7 +125,7 @@ class Adam:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             parts = self.model.elbo_parts((X, Y))
-            loss = -parts.elbo
+            loss = -parts.objective
             if has_priors(self.model):
                 loss -= log_prior(self.model)
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -139,4 +140,4 @@ class Adam:
 
         tf.cond(finite, update, lambda: tf.constant(False))
         values = (*parts, finite)  # Elbo is in the order of STATISTICS
-        return tf.stack([tf.reduce_max(tf.cast(value, tf.float64)) for value in values])  # [6]
+        return tf.stack([tf.reduce_max(tf.cast(value, tf.float64)) for value in values])  # [7]

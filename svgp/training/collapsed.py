@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from svgp.errors import NumericalError, RunError
+from svgp.models.bounds import require_elbo
 from svgp.models.collapsed import CollapsedBound, Evaluation, Stopped
 from svgp.models.collapsed_posterior import bound_from_sums
 from svgp.models.priors import log_prior, with_prior_gradients
-from svgp.training.collapsed_box import box
+from svgp.training.collapsed_box import box, irrelevant_inputs
 from svgp.training.collapsed_lbfgs import Answer, Lbfgs
 from svgp.training.method import StepRecord
 
@@ -37,6 +38,7 @@ class Collapsed:
     iterative = True
 
     def __init__(self, model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> None:
+        require_elbo(model, self.name)
         self.model = model
         self.step = 0
         self.elapsed = 0.0  # seconds of training, of an earlier part of the run as well
@@ -74,6 +76,8 @@ class Collapsed:
         ]
         if self.optimiser.finished:
             lines.append(f"L-BFGS-B: {self.optimiser.finished}")
+        if columns := irrelevant_inputs(self.model, self.bound.X):
+            lines.append(f"irrelevant inputs (lengthscale at its limit): columns {columns}")
         return lines
 
     def advance(self) -> StepRecord:

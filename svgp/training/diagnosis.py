@@ -13,7 +13,7 @@ _CLOSE = 1e-2  # lengthscales; two inducing points nearer than this are one to a
 
 
 def diagnose(model: Any, record: StepRecord) -> str:
-    """The message of TrainingDiverged for a step whose ELBO or gradient was not finite."""
+    """The message of TrainingDiverged for a step whose objective or gradient was not finite."""
     found = dict(zip(STATISTICS, record.values().tolist(), strict=True))
     facts = "; ".join(fact for fact in (*_facts(found), _parameters(model), _condition(model)) if fact)
     return (
@@ -27,8 +27,8 @@ def diagnose(model: Any, record: StepRecord) -> str:
 
 
 def _what(found: dict[str, float]) -> str:
-    if np.isfinite(found["elbo"]):
-        return "the ELBO is finite but its gradient is not"
+    if np.isfinite(found["objective"]):
+        return "the objective is finite but its gradient is not"
     if not np.isfinite(found["jitter"]) or not np.isfinite(found["kl"]):
         return "Kuu could not be factorised, or q(u) is degenerate (the KL is not finite)"
     return "the expected log-likelihood is not finite"

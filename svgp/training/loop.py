@@ -28,22 +28,23 @@ class Stop:
     max_epochs: float | None = None
     max_steps: int | None = None
     max_seconds: float | None = None  # of training; evaluation and logging are not counted
-    patience: int | None = None  # evaluations in a row without a better ELBO
+    patience: int | None = None  # evaluations in a row without a better objective
 
 
 @dataclass
 class LoopState:
     """All that the loop remembers between two steps; a checkpoint holds it.
 
-    `pending` are the steps since the last logged row. An evaluation judges the mean ELBO of the steps
-    since the one before it: one minibatch's ELBO is too noisy to be patient with.
+    `pending` are the steps since the last logged row. An evaluation judges the mean objective of the steps
+    since the one before it: one minibatch's is too noisy to be patient with. The objective is what training
+    maximises, the log prior included: an ELBO may well fall while `model.bound: ppgpr` gets what it is after.
     """
 
     wall_s: float = 0.0
     pending: list[StepRecord] = field(default_factory=list)
-    elbo_sum: float = 0.0
-    elbo_count: int = 0
-    best_elbo: float | None = None
+    objective_sum: float = 0.0
+    objective_count: int = 0
+    best_objective: float | None = None
     evaluations_without_better: int = 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def reason_to_stop(method: Method, stop: Stop, state: LoopState) -> str | None:
     if stop.max_seconds is not None and state.wall_s >= stop.max_seconds:
         return f"max_seconds: {stop.max_seconds:g} s of training done"
     if stop.patience is not None and state.evaluations_without_better >= stop.patience:
-        return f"patience: {state.evaluations_without_better} evaluations without a better ELBO"
+        return f"patience: {state.evaluations_without_better} evaluations without a better objective"
     return "converged: no step improves the objective" if method.converged else None
 
 
@@ -140,32 +141,33 @@ def grows(number: int, factor: float) -> bool:
 def read_row(method: Method, state: LoopState) -> dict[str, Any] | None:
     """The row of the steps since the last one (None where there are none); waits for them to end.
 
-    Means of the steps (of an iterative method the last one), the largest jitter and all repairs. Raises
+    Means of the steps, the largest jitter and all repairs; the objective where it is not the ELBO. Raises
     TrainingDiverged.
     """
     if not state.pending:
         return None
     check_finite(method, state)
-    values = np.stack([record.values() for record in state.pending])  # [k, 6]
-    jitter, repairs = values[:, 3], values[:, 4]
-    if getattr(method, "iterative", False):
-        values = values[-1:]  # exact for all rows, each at its own point: a mean is the bound of none
-    elbo, expected, kl, _, _, _ = values.T
-    last = state.pending[-1]
+    values = np.stack([record.values() for record in state.pending])  # [k, 7]
+    elbo, expected, kl, jitter, repairs, objective, _ = values.T
+    prior = {"log_prior": float(log_prior(method.model))} if has_priors(method.model) else {}
+    last, rows = state.pending[-1], method.model.num_data
     state.pending = []
-    state.elbo_sum += float(elbo.sum())
-    state.elbo_count += len(elbo)
+    state.objective_sum += float(objective.sum()) + len(objective) * prior.get("log_prior", 0.0)
+    state.objective_count += len(objective)
+    trained = float(objective.mean())
+    own = {"objective": trained, "objective_per_row": trained / rows}
     return {
         "step": last.step,
         "epoch": last.epoch,
         "wall_s": state.wall_s,
         "elbo": float(elbo.mean()),
-        "elbo_per_row": float(elbo.mean()) / method.model.num_data,
+        "elbo_per_row": float(elbo.mean()) / rows,
         "expected_log_likelihood": float(expected.mean()),
         "kl": float(kl.mean()),
         "jitter": float(jitter.max()),
         "repairs": int(repairs.sum()),
-        **({"log_prior": float(log_prior(method.model))} if has_priors(method.model) else {}),
+        **(own if (objective != elbo).any() else {}),
+        **prior,
     }
 
 
@@ -177,10 +179,10 @@ def check_finite(method: Method, state: LoopState) -> None:
 
 
 def judge(state: LoopState) -> None:
-    """Compare the mean ELBO since the last evaluation with the best, and start counting anew."""
-    elbo = state.elbo_sum / state.elbo_count
-    better = state.best_elbo is None or elbo > state.best_elbo
+    """Compare the mean objective since the last evaluation with the best, and start counting anew."""
+    objective = state.objective_sum / state.objective_count
+    better = state.best_objective is None or objective > state.best_objective
     if better:
-        state.best_elbo = elbo
+        state.best_objective = objective
     state.evaluations_without_better = 0 if better else state.evaluations_without_better + 1
-    state.elbo_sum, state.elbo_count = 0.0, 0
+    state.objective_sum, state.objective_count = 0.0, 0

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-STATISTICS = ("elbo", "expected_log_likelihood", "kl", "jitter", "repairs", "finite")
+STATISTICS = ("elbo", "expected_log_likelihood", "kl", "jitter", "repairs", "objective", "finite")
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class StepRecord:
     """Outcome of one step.
 
     `step` counts the steps taken, this one included; `epoch` the passes over the data.
-    `statistics` is `[6]` in the order of STATISTICS (nats for the whole data set; `finite` 0 or 1).
+    `statistics` is `[7]` in the order of STATISTICS (nats for the whole data set; `finite` 0 or 1).
+    `objective` is what the method maximises, the log prior left out: the ELBO, but for `model.bound: ppgpr`.
     It may be a tensor still being computed: read it late, so that a GPU is not waited for.
     """
 
@@ -34,13 +35,13 @@ class StepRecord:
         jitter: float = 0.0,
         repairs: float = 0.0,
     ) -> StepRecord:
-        """A record from plain numbers; the step was finite where the ELBO is."""
+        """A record from plain numbers of a method that maximises the ELBO; finite where that is."""
         finite = float(np.isfinite(elbo))
-        values = (elbo, expected_log_likelihood, kl, jitter, repairs, finite)
+        values = (elbo, expected_log_likelihood, kl, jitter, repairs, elbo, finite)
         return StepRecord(step, epoch, np.asarray(values, dtype=np.float64))
 
     def values(self) -> np.ndarray:
-        """The statistics as an array `[6]`; waits for the step to end."""
+        """The statistics as an array `[7]`; waits for the step to end."""
         return np.asarray(self.statistics, dtype=np.float64)
 
 

@@ -39,10 +39,13 @@ def choose(model: Any, rows: int, config: Any) -> tuple[str, str]:
     """The method's name, and in one line why it was taken.
 
     `auto` is `collapsed` for Gaussian noise where an evaluation is affordable (`train.subset_rows` makes it
-    so for any number of rows), else `natgrad` where the posterior has a form for it, else `adam`.
+    so for any number of rows), else `natgrad` where the posterior has a form for it, else `adam`; and `adam`
+    for `model.bound: ppgpr`.
     """
     if config.method != "auto":
         return config.method, "as the config says"
+    if getattr(model, "bound", None) == "ppgpr":
+        return "adam", "minibatch Adam, since model.bound: ppgpr is no ELBO, whose best q(u) the others find"
     obstacle = _obstacle_to_collapsed(model, rows, config)
     if obstacle is None:
         return (

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from svgp.errors import RunError
 from svgp.models import load_model_state, model_state
+from svgp.models.bounds import require_elbo
 from svgp.models.dual_diagonal import DiagonalDual
 from svgp.models.dual_full import FullDual
 from svgp.models.dual_prior import Outcome
@@ -47,6 +48,7 @@ class NaturalGradient:
     converged = False
 
     def __init__(self, model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> None:
+        require_elbo(model, self.name)
         self.model = model
         self.step = 0
         self._evaluate_every = getattr(config, "evaluate_every", None)
@@ -146,8 +148,8 @@ class NaturalGradient:
             return tf.constant(True)
 
         tf.cond(finite, update, lambda: tf.constant(False))
-        values = (*outcome[:5], finite)  # an Outcome begins in the order of STATISTICS
-        return tf.stack([tf.reduce_max(tf.cast(value, tf.float64)) for value in values])  # [6]
+        values = (*outcome[:5], outcome.elbo, finite)  # an Outcome begins in the order of STATISTICS
+        return tf.stack([tf.reduce_max(tf.cast(value, tf.float64)) for value in values])  # [7]
 
     def _assign(self, outcome: Outcome, wanted: tf.Tensor) -> None:
         counters = self._counters

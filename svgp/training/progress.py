@@ -86,8 +86,9 @@ def describe_row(
         f"epoch {row['epoch']:.2f}",
         f"step {row['step']}",
         f"ELBO/row {row['elbo_per_row']:.4f}",
-        f"KL {row['kl']:.1f}",
     ]
+    parts += [f"objective/row {row['objective_per_row']:.4f}"] if "objective_per_row" in row else []
+    parts += [f"KL {row['kl']:.1f}"]
     parts += [f"{row['repairs']} jitter repairs"] if row.get("repairs") else []
     test = describe_test(row) if test is None else test
     parts += [test] if test else []

@@ -9,8 +9,8 @@ import tensorflow as tf
 from svgp.models.bounds import BOUNDS
 
 
-def test_there_are_two_bounds():
-    assert BOUNDS == ("standard", "tight")
+def test_there_are_two_bounds_and_an_objective():
+    assert BOUNDS == ("standard", "tight", "ppgpr")
 
 
 @pytest.mark.parametrize("likelihood", ["student_t", "probit", "poisson"])

@@ -235,7 +235,7 @@ def test_a_batched_kernel_tells_the_number_of_latents():
 
 def test_unknown_bound_and_inducing_variables_of_wrong_shape_are_refused():
     kernel, noise = kernels.Matern32(), likelihoods.Gaussian()
-    with pytest.raises(ModelError, match="bound 'loose': expected one of standard, tight"):
+    with pytest.raises(ModelError, match="bound 'loose': expected one of standard, tight, ppgpr"):
         SVGP(kernel, noise, np.zeros((3, 2)), bound="loose")
     with pytest.raises(ModelError, match=r"Z has shape \(3,\).*Z\[:, None\]"):
         SVGP(kernel, noise, tf.Variable(np.zeros(3)))

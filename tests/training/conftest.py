@@ -16,6 +16,7 @@ class Elbo(NamedTuple):
     kl: Any
     jitter: Any
     repairs: Any
+    objective: Any
 
 
 class LineModel(tf.Module):
@@ -40,7 +41,7 @@ class LineModel(tf.Module):
             tf.reduce_any(tf.greater(X, self.poison)), tf.constant(np.nan, tf.float64), expected
         )
         kl = 0.5 * tf.reduce_sum(self.slope**2)
-        return Elbo(expected - kl, expected, kl, tf.constant(1e-6, tf.float64), tf.constant(0))
+        return Elbo(expected - kl, expected, kl, tf.constant(1e-6, tf.float64), tf.constant(0), expected - kl)
 
     def Kuu(self) -> tf.Tensor:
         return tf.eye(2, dtype=tf.float64)

@@ -56,7 +56,7 @@ def test_a_gradient_that_is_not_finite_is_caught_though_the_loss_is(settings, li
         def elbo_parts(self, batch):
             parts = super().elbo_parts(batch)
             root = tf.sqrt(tf.reduce_sum(self.offset**2))  # 0 with an infinite slope
-            return parts._replace(elbo=parts.elbo + root)
+            return parts._replace(objective=parts.objective + root)
 
     model = Corner(4)
     record = Adam(model, np.ones((4, 2)), np.ones((4, 1)), settings).advance()
