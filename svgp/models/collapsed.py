@@ -23,7 +23,7 @@ Memory: O(M^2 + M C). Formulas: Titsias 2009, eq. 9; math.md of the project, sec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,7 +33,9 @@ import tensorflow as tf
 from svgp.errors import ModelError, NumericalError
 from svgp.linalg import blas
 from svgp.linalg.threads import single_threaded_blas
-from svgp.models.collapsed_panels import PANEL_ENTRIES, Workspace, as_tensor, row_ranges
+from svgp.models.collapsed_kernels import kernel_rows
+from svgp.models.collapsed_mean import mean_gradients, residuals
+from svgp.models.collapsed_panels import Lane, Lanes, Stopped, times_thin
 from svgp.models.collapsed_posterior import (
     Posterior,
     assign_posterior,
@@ -51,11 +53,9 @@ from svgp.models.collapsed_statistics import (
     residual_variance,
 )
 
+__all__ = ["CollapsedBound", "Evaluation", "Stopped", "check_model", "collapsed_variables"]
+
 Form = Literal["auto", "cheap", "whitened"]
-
-
-class Stopped(Exception):
-    """Raised between two panels where `keep_going()` says no; nothing has changed."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class CollapsedBound:
     """F(X, Y) of a model with Gaussian noise, as a function of the model's own variables.
 
     `model` is an SVGP with one kernel for all outputs and a Gaussian likelihood with one
-    variance; `X [N, D]`, `Y [N, P]`. `bound` (default: the model's) is `standard` or `tight`. `chunk` rows
-    a panel, default 2^21 / M. Raises ModelError where the model does not fit.
+    variance; `X [N, D]`, `Y [N, P]`. `bound` (default: the model's) is `standard` or `tight`. `chunk`: rows
+    a panel, for tests. Raises ModelError where the model does not fit.
     """
 
     def __init__(
@@ -104,14 +104,8 @@ class CollapsedBound:
         self.passes = 0  # over all rows
         check_model(model, self.Y.shape[1])
         self.variables = collapsed_variables(model)
-        size = max(PANEL_ENTRIES, 256 * model.Z.shape[0]) if chunk is None else chunk * model.Z.shape[0]
-        self._panel, self._scratch = Workspace(size), Workspace(size)
-        signature = [tf.TensorSpec([None, X.shape[1]], tf.float64)]
-        self._kernel_panel = tf.function(self._kernel_panel_graph, input_signature=signature)
-        # Compiled, because TensorFlow's eager dispatch takes longer than the arithmetic of a small problem.
-        self._square = tf.function(self._square_graph, input_signature=[])
-        square, number = tf.TensorSpec([None, None], tf.float64), tf.TensorSpec([], tf.float64)
-        self._square_adjoint = tf.function(self._square_adjoint_graph, input_signature=[square, number])
+        self._lanes = Lanes(len(X), model.Z.shape[0], chunk)
+        self._kernel = kernel_rows(model, self.variables, X.shape[1])
 
     def evaluate(self, keep_going: Callable[[], bool] = lambda: True) -> Evaluation:
         """F, its gradient and the optimal q(u), in two passes over the rows.
@@ -123,18 +117,20 @@ class CollapsedBound:
 
     def _evaluate(self, keep_going: Callable[[], bool]) -> Evaluation:
         frame = self._frame()
-        sums = self.statistics(frame, keep_going)
+        R = residuals(self.model, self.X, self.Y)  # [N, P]
+        sums = self._first_pass(frame, R, keep_going)
         posterior = optimal_posterior(frame, sums)
         outputs = self.Y.shape[1]
-        Kuu_bar = covariance_adjoint(posterior, sums, outputs)
-        total = Gradients(self.variables)
-        squared_error = self._second_pass(posterior, total, keep_going)
-        bound, noise_bar = bound_and_noise_adjoint(posterior, sums, squared_error, outputs)
-        total.add_arrays(self._square_adjoint(tf.constant(Kuu_bar), tf.constant(noise_bar, tf.float64)))
-        if not np.isfinite(bound) or not all(np.all(np.isfinite(g)) for g in total.arrays):
+        Kuu_bar, products = covariance_adjoint(posterior, sums, outputs)
+        errors = self._second_pass(posterior, R, keep_going)  # [N, P]
+        bound, noise_bar = bound_and_noise_adjoint(posterior, sums, float(np.sum(errors**2)), outputs)
+        from_kernel = self._kernel.gradients(self._lanes.lanes, Kuu_bar, noise_bar, products)
+        from_mean = mean_gradients(self.model, self.variables, self.X, errors / frame.noise)
+        gradients = [one + other for one, other in zip(from_kernel, from_mean, strict=True)]
+        if not np.isfinite(bound) or not all(np.all(np.isfinite(g)) for g in gradients):
             raise NumericalError("the collapsed bound or its gradient is not finite")
         form = "whitened" if frame.whitened else "cheap"
-        return Evaluation(bound, total.arrays, posterior, form, frame.jitter)
+        return Evaluation(bound, gradients, posterior, form, frame.jitter)
 
     def posterior(self) -> tuple[Posterior, Statistics]:
         """The optimal q(u) at the present parameters and the sums it came from: one pass over the rows."""
@@ -149,126 +145,72 @@ class CollapsedBound:
 
     def statistics(self, frame: Frame, keep_going: Callable[[], bool] = lambda: True) -> Statistics:
         """Sums over the rows of X, Y; sums of several machines with the same parameters add up."""
-        sums = Statistics.zero(self.model.Z.shape[0], self.Y.shape[1], frame.tight)
-        for rows in self._ranges(keep_going):
-            Kuf, kff, mean = self._kernel_panel(self._rows(rows))
-            panel = self._panel.copy_of(Kuf)  # [M, C]
-            scratch = self._scratch.panel(*panel.shape)
-            r = self.Y[rows] - np.asarray(mean)  # [C, P]
-            add_rows(sums, frame, panel, np.asarray(kff, np.float64), r, scratch)
+        self._kernel.begin()
+        return self._first_pass(frame, residuals(self.model, self.X, self.Y), keep_going)
+
+    def _first_pass(self, frame: Frame, R: np.ndarray, keep_going: Callable[[], bool]) -> Statistics:
+        """Sums over rows with residuals R `[N, P]`."""
+        sizes = self.model.Z.shape[0], R.shape[1]
+        sums = [Statistics.zero(*sizes, frame.tight) for _ in self._lanes.lanes]
+
+        def add(lane: Lane, number: int, rows: slice) -> None:
+            panel, kff = self._kernel.panel(self.X[rows], lane)  # [C, M], [C]
+            add_rows(sums[number], frame, panel, kff, R[rows], lane.buffers(len(panel))[2])
+
+        self._lanes.run(add, keep_going)
         self.passes += 1
-        return sums
+        return sum(sums[1:], start=sums[0])
 
     def _frame(self) -> Frame:
-        Kuu, noise, trace = (np.asarray(value) for value in self._square())
+        Kuu, noise = self._kernel.begin()
         L, L_inverse, jitter = factor_covariance(Kuu, self.model.jitter)
         tight = self.bound == "tight"
-        frame = Frame(L, L_inverse, float(noise), jitter, tight, whitened=True)
+        frame = Frame(L, L_inverse, noise, jitter, tight, whitened=True)
         if tight or self.form == "whitened":
             return frame
-        if self.form == "auto" and not frame.cheap_error(float(trace)) < CHEAP_ERROR:
+        if self.form == "auto" and not frame.cheap_error(self._kernel.trace(self.X)) < CHEAP_ERROR:
             return frame
-        return Frame(L, L_inverse, float(noise), jitter, tight, whitened=False)
+        return Frame(L, L_inverse, noise, jitter, tight, whitened=False)
 
-    def _square_graph(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Kuu `[M, M]`, the noise, and about tr(Kuf Kfu), from a few hundred rows: the same at each call."""
-        sample = self.X[:: max(1, len(self.X) // 256)]
-        K = self.model.kernel.K(self.model.Z, tf.constant(sample, tf.float64))  # [M, 256]
-        trace = tf.reduce_sum(tf.cast(K, tf.float64) ** 2) * (len(self.X) / len(sample))
-        return self.model.kernel.K(self.model.Z), tf.reshape(self.model.likelihood.variance, []), trace
-
-    def _square_adjoint_graph(self, Kuu_bar: tf.Tensor, noise_bar: tf.Tensor) -> list[tf.Tensor]:
-        """The gradient through Kuu and the noise, in the order of `variables`."""
-        with tf.GradientTape() as tape:
-            Kuu, noise = self.model.kernel.K(self.model.Z), tf.reshape(self.model.likelihood.variance, [])
-        adjoints = [tf.cast(Kuu_bar, Kuu.dtype), tf.cast(noise_bar, noise.dtype)]
-        return tape.gradient(
-            [Kuu, noise], self.variables, adjoints, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
-
-    def _ranges(self, keep_going: Callable[[], bool]) -> Any:
-        for rows in row_ranges(len(self.X), self.model.Z.shape[0], self.chunk):
-            if not keep_going():
-                raise Stopped
-            yield rows
-
-    def _rows(self, rows: slice) -> tf.Tensor:
-        return tf.convert_to_tensor(self.X[rows], tf.float64)  # [C, D]
-
-    def _kernel_panel_graph(self, X: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Kuf `[M, C]`, kff `[C]` and the prior mean `[C, P]` of some rows."""
-        kernel = self.model.kernel
-        mean = tf.broadcast_to(self.model.mean(X), [tf.shape(X)[0], self.Y.shape[1]])
-        return kernel.K(self.model.Z, X), kernel.K_diag(X), mean
-
-    def _second_pass(self, posterior: Posterior, total: Gradients, keep_going: Callable[[], bool]) -> float:
-        """Add the gradient through Kuf, kff and the mean to `total`; returns |e|^2."""
-        adjoint = row_adjoint(posterior, self.Y.shape[1])  # [M, M]
+    def _second_pass(self, posterior: Posterior, R: np.ndarray, keep_going: Callable[[], bool]) -> np.ndarray:
+        """The errors e `[N, P]`; the gradient through Kuf and kff is left with the lanes."""
+        right = row_adjoint(posterior, R.shape[1])  # [M, M]
         weights = posterior.weights  # [M, P]
-        squared_error = 0.0
-        for rows in self._ranges(keep_going):
-            X = self._rows(rows)
-            with tf.GradientTape() as tape:
-                Kuf, kff, mean = self._kernel_panel(X)
-            fitted = np.empty((len(mean), weights.shape[1]))  # [C, P]
-            blas.product(np.asarray(Kuf, np.float64), weights, fitted, transpose_a=True)
-            e = self.Y[rows] - np.asarray(mean) - fitted  # [C, P]
-            squared_error += float(np.sum(e * e))
-            Kuf_bar, kff_bar = self._panel_adjoint(posterior, adjoint, weights, Kuf, kff, e)
-            mean_bar = tf.convert_to_tensor(e / posterior.frame.noise, mean.dtype)
-            kff_bar = tf.convert_to_tensor(kff_bar, kff.dtype)
-            total.add(tape, [Kuf, kff, mean], [as_tensor(Kuf_bar, Kuf), kff_bar, mean_bar])
+        errors = np.empty_like(R)
+        self._kernel.clear(self._lanes.lanes)
+
+        def add(lane: Lane, number: int, rows: slice) -> None:
+            X = self.X[rows]
+            K, kff = self._kernel.panel(X, lane)  # [C, M], [C]
+            e = errors[rows]  # [C, P]
+            np.subtract(R[rows], times_thin(K, weights), out=e)
+            K_bar, kff_bar = panel_adjoint(posterior, right, K, kff, lane, outputs=R.shape[1])
+            for column, weight in zip(e.T, weights.T, strict=True):
+                blas.add_outer(K_bar, column / posterior.frame.noise, weight)
+            self._kernel.add_adjoint(X, K_bar, kff_bar, lane)
+
+        self._lanes.run(add, keep_going)
         self.passes += 1
-        return squared_error
-
-    def _panel_adjoint(
-        self,
-        posterior: Posterior,
-        adjoint: np.ndarray,
-        weights: np.ndarray,
-        Kuf: tf.Tensor,
-        kff: tf.Tensor,
-        e: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Kuf_bar `[M, C]` and kff_bar `[C]`."""
-        frame, outputs = posterior.frame, e.shape[1]
-        if frame.tight:
-            A = self._panel.copy_of(Kuf)  # [M, C]
-            blas.triangular_product(frame.L_inverse, A)
-            w = outputs / (frame.noise + residual_variance(A, np.asarray(kff, np.float64)))  # [C]
-            out = self._scratch.panel(*A.shape)
-            np.multiply(A, w, out=out)
-            blas.product(adjoint, A, out, beta=1.0)
-            blas.triangular_product(frame.L_inverse, out, transpose=True)
-        else:
-            w = np.full(len(e), outputs / frame.noise)
-            A = np.asarray(Kuf, np.float64)
-            if frame.whitened:
-                A = self._panel.copy_of(Kuf)
-                blas.triangular_product(frame.L_inverse, A)
-            out = self._scratch.panel(*A.shape)
-            blas.product(adjoint, A, out)
-        for column in range(outputs):
-            blas.add_outer(out, weights[:, column] / frame.noise, e[:, column])
-        return out, -0.5 * w
+        return errors
 
 
-class Gradients:
-    """A running sum of gradients with respect to `variables`."""
-
-    def __init__(self, variables: list[tf.Variable]) -> None:
-        self.variables = variables
-        self.arrays = [np.zeros(v.shape, np.float64) for v in variables]
-
-    def add(self, tape: tf.GradientTape, outputs: list[tf.Tensor], adjoints: list[tf.Tensor]) -> None:
-        """Add `sum_i outputs_i^T adjoints_i`, pulled back through what the tape has seen."""
-        self.add_arrays(tape.gradient(outputs, self.variables, output_gradients=adjoints))
-
-    def add_arrays(self, gradients: Sequence[tf.Tensor | None]) -> None:
-        """Add gradients in the order of the variables; None adds nothing."""
-        for array, gradient in zip(self.arrays, gradients, strict=True):
-            if gradient is not None:
-                array += np.asarray(tf.convert_to_tensor(gradient))
+def panel_adjoint(
+    posterior: Posterior, right: np.ndarray, K: np.ndarray, kff: np.ndarray, lane: Lane, outputs: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kfu_bar `[C, M]` without its term of rank P, in a buffer of the lane, and kff_bar `[C]`."""
+    frame = posterior.frame
+    _, _, A, K_bar = lane.buffers(len(K))
+    if frame.whitened:
+        np.copyto(A, K)
+        blas.triangular_product_right(A, frame.L_inverse, transpose=True)
+    if not frame.tight:
+        blas.product(A if frame.whitened else K, right, K_bar)
+        return K_bar, np.full(len(K), -0.5 * outputs / frame.noise)
+    w = outputs / (frame.noise + residual_variance(A, kff))  # [C]
+    np.multiply(A, w[:, None], out=K_bar)
+    blas.product(A, right, K_bar, beta=1.0)
+    blas.triangular_product_right(K_bar, frame.L_inverse)
+    return K_bar, -0.5 * w
 
 
 def collapsed_variables(model: Any) -> list[tf.Variable]:

@@ -9,6 +9,7 @@ import numpy as np
 from svgp.errors import NumericalError
 from svgp.linalg import blas
 from svgp.linalg.triangular import cholesky_and_inverse
+from svgp.models.collapsed_panels import times_thin
 from svgp.models.collapsed_statistics import Frame, Statistics
 
 
@@ -36,13 +37,13 @@ class Posterior:
     @property
     def weights(self) -> np.ndarray:
         """`a = L^-T m`, so that the mean of f is `Kfu a`: `[M, P]`."""
-        return self.frame.L_inverse.T @ self.mean
+        return times_thin(self.frame.L_inverse, self.mean, transpose=True)
 
     def unwhitened(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean `[M, P]` and lower Cholesky factor `[M, M]` of q(u): `L m` and `L S`, both triangular."""
         sqrt = self.sqrt.copy()
         blas.triangular_product(self.frame.L, sqrt)
-        return self.frame.L @ self.mean, sqrt
+        return times_thin(self.frame.L, self.mean), sqrt
 
 
 def optimal_posterior(frame: Frame, sums: Statistics) -> Posterior:
@@ -53,7 +54,7 @@ def optimal_posterior(frame: Frame, sums: Statistics) -> Posterior:
         blas.triangular_product(frame.L_inverse, gram)
         blas.triangular_product_right(gram, frame.L_inverse, transpose=True)
         gram = 0.5 * (gram + gram.T)
-        projection = frame.L_inverse @ projection
+        projection = times_thin(frame.L_inverse, projection)
     B = gram / frame.noise
     B[np.diag_indices_from(B)] += 1.0
     C = np.ascontiguousarray(B[::-1, ::-1])
@@ -64,30 +65,33 @@ def optimal_posterior(frame: Frame, sums: Statistics) -> Posterior:
         )
     sqrt = np.ascontiguousarray(inverse[::-1, ::-1].T)  # [M, M]
     covariance = blas.mirror_lower(blas.gram(sqrt))  # [M, M]
-    mean = covariance @ projection / frame.noise  # [M, P]
+    mean = times_thin(covariance, projection) / frame.noise  # [M, P]
     return Posterior(frame, mean, sqrt, covariance, B, 2.0 * float(np.sum(np.log(np.diag(C)))))
 
 
 def row_adjoint(posterior: Posterior, outputs: int) -> np.ndarray:
-    """The `[M, M]` matrix that makes Kuf_bar from a panel (see `collapsed.py`).
+    """The `[M, M]` matrix by which a panel of rows is multiplied from the right for Kfu_bar.
 
-    cheap: `L^-T Q L^-1`, for Kuf; whitened: `L^-T Q`, for A; Q = P (I - B^-1) / s2.
-    tight: `-P B^-1 / s2`, for A, still to be multiplied by L^-T.
+    cheap: `L^-T Q L^-1`, for Kfu; whitened: `Q L^-1`, for A^T; Q = P (I - B^-1) / s2.
+    tight: `-P B^-1 / s2`, for A^T, still to be multiplied by L^-1.
     """
     frame = posterior.frame
     scale = outputs / frame.noise
-    if frame.tight:
-        return -scale * posterior.covariance
     Q = -scale * posterior.covariance
+    if frame.tight:
+        return Q
     Q[np.diag_indices_from(Q)] += scale
-    blas.triangular_product(frame.L_inverse, Q, transpose=True)
+    blas.triangular_product_right(Q, frame.L_inverse)
     if not frame.whitened:
-        blas.triangular_product_right(Q, frame.L_inverse)
+        blas.triangular_product(frame.L_inverse, Q, transpose=True)
     return Q
 
 
-def covariance_adjoint(posterior: Posterior, sums: Statistics, outputs: int) -> np.ndarray:
-    """`Kuu_bar = -L^-T X L^-1 / 2`, `X = P (W - I + B^-1) + m m^T`, W = A diag(1 / (s2 + d or 0)) A^T."""
+def covariance_adjoint(posterior: Posterior, sums: Statistics, outputs: int) -> tuple[np.ndarray, float]:
+    """`Kuu_bar = -L^-T X L^-1 / 2` `[M, M]`, and `sum(Kuf_bar o Kuf) = tr X`, for X = A_bar A^T.
+
+    `X = P (W - I + B^-1) + m m^T`, W = A diag(1 / (s2 + d or 0)) A^T.
+    """
     frame = posterior.frame
     if sums.weighted is not None:
         X = outputs * (blas.mirror_lower(sums.weighted.copy()) + posterior.covariance)
@@ -95,10 +99,12 @@ def covariance_adjoint(posterior: Posterior, sums: Statistics, outputs: int) -> 
     else:
         X = outputs * (posterior.B + posterior.covariance)
         X[np.diag_indices_from(X)] -= 2.0 * outputs
-    X += posterior.mean @ posterior.mean.T
+    for column in posterior.mean.T:
+        blas.add_outer(X, column, column)
+    trace = float(np.trace(X))
     blas.triangular_product(frame.L_inverse, X, transpose=True)
     blas.triangular_product_right(X, frame.L_inverse)
-    return -0.25 * (X + X.T)
+    return -0.25 * (X + X.T), trace
 
 
 def bound_and_noise_adjoint(
@@ -125,7 +131,9 @@ def bound_and_noise_adjoint(
 
 def bound_from_sums(posterior: Posterior, sums: Statistics, outputs: int) -> float:
     """F in nats from one pass: |e|^2 = r^T r - m^T A r - s2 |m|^2 loses digits where noise is small."""
-    projection = sums.projection if posterior.frame.whitened else posterior.frame.L_inverse @ sums.projection
+    projection = sums.projection
+    if not posterior.frame.whitened:
+        projection = times_thin(posterior.frame.L_inverse, projection)
     m, s2 = posterior.mean, posterior.frame.noise
     squared_error = sums.squares - float(np.sum(m * projection)) - s2 * float(np.sum(m * m))
     return bound_and_noise_adjoint(posterior, sums, max(squared_error, 0.0), outputs)[0]

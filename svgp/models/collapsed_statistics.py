@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from svgp.errors import NumericalError
 from svgp.linalg import blas, factorise
+from svgp.linalg.panels import add_gram_of_rows
+from svgp.models.collapsed_panels import times_thin
 
 CHEAP_ERROR = 1e-2  # nats, estimated; the true error was 1e-5 to 3e-3 of the estimate on ten UCI problems
 
@@ -90,26 +92,27 @@ class Statistics:
 def add_rows(
     into: Statistics, frame: Frame, panel: np.ndarray, kff: np.ndarray, r: np.ndarray, scratch: np.ndarray
 ) -> None:
-    """Add the rows of one panel Kuf `[M, C]` with kff `[C]` and r `[C, P]` to `into`.
+    """Add the rows of one panel Kfu `[C, M]` with kff `[C]` and r `[C, P]` to `into`.
 
-    The panel is overwritten (by A where the frame is whitened); `scratch [M, C]` too, for the tight bound.
+    The panel is overwritten (by A^T where the frame is whitened); `scratch [C, M]` too, for the tight bound.
     """
     if frame.whitened:
-        blas.triangular_product(frame.L_inverse, panel)  # [M, C]
-    blas.gram(panel, into=into.gram)
-    blas.product(panel, r, into.projection, beta=1.0)  # [M, P]
+        blas.triangular_product_right(panel, frame.L_inverse, transpose=True)  # [C, M]
+    add_gram_of_rows(panel, into.gram)
+    into.projection += times_thin(panel, r, transpose=True)  # [M, P]
     into.rows += len(r)
     into.prior += float(kff.sum())
     into.squares += float(np.sum(r * r))
     if frame.tight:
+        assert into.weighted is not None
         d = residual_variance(panel, kff)  # [C]
         total = frame.noise + d
-        np.multiply(panel, total**-0.5, out=scratch)  # [M, C]
-        blas.gram(scratch, into=into.weighted)
+        np.multiply(panel, (total**-0.5)[:, None], out=scratch)  # [C, M]
+        add_gram_of_rows(scratch, into.weighted)
         into.log_ratio += float(np.sum(np.log1p(d / frame.noise)))
         into.shrinkage += float(np.sum(d / total)) / frame.noise
 
 
 def residual_variance(A: np.ndarray, kff: np.ndarray) -> np.ndarray:
-    """`d = kff - colsum(A o A)`, not below zero, where rounding could put it."""
-    return np.maximum(kff - np.einsum("mc,mc->c", A, A), 0.0)  # [C]
+    """`d = kff - rowsum(A o A)` for A `[C, M]`, not below zero, where rounding could put it."""
+    return np.maximum(kff - np.einsum("cm,cm->c", A, A), 0.0)  # [C]

@@ -173,7 +173,7 @@ def test_a_deadline_is_read_between_panels_and_changes_nothing():
     before = model.q_mean.numpy()
     calls = iter([True, True, False])
     with pytest.raises(Stopped):
-        CollapsedBound(model, X, Y, chunk=20).evaluate(lambda: next(calls))
+        CollapsedBound(model, X, Y, chunk=4).evaluate(lambda: next(calls))
     assert np.array_equal(before, model.q_mean.numpy())
 
 

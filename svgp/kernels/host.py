@@ -1,0 +1,198 @@
+"""Stationary covariance panels and their adjoints in NumPy, for loops over rows that stay on the host.
+
+The formulas are those of `svgp.kernels.radial`, with rows of data down and inducing inputs across: for
+scaled inputs x = X / l, z = Z / l, and W = K_bar o dK/d(r2), everything that depends on a row is summed
+into two moments, `W^T [x, 1]` and `sum_n (W 1)_n x_n^2`, and with `sum(K_bar o K)`, which the caller often
+knows, all gradients follow from these after the last row. A panel is worked on in blocks of about a core's
+cache: smaller ones cost more in calls than they save, since threads wait for Python's lock between two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.kernels.base import Kernel
+from svgp.kernels.stationary import Matern12, Matern32, Matern52, SquaredExponential, Stationary
+from svgp.linalg import blas, threads
+
+BLOCK = 1 << 18  # numbers worked on at a time, 2 MiB
+SWEEPS = 100.0  # what an entry costs, in operations of a product: decides how many threads a panel is worth
+
+
+@dataclass
+class Moments:
+    """Sums over rows from which the gradients follow; sums over other rows add up."""
+
+    linear: np.ndarray  # [M, D + 1] W^T [x, 1], W without the kernel's constant factor
+    squares: np.ndarray  # [D] sum_n (W 1)_n x_n^2
+
+    def add(self, other: Moments) -> None:
+        """Add the sums over other rows."""
+        self.linear += other.linear
+        self.squares += other.squares
+
+
+class KernelGradients(NamedTuple):
+    """Of a function of K(X, Z), with respect to what K depends on."""
+
+    Z: np.ndarray  # [M, D]
+    lengthscales: np.ndarray  # [D], zero for an input that the kernel does not depend on
+    variance: float
+
+
+class HostStationary:
+    """K(X, Z) `[C, M]` of a stationary kernel for many X `[C, D]` and one Z `[M, D]`.
+
+    The parameters are read once, here. Use `supports(kernel)` first. Threads may share it: memory is
+    the caller's.
+    """
+
+    def __init__(self, kernel: Stationary, Z: np.ndarray) -> None:
+        self.variance = float(np.asarray(kernel.variance))
+        self._profile = kernel.profile
+        self._fill = _FILL[type(kernel)]
+        self.separate_slope = type(kernel) is not SquaredExponential  # else the slope is K itself
+        lengthscales = np.asarray(kernel.input_lengthscales(Z.shape[1]), np.float64)  # [D], maybe infinite
+        self._Z, self._centre, self._inverse = Z, Z.mean(axis=0), 1.0 / lengthscales
+        self._z = self._scaled(Z)  # [M, D]
+        ones, norm = np.ones(len(Z)), np.einsum("md,md->m", self._z, self._z)
+        self._right = np.ascontiguousarray(np.vstack([self._z.T, ones, norm]))  # [D + 2, M]
+
+    def zero_moments(self) -> Moments:
+        """Sums over no rows."""
+        size, D = self._z.shape
+        return Moments(np.zeros((size, D + 1)), np.zeros(D))
+
+    def covariance(self, X: np.ndarray, K: np.ndarray, slope: np.ndarray) -> None:
+        """Fill K `[C, M]`, and `slope [C, M]` with dK/d(r2) less its constant factor.
+
+        Where `separate_slope` is False the slope is K, and `slope` is left alone.
+        """
+        x = self._scaled(X)  # [C, D]
+        scale, norm = self._profile.scale, np.einsum("cd,cd->c", x, x)[:, None]
+        left = np.hstack([-2.0 * scale * x, scale * norm, np.full_like(norm, scale)])  # [C, D + 2]
+
+        def fill(rows: slice) -> None:
+            for block in _blocks(rows, K.shape[1]):
+                blas.product(left[block], self._right, K[block])
+                self._fill(K[block], slope[block], self.variance)
+
+        threads.run([partial(fill, rows) for rows in threads.pieces(len(K), SWEEPS * K.size)])
+
+    def add_adjoint(self, X: np.ndarray, K_bar: np.ndarray, slope: np.ndarray, into: Moments) -> None:
+        """Add the moments of the rows X `[C, D]`; K_bar `[C, M]` is overwritten."""
+        x = self._scaled(X)
+        x1 = np.hstack([x, np.ones((len(x), 1))])  # [C, D + 1]
+        pieces = threads.pieces(len(slope), SWEEPS * slope.size)
+        parts = [into] + [self.zero_moments() for _ in pieces[1:]]
+
+        def add(rows: slice, sums: Moments) -> None:
+            for block in _blocks(rows, slope.shape[1]):
+                W = K_bar[block]
+                W *= slope[block]
+                blas.product(W, x1[block], sums.linear, transpose_a=True, beta=1.0)
+                row_sums = blas.times_vector(W, np.ones(W.shape[1]))
+                sums.squares += np.einsum("c,cd,cd->d", row_sums, x[block], x[block])
+
+        threads.run([partial(add, *both) for both in zip(pieces, parts, strict=True)])
+        for other in parts[1:]:
+            into.add(other)
+
+    def gradients(self, sums: Moments, products: float) -> KernelGradients:
+        """What the moments of all rows amount to, with `products = sum(K_bar o K)` over them."""
+        z, columns = self._z, sums.linear[:, -1:]  # [M, D], [M, 1]
+        Wx = sums.linear[:, :-1]  # [M, D]
+        twice = 2.0 * self._profile.factor * self._inverse  # [D]
+        spread = sums.squares + np.sum(z * (columns * z - 2.0 * Wx), axis=0)  # [D]
+        return KernelGradients(twice * (columns * z - Wx), -twice * spread, products / self.variance)
+
+    def square(self) -> tuple[np.ndarray, np.ndarray]:
+        """K(Z, Z) `[M, M]` with exactly the variance on its diagonal, and its slope."""
+        size = len(self._z)
+        K, slope = blas.aligned_empty((size, size), np.float64), blas.aligned_empty((size, size), np.float64)
+        self.covariance(self._Z, K, slope)
+        K = 0.5 * (K + K.T)
+        K[np.diag_indices(size)] = self.variance
+        if not self.separate_slope:
+            return K, K
+        slope[np.diag_indices(size)] = 0.0  # a point's distance from itself does not change
+        return K, slope
+
+    def square_gradients(self, K_bar: np.ndarray, K: np.ndarray, slope: np.ndarray) -> KernelGradients:
+        """Of a function of K(Z, Z), for a symmetric K_bar `[M, M]`, which is overwritten."""
+        sums, products = self.zero_moments(), float(np.einsum("ij,ij->", K_bar, K))
+        self.add_adjoint(self._Z, K_bar, slope, sums)
+        found = self.gradients(sums, products)
+        return found._replace(Z=2.0 * found.Z)  # Z is on both sides
+
+    def _scaled(self, X: np.ndarray) -> np.ndarray:
+        return (X - self._centre) * self._inverse
+
+
+def supports(kernel: Kernel) -> bool:
+    """Whether `HostStationary` does for this kernel: one of ours, in float64, one set of parameters."""
+    if type(kernel) not in _FILL or kernel.dtype != tf.float64:
+        return False
+    return kernel.variance.shape.rank == 0 and (kernel.lengthscales.shape.rank or 0) <= 1
+
+
+def _blocks(rows: slice, columns: int) -> list[slice]:
+    step = max(16, BLOCK // columns)
+    return [slice(start, min(start + step, rows.stop)) for start in range(rows.start, rows.stop, step)]
+
+
+# Each turns `K`, which holds a = scale * r2 (below zero by rounding, maybe), into the covariance, and
+# `slope` into dK/da less a constant.
+
+
+def _squared_exponential(K: np.ndarray, slope: np.ndarray, variance: float) -> None:
+    np.maximum(K, 0.0, out=K)
+    np.subtract(np.log(variance), K, out=K)
+    np.exp(K, out=K)
+
+
+def _distance(K: np.ndarray) -> None:
+    np.maximum(K, 0.0, out=K)
+    np.sqrt(K, out=K)
+
+
+def _matern12(K: np.ndarray, slope: np.ndarray, variance: float) -> None:
+    _distance(K)
+    E = np.exp(np.log(variance) - K)
+    slope[...] = 0.0  # at r = 0 the mean of both sides
+    np.divide(E, K, out=slope, where=K > 0.0)
+    K[...] = E
+
+
+def _matern32(K: np.ndarray, slope: np.ndarray, variance: float) -> None:
+    _distance(K)
+    np.subtract(np.log(variance), K, out=slope)
+    np.exp(slope, out=slope)
+    K += 1.0
+    K *= slope
+
+
+def _matern52(K: np.ndarray, slope: np.ndarray, variance: float) -> None:
+    a = np.maximum(K, 0.0)
+    np.sqrt(a, out=K)
+    E = np.subtract(np.log(variance), K)
+    np.exp(E, out=E)
+    np.add(K, 1.0, out=slope)
+    slope *= E
+    np.multiply(a, E, out=K)
+    K *= 1.0 / 3.0
+    K += slope
+
+
+_FILL: dict[type, Callable[[np.ndarray, np.ndarray, float], Any]] = {
+    SquaredExponential: _squared_exponential,
+    Matern12: _matern12,
+    Matern32: _matern32,
+    Matern52: _matern52,
+}
