@@ -1,17 +1,24 @@
 """`svgp.linalg.marginals` on the host's BLAS: the same formulas, each triangle computed once, in place.
 
+Both passes are a few phases of tasks that do not wait for each other (`svgp.linalg.strips`): in the forward
+pass a panel of the batch's rows goes through everything on one thread.
+
 `[M, B]` arrays have Kuf's type, all others q_mean's: where those differ (`precision: mixed`) a matrix is cast
 on its way into a product with an `[M, B]` one, and what comes out of it is cast back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from svgp.linalg import blas, triangular
+from svgp.linalg import blas
+from svgp.linalg.marginals_adjoint import LatentAdjoint
+from svgp.linalg.strips import Task, panels, run, strips
 from svgp.linalg.threads import single_threaded_blas
 
 
@@ -54,7 +61,7 @@ def host_backward(
     return tuple(tf.ensure_shape(x, shape) for x, shape in zip(outputs, shapes, strict=True))
 
 
-def _single_threaded(function: Any, *arguments: Any) -> tuple[np.ndarray, ...]:
+def _single_threaded(function: Callable[..., Any], *arguments: Any) -> tuple[np.ndarray, ...]:
     with single_threaded_blas():
         return function(*arguments)
 
@@ -71,27 +78,54 @@ def _forward(
     wide, narrow = q_mean.dtype, Kuf.dtype
     A, C = _new(narrow, len(Kuf), size, rows), _new(narrow, latents, size, rows)
     S, m = _new(wide, latents, size, size), _new(wide, latents, size)
-    for index in range(len(Kuf)):
-        np.copyto(A[index], Kuf[index])
-        blas.triangular_product(_as(narrow, L_inverse[index]), A[index])
-    means = []
-    for index in range(latents):
-        inverse, a = L_inverse[min(index, len(L_inverse) - 1)], A[min(index, len(A) - 1)]
-        if whiten:
-            S[index], m[index] = q_sqrt[index], q_mean[index]
-        else:
-            triangular.lower_times_lower(inverse, q_sqrt[index], S[index])
-            m[index] = blas.times_vector(inverse, q_mean[index])
-        np.copyto(C[index], a)
-        blas.triangular_product(_as(narrow, S[index]), C[index], transpose=True)
-        means.append(blas.times_vector(a, _as(narrow, m[index]), transpose=True))
-    mean = _as(wide, np.stack(means))
-    explained = _as(wide, np.einsum("lmb,lmb->lb", C, C))
-    residual = kff - np.einsum("lmb,lmb->lb", A, A)
-    if len(residual) != latents:
-        residual = np.repeat(residual, latents, axis=0)
-    kl = np.array([_kl(m[index], S[index]) for index in range(latents)], wide)
+    mean, explained = _new(wide, latents, rows), _new(wide, latents, rows)
+    prior_part, kl = _new(wide, len(Kuf), rows), _new(wide, latents)
+    inverses = _as(narrow, L_inverse)
+
+    def projection(index: int, columns: slice) -> None:
+        a = A[index, :, columns]
+        np.copyto(a, Kuf[index, :, columns])
+        blas.triangular_product(inverses[index], a)
+        prior_part[index, columns] = np.einsum("mb,mb->b", a, a)
+
+    def whitened_mean(index: int) -> None:
+        inverse = L_inverse[min(index, len(L_inverse) - 1)]
+        m[index] = q_mean[index] if whiten else blas.times_vector(inverse, q_mean[index])
+
+    def whitened_root(index: int, columns: slice) -> None:
+        below, s = slice(columns.start, None), S[index]
+        s[: columns.start, columns] = 0.0
+        np.copyto(s[below, columns], q_sqrt[index, below, columns])
+        if not whiten:
+            inverse = L_inverse[min(index, len(L_inverse) - 1)]
+            blas.triangular_product(inverse[below, below], s[below, columns])
+
+    over_rows, over_size = panels(rows, float(size) ** 2 * rows), strips(size, _triangle(size))
+    tasks: list[Task] = [(c, partial(projection, i, part)) for i in range(len(Kuf)) for c, part in over_rows]
+    tasks += [(c, partial(whitened_root, i, part)) for i in range(latents) for c, part in over_size]
+    tasks += [(float(size) ** 2, partial(whitened_mean, i)) for i in range(latents)]
+    run(tasks)
+    roots, means = _as(narrow, S), _as(narrow, m)
+
+    def marginal(index: int, columns: slice) -> None:
+        a, c = A[min(index, len(A) - 1), :, columns], C[index, :, columns]
+        mean[index, columns] = blas.times_vector(a, means[index], transpose=True)
+        np.copyto(c, a)
+        blas.triangular_product(roots[index], c, transpose=True)
+        explained[index, columns] = np.einsum("mb,mb->b", c, c)
+
+    def divergence(index: int) -> None:
+        kl[index] = _kl(m[index], S[index])
+
+    tasks = [(c, partial(marginal, i, part)) for i in range(latents) for c, part in over_rows]
+    run(tasks + [(0.0, partial(divergence, i)) for i in range(latents)])
+    residual = np.broadcast_to(kff - prior_part, mean.shape).copy()
     return mean, explained, residual, kl, A, C, m, S
+
+
+def _triangle(size: int) -> Callable[[int, int], float]:
+    """What some columns of a lower triangle cost in a product with another one."""
+    return lambda start, stop: float(stop - start) * (size - start) ** 2
 
 
 def _kl(m: np.ndarray, S: np.ndarray) -> Any:
@@ -114,92 +148,37 @@ def _backward(
     g_k: np.ndarray,
     whiten: bool,
 ) -> tuple[np.ndarray, ...]:
-    latents, size, rows = C.shape
     wide, narrow = m.dtype, A.dtype
-    Kuu_bar, Kuf_bar = _new(wide, latents, size, size), _new(narrow, latents, size, rows)
-    m_bar, S_bar = _new(wide, latents, size), _new(wide, latents, size, size)
-    g_m, g_s, g_d = (_as(narrow, g) for g in (g_m, g_s, g_d))
-    for i in range(latents):
-        inverse, a = L_inverse[min(i, len(L_inverse) - 1)], A[min(i, len(A) - 1)]
-        np.copyto(Kuf_bar[i], C[i])
-        _kuf_adjoint(inverse, a, m[i], S[i], g_m[i], g_s[i], g_d[i], Kuf_bar[i])
-        gradients = (g_m[i], g_s[i], g_d[i], g_k[i])
-        _square_adjoints(inverse, a, m[i], S[i], gradients, whiten, Kuu_bar[i], m_bar[i], S_bar[i])
+    square = S.shape
+    Kuu_bar, S_bar, m_bar = _new(wide, *square), _new(wide, *square), _new(wide, *m.shape)
+    Kuf_bar = _new(narrow, *C.shape)
+    narrow_inverse, narrow_root = _as(narrow, L_inverse), _as(narrow, S)
+    works = []
+    for i in range(len(C)):
+        shared = min(i, len(L_inverse) - 1)
+        g_m_i, g_s_i, g_d_i = (_as(narrow, g[i]) for g in (g_m, g_s, g_d))
+        work = LatentAdjoint(
+            inverse=L_inverse[shared],
+            narrow_inverse=narrow_inverse[shared],
+            A=A[min(i, len(A) - 1)],
+            C=C[i],
+            m=m[i],
+            S=S[i],
+            narrow_root=narrow_root[i],
+            g_m=g_m_i,
+            g_s=g_s_i,
+            g_d=g_d_i,
+            g_k=g_k[i],
+            Kuu_bar=Kuu_bar[i],
+            Kuf_bar=Kuf_bar[i],
+            m_bar=m_bar[i],
+            S_bar=S_bar[i],
+            whiten=whiten,
+        )
+        works.append(work)
+    for phase in LatentAdjoint.phases:
+        run([task for work in works for task in phase(work)])
     return Kuu_bar, Kuf_bar, m_bar, S_bar
-
-
-def _kuf_adjoint(
-    inverse: np.ndarray,
-    A: np.ndarray,
-    m: np.ndarray,
-    S: np.ndarray,
-    g_m: np.ndarray,
-    g_s: np.ndarray,
-    g_d: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    """out, which holds C, becomes L^-T (m g_m + 2 S C g_s - 2 A g_d)."""
-    inverse, S, m = (_as(A.dtype, x) for x in (inverse, S, m))
-    blas.triangular_product(S, out)
-    if np.array_equal(g_s, g_d):
-        out -= A
-        out *= 2.0 * g_s
-    else:
-        out *= 2.0 * g_s
-        out -= A * (2.0 * g_d)
-    blas.add_outer(out, m, g_m)
-    blas.triangular_product(inverse, out, transpose=True)
-
-
-def _square_adjoints(
-    inverse: np.ndarray,
-    A: np.ndarray,
-    m: np.ndarray,
-    S: np.ndarray,
-    gradients: tuple[Any, ...],
-    whiten: bool,
-    Kuu_bar: np.ndarray,
-    m_bar: np.ndarray,
-    S_bar: np.ndarray,
-) -> None:
-    g_m, g_s, g_d, g_k = gradients
-    wide = m.dtype
-    P = _as(wide, blas.weighted_gram(A, g_s))  # [M, M]
-    Agm = _as(wide, blas.times_vector(A, g_m))  # [M]
-    W = blas.aligned_copy(P)
-    blas.triangular_product(S, W, transpose=True)  # S^T P_s
-    if not np.array_equal(g_s, g_d):
-        P = _as(wide, blas.weighted_gram(A, g_d))
-    X = Kuu_bar  # its memory serves X until the last product
-    triangular.lower_of_lower_times_dense(S, W, X)
-    X -= P
-    X *= 2.0
-    blas.add_outer(X, m, Agm)
-    np.add(Agm, g_k * m, out=m_bar)
-    _lower_of_transpose(W, 2.0, S_bar)
-    S_bar += g_k * S
-    diagonal = np.einsum("ii->i", S_bar)
-    diagonal -= g_k / np.diagonal(S)
-    if not whiten:
-        blas.add_outer(X, m_bar, m)
-        triangular.add_lower_times_lower_transposed(S_bar, S, X)
-        m_bar[...] = blas.times_vector(inverse, m_bar, transpose=True)
-        triangular.lower_transposed_times_lower(inverse, S_bar.copy(), S_bar)
-        blas.zero_upper(S_bar)
-    blas.zero_upper(X)
-    np.einsum("ii->i", X)[...] *= 0.5
-    triangular.lower_times_lower(X, inverse, P)
-    triangular.upper_times_lower(inverse, P, X)
-    np.negative(X, out=X)
-
-
-def _lower_of_transpose(W: np.ndarray, scale: float, out: np.ndarray, block: int = 128) -> None:
-    size = len(W)
-    out.fill(0.0)
-    for start in range(0, size, block):
-        stop = min(start + block, size)
-        np.multiply(W[:start, start:stop].T, scale, out=out[start:stop, :start])
-        out[start:stop, start:stop] = np.tril(W[start:stop, start:stop].T) * scale
 
 
 def _new(dtype: np.dtype, *shape: int) -> np.ndarray:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import count
+from queue import SimpleQueue
 from typing import Any
 
 import tensorflow as tf
@@ -22,8 +23,10 @@ import tensorflow as tf
 # Handing a block to another thread costs about as much as this many operations.
 SMALLEST_SHARE = 4_000_000
 
-_worker = threading.local()
+_here = threading.local()
 _lock = threading.Lock()
+_jobs: SimpleQueue[_Job] = SimpleQueue()
+_helpers: list[threading.Thread] = []
 _depth = 0
 _before = 1
 
@@ -38,30 +41,90 @@ def workers() -> int:
     return int(told) or available
 
 
+def free_workers() -> int:
+    """The same, but one inside a task of `run`: the other threads have tasks of their own."""
+    return 1 if getattr(_here, "busy", False) else workers()
+
+
 def pieces(length: int, operations: float, least: int = 16) -> list[slice]:
     """Cut `length` rows or columns into a slice for each thread that the work is enough for."""
-    count = max(1, min(workers(), int(operations / SMALLEST_SHARE), length // least))
-    edges = [round(length * index / count) for index in range(count + 1)]
+    share = max(1, min(free_workers(), int(operations / SMALLEST_SHARE), length // least))
+    edges = [round(length * index / share) for index in range(share + 1)]
     return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
 
 
 def run(tasks: Sequence[Callable[[], Any]]) -> None:
-    """Do all tasks, the first one on the calling thread, and return when all are done.
+    """Do all tasks, each as soon as a thread is free, and return when all are done.
 
-    A task's exception is raised here, after the others have ended. Inside a task the tasks are done one by
-    one: a thread of the pool that waited for others of the pool could wait forever.
+    The calling thread takes its share. Start the longest tasks first: the others fill the gaps. The first
+    exception of a task is raised here, after all have ended. Inside a task, tasks are done one by one.
     """
-    if len(tasks) < 2 or getattr(_worker, "busy", False):
+    helpers = min(free_workers(), len(tasks)) - 1
+    if helpers < 1:
         for task in tasks:
             task()
         return
-    futures = [_pool().submit(task) for task in tasks[1:]]
-    try:
-        tasks[0]()
-    finally:
-        wait(futures)
-    for future in futures:
-        future.result()
+    job = _Job(tasks)
+    inbox = _inbox(helpers)
+    for _ in range(helpers):
+        inbox.put(job)
+    job.work()
+    job.all_ended.acquire()
+    if job.errors:
+        raise job.errors[0]
+
+
+class _Job:
+    """Tasks that several threads take from, each the next one: `next` of a counter is atomic in CPython.
+
+    A helper that wakes late finds nothing left, and nobody waits for it: handing work over takes about
+    20 microseconds, where a pool of futures takes 100.
+    """
+
+    def __init__(self, tasks: Sequence[Callable[[], Any]]) -> None:
+        self.tasks, self.errors = tasks, list[BaseException]()
+        self._taken, self._ended = count(), count(1)
+        self.all_ended = threading.Lock()
+        self.all_ended.acquire()
+
+    def work(self) -> None:
+        """Take tasks and do them until none is left."""
+        _here.busy = True
+        try:
+            while (index := next(self._taken)) < len(self.tasks):
+                try:
+                    self.tasks[index]()
+                except BaseException as error:
+                    self.errors.append(error)
+                finally:
+                    if next(self._ended) == len(self.tasks):
+                        self.all_ended.release()
+        finally:
+            _here.busy = False
+
+
+def _inbox(helpers: int) -> SimpleQueue[_Job]:
+    """Where jobs are put for at least so many threads, which sleep while it is empty."""
+    with _lock:
+        while len(_helpers) < helpers:
+            thread = threading.Thread(target=_help, name=f"svgp-blas-{len(_helpers)}", daemon=True)
+            _helpers.append(thread)
+            thread.start()
+    return _jobs
+
+
+def _help() -> None:
+    while True:
+        job = _jobs.get()
+        job.work()
+        del job  # its arrays must not live until the next one comes
+
+
+def _forget_threads() -> None:
+    """After a fork only the thread that forked goes on."""
+    global _jobs, _lock
+    _lock, _jobs = threading.Lock(), SimpleQueue()
+    _helpers.clear()
 
 
 @contextmanager
@@ -84,14 +147,6 @@ def single_threaded_blas() -> Iterator[None]:
 
 
 @lru_cache(maxsize=1)
-def _pool() -> ThreadPoolExecutor:
-    def mark() -> None:
-        _worker.busy = True
-
-    return ThreadPoolExecutor(max(workers() - 1, 1), thread_name_prefix="svgp-blas", initializer=mark)
-
-
-@lru_cache(maxsize=1)
 def _controls() -> tuple[Callable[[], int], Callable[[int], Any]]:
     """How to read and set the number of threads of the OpenBLAS that SciPy uses.
 
@@ -109,3 +164,7 @@ def _controls() -> tuple[Callable[[], int], Callable[[int], Any]]:
                 if "numpy.libs" not in library.filepath and all(hasattr(library.dynlib, n) for n in names):
                     return getattr(library.dynlib, names[0]), getattr(library.dynlib, names[1])
     return lambda: 1, lambda threads: None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)

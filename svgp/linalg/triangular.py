@@ -1,33 +1,24 @@
-"""Products of triangular matrices that compute only the half that is kept, on the host's BLAS.
+"""Factorisation and products of triangular matrices that compute only the half that is kept, on the host.
 
-BLAS has the product of a triangle with a dense matrix; for two triangles, and for results of which only the
-lower triangle is wanted, these recurse on halves down to a leaf, with BLAS calls for every other block.
-All matrices are square and row-major, zero above the diagonal where they are called lower; `out` may not
-share memory with an operand. What a result that is called lower holds above its diagonal is undefined.
+BLAS has the product of a triangle with a dense matrix. Here a strip of rows or columns of a triangle is such
+a dense matrix, as far as it is not zero, and every strip is a task of its own. All matrices are square and
+row-major, zero above the diagonal where they are called lower; `out` may not share memory with an operand.
+What a result that is called lower holds above its diagonal is undefined.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
-from svgp.linalg.blas import (
-    cholesky_leaf,
-    invert_lower_leaf,
-    product,
-    triangular_product,
-    triangular_product_right,
-    zero_upper,
-)
+from svgp.linalg import blas, threads
+from svgp.linalg.strips import run, strips
 
-# Below these sizes more, smaller calls cost more than the operations that they save. Timed on 4 cores at
-# M = 256 to 2048 in both precisions with leaves from 64 to 1100: products are flat from 400 to 1100, and a
-# Cholesky factorisation, whose leaves run on one core, from 128 to 256.
-_LEAF, _CHOLESKY_LEAF = 512, 192
-
-
-def _quarters(A: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A11, A21, A22."""
-    return A[:half, :half], A[half:, :half], A[half:, half:]
+# Timed on 4 cores at M = 512 to 2048 in both precisions: LAPACK on one core is quickest up to 128, and steps
+# of 64 to 256 columns take the same time, but the inverse is faster with the widest.
+_LEAF, _STEP = 128, 256
 
 
 def cholesky_and_inverse(K: np.ndarray, inverse: np.ndarray) -> bool:
@@ -35,149 +26,154 @@ def cholesky_and_inverse(K: np.ndarray, inverse: np.ndarray) -> bool:
 
     Only the lower triangle of K is read. False where K is not positive definite; both are garbage then.
     """
-    if not _cholesky_and_inverse(K, inverse):
+    if not _factor(K, inverse):
         return False
-    zero_upper(K)
-    zero_upper(inverse)
+    _invert(K, inverse)
     return bool(np.isfinite(inverse[-1]).all())
 
 
-def _cholesky_and_inverse(K: np.ndarray, inverse: np.ndarray) -> bool:
+def _factor(K: np.ndarray, inverse: np.ndarray) -> bool:
+    """L, and on the diagonal of `inverse` the inverses of its blocks of _STEP columns.
+
+    Left-looking: the next block column gets what the finished ones subtract from it. While one thread
+    factors its diagonal block, the others do the rows below.
+    """
     size = len(K)
-    if size <= _CHOLESKY_LEAF:
-        if not cholesky_leaf(K):
+    first = slice(0, min(_STEP, size))
+    sound = [_leaf(K[first, first], inverse[first, first])]
+    for start in range(0, size - _STEP, _STEP):
+        if not sound[-1]:
             return False
+        done, here = start + _STEP, slice(start, start + _STEP)
+        following = slice(done, min(done + _STEP, size))
+
+        def scale(rows: slice, here: slice = here) -> None:
+            blas.triangular_product_right(K[rows, here], inverse[here, here], transpose=True)
+
+        def diagonal(done: int = done, here: slice = following) -> None:
+            blas.gram(K[here, :done], -1.0, K[here, here])
+            sound.append(_leaf(K[here, here], inverse[here, here]))
+
+        def below(rows: slice, done: int = done, here: slice = following) -> None:
+            blas.product(
+                K[rows, :done], K[here, :done], K[rows, here], transpose_b=True, alpha=-1.0, beta=1.0
+            )
+
+        threads.run([partial(scale, rows) for rows in _rows(done, size, _STEP**2)])
+        rest = _rows(following.stop, size, 2.0 * _STEP * done)
+        threads.run([diagonal, *(partial(below, rows) for rows in rest)])
+    for start in range(0, size, _STEP):
+        K[start : start + _STEP, start + _STEP :] = 0.0
+    return sound[-1]
+
+
+def _rows(start: int, stop: int, operations_each: float) -> list[slice]:
+    found = threads.pieces(stop - start, operations_each * (stop - start), least=32) if stop > start else []
+    return [slice(start + piece.start, start + piece.stop) for piece in found]
+
+
+def _leaf(K: np.ndarray, inverse: np.ndarray) -> bool:
+    """Factor and inverse of one diagonal block, zeros above the diagonal included, on one core."""
+    size = len(K)
+    if size <= _LEAF:
+        sound = blas.cholesky_leaf(K)
+        K[...] = np.tril(K)
         np.copyto(inverse, K)
-        invert_lower_leaf(inverse)
-        return True
+        if sound:
+            blas.invert_lower_leaf(inverse)
+        return sound
     half = size // 2
     (k11, k21, k22), (i11, i21, i22) = _quarters(K, half), _quarters(inverse, half)
-    if not _cholesky_and_inverse(k11, i11):
+    if not _leaf(k11, i11):
         return False
-    triangular_product_right(k21, i11, transpose=True)  # L21 = K21 L11^-T
-    add_lower_of_product(k21, k21, k22, transpose_b=True, alpha=-1.0)
-    if not _cholesky_and_inverse(k22, i22):
+    blas.triangular_product_right(k21, i11, transpose=True)  # L21 = K21 L11^-T
+    blas.gram(k21, -1.0, k22)
+    if not _leaf(k22, i22):
         return False
     np.negative(k21, out=i21)  # -L22^-1 L21 L11^-1
-    triangular_product_right(i21, i11)
-    triangular_product(i22, i21)
+    blas.triangular_product_right(i21, i11)
+    blas.triangular_product(i22, i21)
+    K[:half, half:] = 0.0
+    inverse[:half, half:] = 0.0
     return True
+
+
+def _quarters(A: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return A[:half, :half], A[half:, :half], A[half:, half:]
+
+
+def _invert(L: np.ndarray, inverse: np.ndarray) -> None:
+    """L^-1 below its diagonal blocks, which are there: by strips of columns, each on its own.
+
+    Forward substitution with whole blocks: X_i = -L_ii^-1 (L_i,: X_:), where X are the rows found so far.
+    """
+    size = len(L)
+
+    def task(columns: slice) -> None:
+        top = columns.start // _STEP * _STEP
+        inverse[:top, columns] = 0.0
+        for start in range(top + _STEP, size, _STEP):
+            rows, found = slice(start, min(start + _STEP, size)), slice(top, start)
+            blas.product(L[rows, found], inverse[found, columns], inverse[rows, columns], alpha=-1.0)
+            blas.triangular_product(inverse[rows, rows], inverse[rows, columns])
+
+    width = _STEP // 2
+    threads.run([partial(task, slice(start, min(start + width, size))) for start in range(0, size, width)])
 
 
 def lower_times_lower(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> None:
     """out = A B for lower triangles, zeros above the diagonal included: M^3 / 3 operations."""
-    size = len(A)
-    if size <= _LEAF:
-        np.copyto(out, B)
-        triangular_product(A, out)
-        return
-    half = size // 2
-    (a11, a21, a22), (b11, b21, b22) = _quarters(A, half), _quarters(B, half)
-    o11, o21, o22 = _quarters(out, half)
-    lower_times_lower(a11, b11, o11)
-    np.copyto(o21, a21)
-    triangular_product_right(o21, b11)
-    rest = b21.copy()
-    triangular_product(a22, rest)
-    o21 += rest
-    lower_times_lower(a22, b22, o22)
-    out[:half, half:] = 0.0
+
+    def task(columns: slice) -> None:
+        below, corner = slice(columns.start, None), out[: columns.start, columns]
+        corner[...] = 0.0
+        np.copyto(out[below, columns], B[below, columns])
+        blas.triangular_product(A[below, below], out[below, columns])
+
+    _by_columns(len(A), task)
 
 
 def lower_transposed_times_lower(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> None:
     """Lower triangle of A^T B for lower triangles A and B: M^3 / 3 operations."""
-    size = len(A)
-    if size <= _LEAF:
-        np.copyto(out, B)
-        triangular_product(A, out, transpose=True)
-        return
-    half = size // 2
-    (a11, a21, a22), (b11, b21, b22) = _quarters(A, half), _quarters(B, half)
-    o11, o21, o22 = _quarters(out, half)
-    lower_transposed_times_lower(a11, b11, o11)
-    add_lower_of_product(a21, b21, o11, transpose_a=True)
-    np.copyto(o21, b21)
-    triangular_product(a22, o21, transpose=True)
-    lower_transposed_times_lower(a22, b22, o22)
 
+    def task(columns: slice) -> None:
+        below = slice(columns.start, None)
+        np.copyto(out[below, columns], B[below, columns])
+        blas.triangular_product(A[below, below], out[below, columns], transpose=True)
 
-def add_lower_times_lower_transposed(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> None:
-    """Lower triangle of out + A B^T for lower triangles A and B: M^3 / 3 operations."""
-    size = len(A)
-    if size <= _LEAF:
-        product(A, B, out, transpose_b=True, beta=1.0)
-        return
-    half = size // 2
-    (a11, a21, a22), (b11, b21, b22) = _quarters(A, half), _quarters(B, half)
-    o11, o21, o22 = _quarters(out, half)
-    add_lower_times_lower_transposed(a11, b11, o11)
-    rest = a21.copy()
-    triangular_product_right(rest, b11, transpose=True)
-    o21 += rest
-    add_lower_of_product(a21, b21, o22, transpose_b=True)
-    add_lower_times_lower_transposed(a22, b22, o22)
-
-
-def lower_of_lower_times_dense(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> None:
-    """Lower triangle of A B for a lower triangle A and a dense B: 2 M^3 / 3 operations."""
-    size = len(A)
-    if size <= _LEAF:
-        np.copyto(out, B)
-        triangular_product(A, out)
-        return
-    half = size // 2
-    a11, a21, a22 = _quarters(A, half)
-    o11, o21, o22 = _quarters(out, half)
-    lower_of_lower_times_dense(a11, B[:half, :half], o11)
-    np.copyto(o21, B[half:, :half])
-    triangular_product(a22, o21)
-    product(a21, B[:half, :half], o21, beta=1.0)
-    lower_of_lower_times_dense(a22, B[half:, half:], o22)
-    add_lower_of_product(a21, B[:half, half:], o22)
+    _by_columns(len(A), task)
 
 
 def upper_times_lower(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> None:
     """out = A^T B, all of it, for lower triangles A and B: 2 M^3 / 3 operations."""
     size = len(A)
-    if size <= _LEAF:
-        np.copyto(out, B)
-        triangular_product(A, out, transpose=True)
-        return
-    half = size // 2
-    (a11, a21, a22), (b11, b21, b22) = _quarters(A, half), _quarters(B, half)
-    upper_times_lower(a11, b11, out[:half, :half])
-    product(a21, b21, out[:half, :half], transpose_a=True, beta=1.0)
-    np.copyto(out[:half, half:], a21.T)
-    triangular_product_right(out[:half, half:], b22)
-    np.copyto(out[half:, :half], b21)
-    triangular_product(a22, out[half:, :half], transpose=True)
-    upper_times_lower(a22, b22, out[half:, half:])
+    found = strips(size, lambda start, stop: (stop - start) * (size - start) * (size + start))
+    run([(cost, partial(upper_times_lower_strip, A, B, out, columns)) for cost, columns in found])
 
 
-def add_lower_of_product(
-    A: np.ndarray,
-    B: np.ndarray,
-    out: np.ndarray,
-    *,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    alpha: float = 1.0,
+def upper_times_lower_strip(
+    A: np.ndarray, B: np.ndarray, out: np.ndarray, columns: slice, sign: float = 1.0
 ) -> None:
-    """Lower triangle of out + alpha A B for dense A and B, transposed where asked: half of a product."""
-    size = len(out)
-    if size <= _LEAF:
-        product(A, B, out, transpose_a=transpose_a, transpose_b=transpose_b, alpha=alpha, beta=1.0)
-        return
-    half = size // 2
-    top, bottom = (A[:, :half], A[:, half:]) if transpose_a else (A[:half], A[half:])
-    left, right = (B[:half], B[half:]) if transpose_b else (B[:, :half], B[:, half:])
-    add_lower_of_product(
-        top, left, out[:half, :half], transpose_a=transpose_a, transpose_b=transpose_b, alpha=alpha
-    )
-    product(
-        bottom, left, out[half:, :half],
-        transpose_a=transpose_a, transpose_b=transpose_b, alpha=alpha, beta=1.0,
-    )  # fmt: skip
-    add_lower_of_product(
-        bottom, right, out[half:, half:], transpose_a=transpose_a, transpose_b=transpose_b, alpha=alpha
-    )
+    """The given columns of `sign A^T B` for lower triangles A and B."""
+    below, above = slice(columns.start, None), slice(0, columns.start)
+    np.multiply(B[below, columns], sign, out=out[below, columns])
+    if columns.start:
+        blas.product(A[below, above], out[below, columns], out[above, columns], transpose_a=True)
+    blas.triangular_product(A[below, below], out[below, columns], transpose=True)
+
+
+def add_lower_of_product(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> None:
+    """Lower triangle of out + A B for dense A and B: half of a product."""
+
+    def task(rows: slice) -> None:
+        left = slice(0, rows.stop)
+        blas.product(A[rows], B[:, left], out[rows, left], beta=1.0)
+
+    found = strips(len(out), lambda start, stop: (stop - start) * stop * A.shape[1])
+    run([(cost, partial(task, rows)) for cost, rows in found])
+
+
+def _by_columns(size: int, task: Callable[[slice], None]) -> None:
+    """Do `task` for strips of columns of a lower triangle, from whose top row on it costs a product."""
+    found = strips(size, lambda start, stop: (stop - start) * (size - start) ** 2)
+    run([(cost, partial(task, columns)) for cost, columns in found])

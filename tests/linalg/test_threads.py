@@ -18,10 +18,8 @@ def cores(monkeypatch):
     def pretend(count):
         monkeypatch.setattr(threads, "workers", lambda: count)
         monkeypatch.setattr(threads, "SMALLEST_SHARE", 1)
-        threads._pool.cache_clear()
 
-    yield pretend
-    threads._pool.cache_clear()
+    return pretend
 
 
 @pytest.mark.parametrize("length", [1, 15, 16, 33, 1000])
