@@ -16,6 +16,7 @@ from svgp.errors import NumericalError, RunError
 from svgp.models import save_model
 from svgp.models.priors import has_priors, log_prior
 from svgp.runs.evaluation import Evaluator, score
+from svgp.runs.findings import on_calibration, on_relevance, relevance
 from svgp.runs.folder import RunFolder
 from svgp.training import LoopState, Method, Progress, Step, Stop, checkpoints
 from svgp.training.checkpoints import Checkpoint
@@ -189,7 +190,8 @@ class Session:
         dataset = self.dataset
         elbo, objective = self.evaluator.bounds(dataset.X, dataset.Y)
         own = {"train.objective": objective, "train.objective_per_row": objective / len(dataset.X)}
-        notes = list(getattr(self.method, "notes", []))
+        used = relevance(self.evaluator, dataset.X, dataset.columns.input_names, seed=self.config.train.seed)
+        notes = self._notes(used, test)
         return {
             "name": self.config.name,
             "train.elbo": elbo,
@@ -205,9 +207,17 @@ class Session:
             "rows": len(dataset.X),
             "test_rows": 0 if dataset.X_test is None else len(dataset.X_test),
             "stopped": reason,
+            "relevance": used,
             **({"notes": notes} if notes else {}),
             "session_s": time.perf_counter() - self._began,
         }
+
+    def _notes(self, used: dict[str, float], test: dict[str, Any]) -> list[str]:
+        """What a user should know at the end, a line each."""
+        rows = 0 if self.dataset.X_test is None else len(self.dataset.X_test)
+        gaussian = self.config.model.likelihood.type == "gaussian"
+        own = getattr(self.method, "notes", [])
+        return [*own, *on_relevance(used), *on_calibration(test, rows, gaussian=gaussian)]
 
     def _diagnosis_due(self, epoch: float) -> bool:
         train = self.config.train

@@ -13,7 +13,7 @@ from svgp.models.bounds import require_elbo
 from svgp.models.collapsed import CollapsedBound, Evaluation, Stopped
 from svgp.models.collapsed_posterior import bound_from_sums
 from svgp.models.priors import log_prior, with_prior_gradients
-from svgp.training.collapsed_box import box, irrelevant_inputs
+from svgp.training.collapsed_box import box
 from svgp.training.collapsed_lbfgs import Answer, Lbfgs
 from svgp.training.method import StepRecord
 
@@ -76,8 +76,6 @@ class Collapsed:
         ]
         if self.optimiser.finished:
             lines.append(f"L-BFGS-B: {self.optimiser.finished}")
-        if columns := irrelevant_inputs(self.model, self.bound.X):
-            lines.append(f"irrelevant inputs (lengthscale at its limit): columns {columns}")
         return lines
 
     def advance(self) -> StepRecord:

@@ -141,14 +141,17 @@ def grows(number: int, factor: float) -> bool:
 def read_row(method: Method, state: LoopState) -> dict[str, Any] | None:
     """The row of the steps since the last one (None where there are none); waits for them to end.
 
-    Means of the steps, the largest jitter and all repairs; the objective where it is not the ELBO. Raises
-    TrainingDiverged.
+    Means of the steps (of an iterative method the last one), the largest jitter and all repairs; the
+    objective where it is not the ELBO. Raises TrainingDiverged.
     """
     if not state.pending:
         return None
     check_finite(method, state)
     values = np.stack([record.values() for record in state.pending])  # [k, 7]
-    elbo, expected, kl, jitter, repairs, objective, _ = values.T
+    jitter, repairs = values[:, 3], values[:, 4]
+    if getattr(method, "iterative", False):
+        values = values[-1:]  # exact for all rows, each at its own point: a mean is the bound of none
+    elbo, expected, kl, _, _, objective, _ = values.T
     prior = {"log_prior": float(log_prior(method.model))} if has_priors(method.model) else {}
     last, rows = state.pending[-1], method.model.num_data
     state.pending = []
