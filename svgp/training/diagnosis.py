@@ -31,6 +31,8 @@ def _what(found: dict[str, float]) -> str:
         return "the objective is finite but its gradient is not"
     if not np.isfinite(found["jitter"]) or not np.isfinite(found["kl"]):
         return "Kuu could not be factorised, or q(u) is degenerate (the KL is not finite)"
+    if np.isfinite(found["elbo"]):
+        return "the predictive log density is not finite"
     return "the expected log-likelihood is not finite"
 
 

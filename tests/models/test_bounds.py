@@ -52,3 +52,36 @@ def test_the_tight_bound_prices_every_output_by_its_own_noise(small_model):
     gain = 0.5 * tf.reduce_sum(d - tf.math.log1p(d))
     np.testing.assert_allclose(tight.elbo(data) - standard.elbo(data), 40 / 9 * gain, rtol=1e-9)
     assert gain > 0
+
+
+@pytest.mark.parametrize("likelihood", ["student_t", "probit", "logit", "poisson"])
+def test_lower_bounds_are_in_order_for_other_likelihoods(likelihood, small_model):
+    """standard <= tight at its best v, and tight <= evidence at any v: 20 problems each, three rows.
+
+    The evidence of three rows is an integral over f in three dimensions, here by 32^3 Gauss-Hermite nodes.
+    """
+    rng = np.random.default_rng(2)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(32)
+    grid = np.stack(np.meshgrid(nodes, nodes, nodes, indexing="ij"), -1).reshape(-1, 3)
+    log_weights = np.log(np.prod(np.meshgrid(weights, weights, weights), 0).ravel()) - 1.5 * np.log(2 * np.pi)
+    standard, _ = small_model(likelihood, inducing=2, rows=3, num_data=3)
+    tight, (X, Y) = small_model(likelihood, inducing=2, rows=3, num_data=3, bound="tight")
+    log_prob = tf.function(tight.likelihood.log_prob, autograph=False)
+    better = []
+    for _ in range(20):
+        shift = rng.normal(size=3)
+        for model in (standard, tight):
+            model.q_mean.assign(shift[None, :2])
+            model.kernel.variance.assign(np.exp(0.5 * shift[2]))
+        X = rng.normal(size=(3, 2))
+        F = grid @ np.linalg.cholesky(tight.kernel.K(X).numpy()).T  # [nodes, 3]
+        joint = sum(log_prob(F[:, n : n + 1], np.full((len(F), 1), Y[n, 0])) for n in range(3))
+        evidence = float(tf.reduce_logsumexp(log_weights + joint))
+        found = []
+        for v in (0.05, 0.2, 0.5, 0.8, 1.0, 1.5):
+            tight.residual_scale.assign(np.array([v]))
+            found.append(float(tight.elbo((X, Y))))
+        assert max(found) <= evidence + 1e-6
+        assert float(standard.elbo((X, Y))) == pytest.approx(found[4], rel=1e-12)  # and so not above the best
+        better.append(max(found) > found[4])
+    assert any(better)  # v = 1 is not always it
