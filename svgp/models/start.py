@@ -2,24 +2,31 @@
 
 Inputs that matter about equally, scaled to unit spread, put two random rows at a squared distance of
 `2 D / c^2` from each other when every lengthscale is `c` standard deviations. `c = sqrt(D)` makes that 2,
-so a kernel starts neither flat nor as white noise, in any number of columns. For a regression the factor
-before `sqrt(D)` and the noise are then chosen among a few by exact GP regression's evidence on a small
-random subset.
+so a kernel starts neither flat nor as white noise, in any number of columns. A regression departs from it
+by the exact GP's evidence on a small random subset: with a lengthscale for each input (ARD) each one is
+fitted (`svgp.models.start_evidence`), else one factor is chosen among a few.
+
+Variance and noise scale are the target's variance; for a Student-t, where a few outliers would set that,
+the square of its normalised median absolute deviation. Of counts, the kernel's variance is the mean square
+of `log(y + 1/2)`, at least 1: f is the log rate, so counts near 10^5 need an f near 11.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
 
 from svgp.config.model import ModelConfig
 from svgp.linalg.threads import single_threaded_blas
+from svgp.models.start_evidence import fit_lengthscales
 
-SUBSET = 400  # rows on which the evidence is compared: 12 Cholesky factorisations, a few milliseconds each
+SUBSET = 400  # rows on which the evidence is compared: a factorisation of them takes some milliseconds
 LENGTHSCALE_FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0)
 NOISE_SHARES = (0.01, 0.1, 0.4)
+TAIL = 5.0  # standard deviations beyond which a target counts no further in the evidence
+MAD_TO_STD = 1.4826  # of a normal distribution
 
 
 class StartValues(NamedTuple):
@@ -33,16 +40,53 @@ class StartValues(NamedTuple):
 
 def start_values(config: ModelConfig, X: np.ndarray, Y: np.ndarray, *, seed: int = 0) -> StartValues:
     """The starting values for rows X [N, D], Y [N, P]; a setting in the config overrides them later."""
-    spread = X.std(axis=0)  # [D]
-    spread = np.where(spread > 0, spread, 1.0) * np.sqrt(max(1, np.count_nonzero(spread > 0)))
+    spread, varies = column_spread(X)  # [D], [D]
+    root = np.sqrt(max(1, np.count_nonzero(varies)))
     if config.likelihood.task != "regression":
-        return StartValues(0.5 * spread, 1.0, np.ones(Y.shape[1]), [])
+        return StartValues(0.5 * root * spread, _latent_variance(config, Y), np.ones(Y.shape[1]), [])
     variance = Y.var(axis=0)  # [P]
+    if config.likelihood.type == "student_t":
+        robust = (MAD_TO_STD * np.median(np.abs(Y - np.median(Y, axis=0)), axis=0)) ** 2
+        variance = np.where(robust > 0, robust, variance)
     variance = np.where(variance > 0, variance, 1.0)
     rows = np.random.default_rng([seed, 7]).permutation(len(X))[:SUBSET]
+    few, deviation = X[rows] / spread, np.sqrt(variance)
+    targets = np.clip((Y[rows] - np.median(Y[rows], axis=0)) / deviation, -TAIL, TAIL)
+    targets = targets - targets.mean(axis=0)
+    factors = np.full(X.shape[1], root)
     with single_threaded_blas():
-        factor = _best_factor(X[rows] / spread, (Y[rows] - Y[rows].mean(0)) / np.sqrt(variance))
-    return StartValues(factor * spread, float(variance.mean()), variance, [])
+        if has_ard(config.kernel) and np.any(targets):
+            factors[varies] = fit_lengthscales(few[:, varies], targets)
+        else:
+            factors *= _best_factor(few / root, targets)
+    return StartValues(factors * spread, float(variance.mean()), variance, [])
+
+
+def column_spread(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The spread of each column (1 where it is constant) and whether it varies, `[D]` each.
+
+    Standard deviation, but half the range of a column of two values: of a category that few rows have, the
+    standard deviation is far below the one step that it can take, and lengthscales to match would cut these
+    rows off from all others.
+    """
+    low, high = X.min(axis=0), X.max(axis=0)
+    spread, varies = X.std(axis=0), high > low
+    two = np.all((low == X) | (high == X), axis=0) & varies
+    spread = np.where(two, 0.5 * (high - low), spread)
+    varies &= spread > 0
+    return np.where(varies, spread, 1.0), varies
+
+
+def has_ard(kernel: Any) -> bool:
+    """Whether any part of a kernel's config has a lengthscale for each input."""
+    parts = getattr(kernel, "sum", None) or getattr(kernel, "product", None)
+    return any(map(has_ard, parts)) if parts else bool(kernel.ard)
+
+
+def _latent_variance(config: ModelConfig, Y: np.ndarray) -> float:
+    if config.likelihood.task != "count":
+        return 1.0
+    return max(1.0, float(np.mean(np.log(np.maximum(Y, 0.0) + 0.5) ** 2)))
 
 
 def _best_factor(X: np.ndarray, Y: np.ndarray) -> float:

@@ -1,0 +1,73 @@
+"""Lengthscales from the exact GP evidence of a few rows: which inputs matter, before training begins.
+
+With K = (1 - s) k(X / l) + s I for standardised targets, Matérn 3/2 and noise share s, L-BFGS maximises
+
+    log N(Y | 0, K) - sum_d (log l_d - log sqrt(D))^2 / (2 SPREAD^2)
+
+in log l and s. A sparse bound started with one length for all inputs cannot tell which of them matter where
+most do not: with 32 inputs of which 4 count (pumadyn32nm) it ends as noise around a constant, at RMSE 1.0,
+while the evidence of 400 rows names the four. The prior keeps what so few rows say within reach of more.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg
+from scipy.optimize import minimize
+
+SPREAD = 1.5  # of the prior of log l: within a factor e^3 of the root of the dimension
+STEPS = 40  # of L-BFGS
+REACH = (
+    1 / 32,
+    100.0,
+)  # times sqrt(D): within the limits of L-BFGS; tighter ones cost pumadyn32nm 0.2 nats a row
+NOISE = (1e-4, 0.99)  # limits of the noise share; a few rows often fit exactly
+
+
+def fit_lengthscales(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    """Lengthscales `[D]` for inputs X `[n, D]` of unit spread and targets Y `[n, P]` of about unit variance.
+
+    Starts from sqrt(D), with a tenth noise. On ten UCI sets four other starts ended at the same lengths.
+    Costs about 40 factorisations `[n, n]`: a second of one core for 400 rows.
+    """
+    D = X.shape[1]
+    if D == 0:
+        return np.ones(0)
+    start: np.ndarray = np.append(np.full(D, 0.5 * np.log(D)), np.log(0.1))
+    limits = [(None, None)] * D + [(np.log(NOISE[0]), np.log(NOISE[1]))]
+    found = minimize(
+        negative_evidence, start, args=(X, Y), jac=True, method="L-BFGS-B", bounds=limits,
+        options={"maxiter": STEPS},
+    )  # fmt: skip
+    return np.sqrt(D) * np.clip(np.exp(found.x[:D]) / np.sqrt(D), *REACH)
+
+
+def negative_evidence(theta: np.ndarray, X: np.ndarray, Y: np.ndarray) -> tuple[float, np.ndarray]:
+    """The objective to be minimised and its gradient at theta = (log l `[D]`, log s).
+
+    With G = (P K^-1 - K^-1 Y Y^T K^-1) / 2 and W = 3 (1 - s) G o exp(-r), the gradient in log l_d is
+    `sum_ij W_ij (z_id - z_jd)^2` = 2 (rowsum(W)^T z_d^2 - z_d^T W z_d), z = x / l: two products, no loop.
+    """
+    D = X.shape[1]
+    share = np.exp(theta[D])
+    Z = X * np.exp(-theta[:D])  # [n, D]
+    square = np.sum(Z * Z, 1)
+    r = np.sqrt(3.0 * np.maximum(square[:, None] + square - 2.0 * Z @ Z.T, 0.0))  # [n, n]
+    np.fill_diagonal(r, 0.0)
+    decay = np.exp(-r)
+    correlation = (1.0 + r) * decay  # [n, n]
+    K = (1.0 - share) * correlation
+    K[np.diag_indices_from(K)] += share
+    L, info = scipy.linalg.lapack.dpotrf(K, lower=1)
+    if info != 0 or not np.isfinite(L).all():  # a wild step: the line search turns back
+        return 1e25, np.zeros_like(theta)
+    inverse, _ = scipy.linalg.lapack.dpotri(L, lower=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T  # [n, n]
+    weights = inverse @ Y  # [n, P]
+    away = theta[:D] - 0.5 * np.log(D)
+    value = 0.5 * np.sum(Y * weights) + Y.shape[1] * np.log(np.diag(L)).sum()
+    G = 0.5 * (Y.shape[1] * inverse - weights @ weights.T)  # [n, n]
+    W = 3.0 * (1.0 - share) * G * decay  # [n, n]
+    by_length = 2.0 * (W.sum(1) @ (Z * Z) - np.sum(Z * (W @ Z), 0)) + away / SPREAD**2  # [D]
+    by_share = share * (np.trace(G) - np.sum(G * correlation))
+    return value + 0.5 * float(away @ away) / SPREAD**2, np.append(by_length, by_share)
