@@ -27,6 +27,10 @@ class InducingConfig(Section):
     keep_in_range: bool = setting(
         False, "while training, keep them within the smallest and largest value of each input in the data"
     )
+    replace_redundant: bool = setting(
+        False, "while training, give points that the others make superfluous new places, where the most "
+        "variance is unexplained"
+    )  # fmt: skip
     min_separation: float | None = setting(
         None, "for init: cover_tree, the smallest distance between two of them; null: to reach 'count'",
         unit="lengthscales", gt=0,
@@ -37,6 +41,8 @@ class InducingConfig(Section):
             yield "path", "missing; init: file needs the path of a table of inducing inputs"
         if self.init != "file" and self.path is not None:
             yield "path", f"is read for init: file only, and init is {self.init}; remove one of them"
+        if self.replace_redundant and not self.trainable:
+            yield "replace_redundant", "moves inducing points, and trainable: false says that they stay"
         if self.init != "cover_tree" and self.min_separation is not None:
             yield "min_separation", f"is for init: cover_tree only, and init is {self.init}"
 

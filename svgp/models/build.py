@@ -70,6 +70,7 @@ def build_model(
     _start_at_prior(model)
     if config.inducing.keep_in_range:
         model.inducing_range = X.min(axis=0), X.max(axis=0)
+    model.replace_redundant = config.inducing.replace_redundant
     return model, start.notes + notes
 
 

@@ -33,6 +33,7 @@ _HEADLINE = (
 _INDUCING = (
     ("count", "Inducing points", ""),
     ("redundant", "Redundant", "can be removed together"),
+    ("replaced", "Re-placed", "redundant ones that were given new places, so far"),
     ("uninformed", "Learned nothing", "less than 0.01 nats of KL"),
     ("outside", "Outside the data", ""),
     ("residual_mean", "Unexplained prior variance, mean", "share"),

@@ -21,7 +21,7 @@ from svgp.runs.folder import RunFolder
 from svgp.training import LoopState, Method, Progress, Step, Stop, checkpoints
 from svgp.training.checkpoints import Checkpoint
 from svgp.training.loggers import JsonLines, TensorBoard
-from svgp.training.loop import GROWTH, check_finite, grows, read_row
+from svgp.training.loop import GROWTH, check_finite, grows, read_row, replaced_points
 
 _DIAGNOSES = 20  # rows of inducing.jsonl between start and end: each costs an eigendecomposition
 _PREDICTION = 1.5  # test rows that are predicted in the time of an iteration over one training row
@@ -106,7 +106,7 @@ class Session:
         except NumericalError as error:
             # The loop judges whether training can go on; a diagnosis that fails is one more finding.
             row = {"step": step, "epoch": epoch, "advice": [str(error)]}
-        self.inducing.write(row)
+        self.inducing.write({**row, **replaced_points(self.method)})
 
     def save_if_due(self, step: Step) -> None:
         """A checkpoint every `train.checkpoint_every` seconds of training."""
@@ -204,6 +204,7 @@ class Session:
             "epoch": epoch,
             "method": self.method.name,
             "inducing": self.model.num_inducing,
+            **replaced_points(self.method),
             "rows": len(dataset.X),
             "test_rows": 0 if dataset.X_test is None else len(dataset.X_test),
             "stopped": reason,

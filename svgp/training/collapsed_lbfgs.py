@@ -48,6 +48,9 @@ class Lbfgs:
     _link: _Link | None = None
     _replay: int = 0
 
+    def __post_init__(self) -> None:
+        self._replay = len(self.answers)  # what is known already is not asked for again
+
     def advance(self, evaluate: Callable[[np.ndarray], Answer]) -> np.ndarray | None:
         """Run to the next accepted iterate. What `evaluate` raises passes through, and nothing is lost."""
         while not self.finished:

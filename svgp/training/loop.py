@@ -171,7 +171,14 @@ def read_row(method: Method, state: LoopState) -> dict[str, Any] | None:
         "repairs": int(repairs.sum()),
         **(own if (objective != elbo).any() else {}),
         **prior,
+        **replaced_points(method),
     }
+
+
+def replaced_points(method: Method) -> dict[str, int]:
+    """How many inducing points have got new places, where `svgp.training.replacing` gives them any."""
+    replaced = getattr(method, "replaced", None)
+    return {} if replaced is None else {"replaced": replaced}
 
 
 def check_finite(method: Method, state: LoopState) -> None:
