@@ -11,6 +11,7 @@ import tensorflow as tf
 from svgp.errors import RunError
 from svgp.models import load_model_state, model_state
 from svgp.models.priors import has_priors, log_prior
+from svgp.models.replacement import Move
 from svgp.training.batches import Batches
 from svgp.training.method import StepRecord
 
@@ -58,6 +59,28 @@ class AdamOptimiser:
                 low, high = (tf.constant(limit, x.dtype) for limit in limits)  # [D] each
                 x.assign(tf.clip_by_value(x, low, high))
 
+    def forget(self, model: Any, moved: np.ndarray) -> None:
+        """Start anew on the inducing points `moved` `[r]` (indices), which are other points now.
+
+        Of Z it is their rows. Of q, all from the first one on: whitened values, and q_sqrt's rows, are
+        relative to the points before. The mean gradient m starts at zero there. The mean square v takes that
+        of other entries: from zero it would lag behind, and the first thirty steps be six times longer.
+        """
+        first = np.arange(model.num_inducing) >= np.min(moved)  # [M]
+        stale = {
+            model.Z.ref(): np.isin(np.arange(model.num_inducing), moved)[:, None],  # [M, 1]
+            model.q_mean.ref(): first if model.whiten else np.isin(np.arange(len(first)), moved),  # [M]
+            model.q_sqrt.ref(): first if model.q_diag else first[:, None],  # [M] or [M, 1]
+        }
+        for x, m, v in zip(self.variables, self.m, self.v, strict=True):
+            if (mask := stale.get(x.ref())) is not None:
+                square = v.numpy()
+                typical = (
+                    square.mean(axis=0) if x is model.Z else square.sum() / max(1, np.count_nonzero(square))
+                )
+                m.assign(np.where(mask, 0.0, m.numpy()).astype(square.dtype))
+                v.assign(np.where(mask, typical, square).astype(square.dtype))
+
     def slots(self) -> dict[str, tf.Variable]:
         """The moments and the count of steps, under names that are stable from run to run."""
         # A tf.Module lists its variables in the order of its attributes' names: the number is stable,
@@ -98,6 +121,11 @@ class Adam:
         statistics = self.compiled_step(*next(self._iterator))
         self.step += 1
         return StepRecord(self.step, self.step / self.steps_per_epoch, statistics)
+
+    def restart(self, move: Move) -> float:
+        """Go on after `move`, which the model has made; what that does to the bound no batch can tell: 0."""
+        self._optimiser.forget(self.model, move.moved)
+        return 0.0
 
     def state(self) -> dict[str, np.ndarray]:
         """Parameters, slots and the number of steps, which is the position in the data too."""

@@ -13,6 +13,7 @@ from svgp.training.adam import Adam
 from svgp.training.collapsed import Collapsed
 from svgp.training.method import Method
 from svgp.training.natgrad import NaturalGradient
+from svgp.training.replacing import replacing
 
 # name -> (model, X [N, D], Y [N, P], config.train) -> Method
 METHODS: dict[str, Callable[[Any, np.ndarray, np.ndarray, Any], Method]] = {
@@ -32,7 +33,7 @@ def make_method(model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> Method
     X `[N, D]`, Y `[N, P]` scaled training rows. Raises ModelError where the method does not fit the model.
     """
     name, _ = choose(model, len(X), config)
-    return METHODS[name](model, X, Y, config)
+    return replacing(METHODS[name](model, X, Y, config), X, config)
 
 
 def choose(model: Any, rows: int, config: Any) -> tuple[str, str]:
