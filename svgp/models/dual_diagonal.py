@@ -19,6 +19,7 @@ from svgp.models.dual_prior import (
     hyperparameters,
 )
 from svgp.models.dual_search import search
+from svgp.models.replacement import Move
 from svgp.models.svgp import SVGP
 
 
@@ -50,6 +51,13 @@ class DiagonalDual:
             "q_mean": model.q_mean,
             "q_sqrt": model.q_sqrt,
         }
+
+    def restart(self, move: Move) -> None:
+        """Take the metric along to the model's points after `move`, as q' of N(0, (I + W)^-1)."""
+        zero = tf.zeros(self.model.q_mean.shape, WIDE)
+        _, root = dual.mean_and_root(tf.convert_to_tensor(self.variables["metric"]), zero)
+        _, root = move.whitened(zero.numpy(), root.numpy())
+        self.variables["metric"].assign(dual.from_mean_and_root(zero, tf.constant(root))[0])
 
     def propose(self, X: tf.Tensor, Y: tf.Tensor, rho: tf.Tensor, *, whole: bool) -> Outcome:
         """A natural-gradient step of at most `rho`, and the bound's gradient by the hyperparameters."""

@@ -23,6 +23,7 @@ from svgp.models.dual_prior import (
     hyperparameters,
 )
 from svgp.models.dual_search import Search, search
+from svgp.models.replacement import Move
 from svgp.models.svgp import SVGP
 
 POLISH = 5  # steps on the whole data set before q is published, where that is possible
@@ -50,17 +51,13 @@ class FullDual:
     def __init__(self, model: SVGP) -> None:
         self.model = model
         self.hyperparameters = hyperparameters(model)
-        factor = factorise(_wide_Kuu(model), model.jitter)
-        m, root = tf.cast(model.q_mean, WIDE), tf.cast(model.q_root(), WIDE)
-        if not model.whiten:
-            m, root = tf.linalg.matvec(factor.L_inverse, m), tf.matmul(factor.L_inverse, root)
-        precision, shift = dual.from_mean_and_root(m, root)
-        if not np.isfinite(precision.numpy()).all():
-            raise ModelError(
-                "natural gradients: q_sqrt is singular, or Kuu could not be factorised; start q at the prior"
-            )
-        values = {"precision": precision, "shift": shift, "frame": factor.L_inverse}
-        self.variables = {name: tf.Variable(x, trainable=False, name=name) for name, x in values.items()}
+        values = zip(("precision", "shift", "frame"), _duals(model), strict=True)
+        self.variables = {name: tf.Variable(x, trainable=False, name=name) for name, x in values}
+
+    def restart(self, move: Move) -> None:
+        """Take the duals of the q(u) that the model has after `move`. Raises ModelError, as at the start."""
+        for variable, value in zip(self.variables.values(), _duals(self.model), strict=True):
+            variable.assign(value)
 
     def propose(self, X: tf.Tensor, Y: tf.Tensor, rho: tf.Tensor, *, whole: bool) -> Outcome:
         """A natural-gradient step of at most `rho`, and the dual-held gradient by the hyperparameters.
@@ -172,6 +169,20 @@ class FullDual:
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
         return [tf.convert_to_tensor(x) + y for x, y in zip(through_prior, data.variables, strict=True)]
+
+
+def _duals(model: SVGP) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """W, e and the inverse of the factor whose frame they are in, of the model's q_mean and q_sqrt."""
+    factor = factorise(_wide_Kuu(model), model.jitter)
+    m, root = tf.cast(model.q_mean, WIDE), tf.cast(model.q_root(), WIDE)
+    if not model.whiten:
+        m, root = tf.linalg.matvec(factor.L_inverse, m), tf.matmul(factor.L_inverse, root)
+    precision, shift = dual.from_mean_and_root(m, root)
+    if not np.isfinite(precision.numpy()).all():
+        raise ModelError(
+            "natural gradients: q_sqrt is singular, or Kuu could not be factorised; start q at the prior"
+        )
+    return precision, shift, factor.L_inverse
 
 
 def _wide_Kuu(model: SVGP) -> tf.Tensor:

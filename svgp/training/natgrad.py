@@ -15,6 +15,7 @@ from svgp.models.dual_diagonal import DiagonalDual
 from svgp.models.dual_full import FullDual
 from svgp.models.dual_prior import Outcome
 from svgp.models.priors import with_prior_gradients
+from svgp.models.replacement import Move
 from svgp.training.adam import AdamOptimiser
 from svgp.training.batches import Batches
 from svgp.training.loop import is_due
@@ -96,6 +97,13 @@ class NaturalGradient:
             dtype = self.model.Z.dtype
             X, Y = self._last if self._all is None else (tf.constant(x, dtype) for x in self._all)
             self._compiled_publish(X, Y)
+
+    def restart(self, move: Move) -> float:
+        """Go on after `move`, which the model has made with the q that `publish` gave it; see `Adam.restart`."""
+        self.posterior.restart(move)
+        self._optimiser.forget(self.model, move.moved)
+        self._last = None
+        return 0.0
 
     def state(self) -> dict[str, np.ndarray]:
         """Parameters, dual parameters, slots, step length and the number of steps; publishes q first."""
