@@ -52,7 +52,7 @@ train:
   method: auto\tadam, natgrad or collapsed, chosen by likelihood, rows and inducing points
   batch_size: 1024\trows a step; all of them where there are fewer
   max_epochs: {max_epochs}\tpasses over the rows; max_steps and max_seconds also end a run
-  learning_rate: 0.01
+  learning_rate: null\teach method's own; a smaller one is safer, a larger one faster
   evaluate_every: {evaluate_every}\tepochs
   seed: 0
   precision: float64\tfloat32 is faster on a GPU, and less safe

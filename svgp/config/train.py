@@ -29,7 +29,12 @@ class TrainConfig(Section):
         None, "stop after so much training time, evaluation left out; null: no limit",
         unit="seconds", gt=0,
     )  # fmt: skip
-    learning_rate: float = setting(0.01, "Adam's step size", unit="a step in parameters", gt=0, le=10)
+    learning_rate: float | None = setting(
+        None,
+        "Adam's step size; null: the method's own (adam 0.01; natgrad 0.03 for hyperparameters, or L-BFGS, "
+        "which needs none, where a batch holds all rows)",
+        unit="a step in parameters", gt=0, le=10,
+    )  # fmt: skip
     evaluate_every: float = setting(1.0, "how often the test rows are predicted", unit="epochs", gt=0)
     log_every: WholeNumber = setting(10, "how often a metrics row is written", unit="steps", ge=1, le=10**9)
     checkpoint_every: float = setting(60.0, "how often all state is saved", unit="seconds", gt=0)

@@ -18,15 +18,25 @@ from svgp.models.dual_prior import (
     data_value,
     hyperparameters,
 )
-from svgp.models.dual_search import search
+from svgp.models.dual_search import Search, climb, search
 from svgp.models.replacement import Move
 from svgp.models.svgp import SVGP
+
+
+class _Batch(NamedTuple):
+    """All about a batch that does not depend on q."""
+
+    prior: BatchPrior
+    factor: Factor
+    Y: tf.Tensor  # [B, P]
+    scale: tuple[tf.Tensor, tf.Tensor]
 
 
 class _Bound(NamedTuple):
     expected: tf.Tensor  # []
     kl: tf.Tensor  # []
     explained: tf.Tensor  # [L, B]
+    size: tf.Tensor  # [] of the sums that the bound is a difference of
 
 
 class DiagonalDual:
@@ -61,48 +71,87 @@ class DiagonalDual:
 
     def propose(self, X: tf.Tensor, Y: tf.Tensor, rho: tf.Tensor, *, whole: bool) -> Outcome:
         """A natural-gradient step of at most `rho`, and the bound's gradient by the hyperparameters."""
-        model, scale = self.model, batch_scale(self.model, X)
-        m, s = tf.cast(model.q_mean, WIDE), tf.cast(model.q_sqrt, WIDE)  # [L, M]
+        start = self._start()
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([*self.hyperparameters, m, s])
-            prior = batch_prior(model, X)
-            factor = factorise(prior.Kuu, model.jitter)
-            now = self._bound(prior, factor, m, s, Y, scale)
+            tape.watch([*self.hyperparameters, *start[1:]])
+            batch = self._batch(X, Y)
+            now = self._bound(batch, *start[1:])
             elbo = now.expected - now.kl
-        sources = [m, s, now.explained, *self.hyperparameters]
+        sources = [*start[1:], now.explained, *self.hyperparameters]
         found = tape.gradient(elbo, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        g_m, g_s, g_explained, *gradients = (tf.convert_to_tensor(x) for x in found)
-        A = dual.project(factor.L_inverse, tf.stop_gradient(prior.Kuf))  # [1 or L, M, B]
-        target = -2.0 * dual.moments(A, RowGradients(g_explained, g_explained, g_explained)).explained
-        pull = g_m if model.whiten else tf.linalg.matvec(factor.L, g_m, transpose_a=True)  # [L, M]
+        moved = self._search(batch, start, now, found[:3], rho)
+        return self._outcome(batch, now, moved, found[3:])
 
-        def trial(length: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-            metric = self.variables["metric"] + length * (target - self.variables["metric"])
-            _, root = lower_and_inverse(metric + tf.eye(model.num_inducing, dtype=WIDE))  # [L, M, M]
-            change = tf.linalg.matvec(root, tf.linalg.matvec(root, pull), transpose_a=True)
-            change = change if model.whiten else tf.linalg.matvec(factor.L, change)
-            # NaN where the precision would not be positive: the search takes that for too long a step.
-            state = (metric, m + length * change, tf.math.rsqrt(1.0 / s**2 - length * g_s / s))
-            new = self._bound(prior, factor, *state[1:], Y, scale)
-            return new.expected - new.kl, state
-
-        start = (tf.convert_to_tensor(self.variables["metric"]), m, s)
-        moved = search(trial, start, elbo, tf.abs(now.expected) + tf.abs(now.kl), rho)
-        state = [tf.cast(x, v.dtype) for x, v in zip(moved.tensors, self.variables.values(), strict=True)]
-        jitter, repairs = tf.reduce_max(factor.jitter), tf.reduce_sum(factor.repairs)
-        return Outcome(
-            elbo, now.expected, now.kl, jitter, repairs, moved.rho, moved.retries, gradients, state
-        )
+    def settle(self, X: tf.Tensor, Y: tf.Tensor) -> Outcome:
+        """q's optimum for the whole data set, and the bound's gradient there: see `FullDual.settle`."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.hyperparameters)
+            batch = self._batch(X, Y)
+            with tape.stop_recording():
+                reached = self._climb(batch)
+            now = self._bound(batch, *reached.tensors[1:])
+            elbo = now.expected - now.kl
+        none = tf.UnconnectedGradients.ZERO
+        gradients = tape.gradient(elbo, self.hyperparameters, unconnected_gradients=none)
+        return self._outcome(batch, now, reached, gradients)
 
     def publish(self, X: tf.Tensor, Y: tf.Tensor, *, whole: bool) -> None:
         """Nothing to do: the model's own variables are the ones that move."""
 
-    def _bound(
-        self, prior: BatchPrior, factor: Factor, m: tf.Tensor, s: tf.Tensor, Y: tf.Tensor,
-        scale: tuple[tf.Tensor, tf.Tensor],
-    ) -> _Bound:  # fmt: skip
+    def _start(self) -> tuple[tf.Tensor, ...]:
+        return tuple(tf.cast(x, WIDE) for x in self.variables.values())  # [L, M, M], [L, M], [L, M]
+
+    def _climb(self, batch: _Batch) -> Search:
+        def step(tensors: tuple[tf.Tensor, ...], rho: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Search]:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(tensors[1:])
+                now = self._bound(batch, *tensors[1:])
+                elbo = now.expected - now.kl
+            pulls = tape.gradient(elbo, [*tensors[1:], now.explained])
+            return (elbo, now.size, self._search(batch, tensors, now, pulls, rho))
+
+        return climb(step, self._start())
+
+    def _search(
+        self, batch: _Batch, start: tuple[tf.Tensor, ...], now: _Bound, pulls: list[tf.Tensor], rho: tf.Tensor
+    ) -> Search:
+        """The step from (metric, m, s) along the bound's gradients by m, s and the explained variances."""
+        metric, m, s = start
+        whiten, factor = self.model.whiten, batch.factor
+        g_m, g_s, g_explained = pulls
+        A = dual.project(factor.L_inverse, tf.stop_gradient(batch.prior.Kuf))  # [1 or L, M, B]
+        target = -2.0 * dual.moments(A, RowGradients(g_explained, g_explained, g_explained)).explained
+        pull = g_m if whiten else tf.linalg.matvec(factor.L, g_m, transpose_a=True)  # [L, M]
+
+        def trial(length: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+            moved = metric + length * (target - metric)
+            _, root = lower_and_inverse(moved + tf.eye(m.shape[-1], dtype=WIDE))  # [L, M, M]
+            change = tf.linalg.matvec(root, tf.linalg.matvec(root, pull), transpose_a=True)
+            change = change if whiten else tf.linalg.matvec(factor.L, change)
+            # NaN where the precision would not be positive: the search takes that for too long a step.
+            state = (moved, m + length * change, tf.math.rsqrt(1.0 / s**2 - length * g_s / s))
+            new = self._bound(batch, *state[1:])
+            return new.expected - new.kl, state
+
+        return search(trial, start, now.expected - now.kl, now.size, rho)
+
+    def _batch(self, X: tf.Tensor, Y: tf.Tensor) -> _Batch:
+        prior = batch_prior(self.model, X)
+        return _Batch(prior, factorise(prior.Kuu, self.model.jitter), Y, batch_scale(self.model, X))
+
+    def _bound(self, batch: _Batch, m: tf.Tensor, s: tf.Tensor) -> _Bound:
+        prior = batch.prior
         matrices = (prior.Kuu, prior.Kuf, prior.kff)
-        q = marginals(*matrices, m, tf.linalg.diag(s), factor, whiten=self.model.whiten)
+        q = marginals(*matrices, m, tf.linalg.diag(s), batch.factor, whiten=self.model.whiten)
         residual = tf.maximum(q.residual, 0.0)
-        expected = data_value(self.model, q.mean, q.explained, residual, prior.mean, Y, scale)
-        return _Bound(expected, tf.reduce_sum(q.kl), q.explained)
+        rows = (q.mean, q.explained, residual, prior.mean)
+        expected, kl = data_value(self.model, *rows, batch.Y, batch.scale), tf.reduce_sum(q.kl)
+        return _Bound(expected, kl, q.explained, tf.abs(expected) + tf.abs(kl))
+
+    def _outcome(self, batch: _Batch, now: _Bound, moved: Search, gradients: list[tf.Tensor]) -> Outcome:
+        variables = self.variables.values()
+        state = [tf.cast(x, v.dtype) for x, v in zip(moved.tensors, variables, strict=True)]
+        jitter, repairs = tf.reduce_max(batch.factor.jitter), tf.reduce_sum(batch.factor.repairs)
+        gradients = [tf.convert_to_tensor(x) for x in gradients]
+        values = (now.expected - now.kl, now.expected, now.kl, jitter, repairs)
+        return Outcome(*values, moved.rho, moved.retries, gradients, state)

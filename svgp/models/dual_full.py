@@ -22,11 +22,9 @@ from svgp.models.dual_prior import (
     data_value,
     hyperparameters,
 )
-from svgp.models.dual_search import Search, search
+from svgp.models.dual_search import Search, climb, search
 from svgp.models.replacement import Move
 from svgp.models.svgp import SVGP
-
-POLISH = 5  # steps on the whole data set before q is published, where that is possible
 
 
 class _Batch(NamedTuple):
@@ -88,20 +86,33 @@ class FullDual:
             [moved.precision, moved.shift, factor.L_inverse],
         )
 
+    def settle(self, X: tf.Tensor, Y: tf.Tensor) -> Outcome:
+        """q's optimum for the whole data set and the present hyperparameters, and the gradient by these.
+
+        At the optimum q answers a change of the hyperparameters to second order only: this is the gradient
+        of the bound with q maximised out. `rho` is the last step's, `retries` those of all steps.
+        """
+        batch, tape, factor = self._batch(X, Y)
+        point, _ = self._carry_over(batch, factor)
+        point, rho, retries = self._climb(batch, point)
+        data = self._data_term(batch, point)
+        gradients = self._gradients(tape, batch, point, data, dual.moments(batch.A, data.rows))
+        kl = tf.reduce_sum(point.kl)
+        jitter, repairs = tf.reduce_max(factor.jitter), tf.reduce_sum(factor.repairs)
+        state = [point.precision, point.shift, factor.L_inverse]
+        return Outcome(data.value - kl, data.value, kl, jitter, repairs, rho, retries, gradients, state)
+
     def publish(self, X: tf.Tensor, Y: tf.Tensor, *, whole: bool) -> None:
         """Write the current q to the model's q_mean and q_sqrt; where it cannot be computed, keep the last.
 
-        (X, Y) is the last batch, or the `whole` data set: then q takes a few more natural-gradient steps
-        for the hyperparameters' present values (one is exact for Gaussian noise), of which `variables`
-        know nothing.
+        (X, Y) is the last batch, or the `whole` data set: then q goes on to its optimum for the
+        hyperparameters' present values, of which `variables` know nothing.
         """
         model = self.model
         batch, _, factor = self._batch(X, Y)
         point, _ = self._carry_over(batch, factor)
-        for _ in range(POLISH if whole else 0):
-            data = self._data_term(batch, point)
-            sums = dual.moments(batch.A, data.rows)
-            point = DualPoint(*self._search(batch, point, data, sums, tf.constant(1.0, WIDE)).tensors)
+        if whole:
+            point, _, _ = self._climb(batch, point)
         m, root = dual.mean_and_root(point.precision, point.shift)  # [L, M], [L, M, M]
         if not model.whiten:
             m, root = tf.linalg.matvec(factor.L, m), tf.matmul(factor.L, root)
@@ -151,6 +162,19 @@ class FullDual:
 
         kl = tf.reduce_sum(point.kl)
         return search(trial, tuple(point), data.value - kl, tf.abs(data.value) + tf.abs(kl), rho)
+
+    def _climb(self, batch: _Batch, point: DualPoint) -> tuple[DualPoint, tf.Tensor, tf.Tensor]:
+        """Natural-gradient steps from `point` until they gain nothing; the last rho, and all retries."""
+
+        def step(tensors: tuple[tf.Tensor, ...], rho: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Search]:
+            start = DualPoint(*tensors)
+            data = self._data_term(batch, start)
+            found = self._search(batch, start, data, dual.moments(batch.A, data.rows), rho)
+            kl = tf.reduce_sum(start.kl)
+            return data.value - kl, tf.abs(data.value) + tf.abs(kl), found
+
+        found = climb(step, tuple(point))
+        return DualPoint(*found.tensors), found.rho, found.retries
 
     def _gradients(
         self, tape: tf.GradientTape, batch: _Batch, point: DualPoint, data: DataTerm, sums: Moments

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from svgp import files
 from svgp.config import Config, load_config
+from svgp.config.train import TrainConfig
 from svgp.data import Dataset, load_dataset
 from svgp.errors import Interrupted, RunError, TrainingDiverged
 from svgp.runs.environment import describe_environment
@@ -18,7 +19,16 @@ from svgp.runs.restarts import best_start, forget_trials, kept_state, prepare
 from svgp.runs.resume import require_resumable, require_same_data, resumed_config
 from svgp.runs.run import Run
 from svgp.runs.session import Session
-from svgp.training import Method, Progress, Silent, checkpoints, choose, reason_to_stop, run
+from svgp.training import (
+    Method,
+    Progress,
+    Silent,
+    checkpoints,
+    choose,
+    describe_step_size,
+    reason_to_stop,
+    run,
+)
 from svgp.training.checkpoints import Checkpoint
 from svgp.training.device import choose_device, describe_device
 from svgp.training.interrupts import StopRequest
@@ -61,7 +71,7 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
     with tf.device(device):
         method, notes = prepare(config, dataset)
         lines = [
-            f"method {method.name}: {choose(method.model, len(dataset.X), config.train)[1]}",
+            _describe_method(method, len(dataset.X), config.train),
             *dataset.notes,
             *notes,
         ]
@@ -91,6 +101,11 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
     finished.write_plots()
     finished.write_report()
     return finished
+
+
+def _describe_method(method: Method, rows: int, train: TrainConfig) -> str:
+    why, step_size = choose(method.model, rows, train)[1], describe_step_size(method.model, rows, train)
+    return f"method {method.name}: {why}{f'; {step_size}' if step_size else ''}"
 
 
 def _choose_start(

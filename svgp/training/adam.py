@@ -15,6 +15,7 @@ from svgp.models.replacement import Move
 from svgp.training.batches import Batches
 from svgp.training.method import StepRecord
 
+LEARNING_RATE = 0.01  # where the config leaves it open
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba 2015, their defaults; the loss is in nats of N rows
 
 
@@ -101,12 +102,15 @@ class Adam:
     """
 
     name = "adam"
+    learning_rate: float = LEARNING_RATE
     converged = False
 
     def __init__(self, model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> None:
         self.model = model
         self.step = 0
-        self._optimiser = AdamOptimiser(model.trainable_variables, config.learning_rate, model)
+        if config.learning_rate is not None:
+            self.learning_rate = config.learning_rate
+        self._optimiser = AdamOptimiser(model.trainable_variables, self.learning_rate, model)
         self._batches = Batches(X, Y, config.batch_size, config.seed, model.Z.dtype)
         self.steps_per_epoch = self._batches.steps_per_epoch
         self._iterator: Iterator[tuple[tf.Tensor, tf.Tensor]] | None = None

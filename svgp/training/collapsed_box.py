@@ -24,7 +24,8 @@ def box(model: Any, variables: list[tf.Variable], X: np.ndarray, Y: np.ndarray) 
     `model.inducing_range` (low `[D]`, high `[D]`), where it has one, holds Z instead of a margin around X.
     """
     limits = {id(model.Z): getattr(model, "inducing_range", None) or inducing_limits(X)}
-    scale = float(np.mean(np.var(Y, axis=0))) or 1.0
+    regression = model.likelihood.task == "regression"  # else f is not in units of the target
+    scale = (float(np.mean(np.var(Y, axis=0))) if regression else 0.0) or 1.0
     for module in (model.kernel, *model.kernel.submodules):
         if (lengthscales := getattr(module, "lengthscales", None)) is not None:
             spread = column_spread(X, getattr(module, "active_dims", None))
@@ -33,7 +34,11 @@ def box(model: Any, variables: list[tf.Variable], X: np.ndarray, Y: np.ndarray) 
             limits.update(limits_of(lengthscales, spread, LENGTHSCALES))
         if (variance := getattr(module, "variance", None)) is not None:
             limits.update(limits_of(variance, scale, VARIANCES))
-    limits.update(limits_of(model.likelihood.variance, scale, (None, LARGEST_NOISE)))
+    noise, deviation = (getattr(model.likelihood, name, None) for name in ("variance", "scale"))
+    if noise is not None:
+        limits.update(limits_of(noise, scale, (None, LARGEST_NOISE)))
+    if deviation is not None:  # of a Student-t, in units of the target
+        limits.update(limits_of(deviation, np.sqrt(scale), (1e-3, np.sqrt(LARGEST_NOISE))))
     rows = []
     for variable in variables:
         value = variable.numpy().astype(np.float64)

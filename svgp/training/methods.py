@@ -13,13 +13,32 @@ from svgp.training.adam import Adam
 from svgp.training.collapsed import Collapsed
 from svgp.training.method import Method
 from svgp.training.natgrad import NaturalGradient
+from svgp.training.natgrad_whole import WholeNaturalGradient
 from svgp.training.replacing import replacing
+
+
+def natural_gradient(model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> Method:
+    """`natgrad`: see `natural_gradient_class`."""
+    return natural_gradient_class(model, len(X), config)(model, X, Y, config)
+
+
+def natural_gradient_class(
+    model: Any, rows: int, config: Any
+) -> type[NaturalGradient] | type[WholeNaturalGradient]:
+    """L-BFGS-B for the hyperparameters where a batch holds all rows, else (and if a rate is given) Adam.
+
+    L-BFGS-B compares bounds of neighbouring values, which float32 kernel matrices make noisy: Adam there too.
+    """
+    exact = model.dtype.name == model.batch_dtype.name == "float64"
+    whole = rows <= config.batch_size and config.learning_rate is None
+    return WholeNaturalGradient if whole and exact else NaturalGradient
+
 
 # name -> (model, X [N, D], Y [N, P], config.train) -> Method
 METHODS: dict[str, Callable[[Any, np.ndarray, np.ndarray, Any], Method]] = {
     "adam": Adam,
     "collapsed": Collapsed,
-    "natgrad": NaturalGradient,
+    "natgrad": natural_gradient,
 }
 
 # An evaluation of the collapsed bound is about 3 M^2 N operations. L-BFGS needs some dozens of them: where
@@ -40,7 +59,7 @@ def choose(model: Any, rows: int, config: Any) -> tuple[str, str]:
     """The method's name, and in one line why it was taken.
 
     `auto` is `collapsed` for Gaussian noise where an evaluation is affordable (`train.subset_rows` makes it
-    so for any number of rows), else `natgrad` where the posterior has a form for it, else `adam`; and `adam`
+    so for any number of rows), else `natgrad`, in any precision; and `adam`
     for `model.bound: ppgpr`.
     """
     if config.method != "auto":
@@ -53,9 +72,20 @@ def choose(model: Any, rows: int, config: Any) -> tuple[str, str]:
             "collapsed",
             "Gaussian noise: the best q(u) has a closed form, L-BFGS fits the rest",
         )
-    if "natgrad" in METHODS and model.dtype.name == "float64" and model.batch_dtype.name == "float64":
-        return "natgrad", f"natural gradients for q(u), since {obstacle}"
-    return "adam", f"minibatch Adam, since {obstacle}"
+    return "natgrad", f"natural gradients for q(u), since {obstacle}"
+
+
+def describe_step_size(model: Any, rows: int, config: Any) -> str | None:
+    """The learning rate that `make_method`'s method has, in words; None where the method never has one."""
+    name, _ = choose(model, rows, config)
+    if name == "collapsed":
+        return None
+    kind = Adam if name == "adam" else natural_gradient_class(model, rows, config)
+    if kind is WholeNaturalGradient:
+        return "learning rate: none, hyperparameters by L-BFGS since a batch holds all rows"
+    if config.learning_rate is not None:
+        return f"learning rate {config.learning_rate:g}, as the config says"
+    return f"learning rate {kind.learning_rate:g}, the default of {name}"
 
 
 def _obstacle_to_collapsed(model: Any, rows: int, config: Any) -> str | None:

@@ -21,6 +21,7 @@ from svgp.training.batches import Batches
 from svgp.training.loop import is_due
 from svgp.training.method import StepRecord
 
+LEARNING_RATE = 0.03  # of hyperparameters and Z, where the config leaves it open
 RECENT_EPOCHS = 1.0  # q averages over about so many epochs of minibatches once it has settled
 RECOVERY = 1.5  # a step length that had to be cut grows back by this factor a step
 WARM_UP_WHOLE, WARM_UP = 5, 20  # steps that move q alone: far from its optimum the other gradients mislead
@@ -39,13 +40,14 @@ class NaturalGradient:
     not, and the next ones grow back (`svgp.models.dual_search`): no length has to be tuned.
 
     Hyperparameters and Z follow the gradient of the bound with the duals held, by Adam with
-    `config.learning_rate`. All that is M by M is float64 in any precision.
+    `config.learning_rate` (0.03 where it is null). All that is M by M is float64 in any precision.
 
     The model's q_mean and q_sqrt are brought up to date by `publish()`: here where an evaluation is due, and
     whenever `state()` is read.
     """
 
     name = "natgrad"
+    learning_rate: float = LEARNING_RATE
     converged = False
 
     def __init__(self, model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> None:
@@ -54,7 +56,9 @@ class NaturalGradient:
         self.step = 0
         self._evaluate_every = getattr(config, "evaluate_every", None)
         self.posterior = DiagonalDual(model) if model.q_diag else FullDual(model)
-        self._optimiser = AdamOptimiser(self.posterior.hyperparameters, config.learning_rate, model)
+        if config.learning_rate is not None:
+            self.learning_rate = config.learning_rate
+        self._optimiser = AdamOptimiser(self.posterior.hyperparameters, self.learning_rate, model)
         self._batches = Batches(X, Y, config.batch_size, config.seed, model.Z.dtype)
         self.steps_per_epoch = self._batches.steps_per_epoch
         counters = {"trust": 1.0, "retries": 0.0, "taken": 0.0}
