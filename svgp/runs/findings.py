@@ -10,6 +10,7 @@ from svgp.runs.evaluation import Evaluator
 
 ROWS = 256  # of each shuffled input
 UNUSED = 1e-3  # of the spread of the predictions: a millionth of their variance
+FLAT = 0.05  # of the target's spread, below which predictions count as constant
 LISTED = 12  # names in a sentence
 
 WIDE, NARROW = 0.03, 0.03  # by which a coverage may miss its level before that is worth a sentence
@@ -51,6 +52,19 @@ def on_relevance(found: Mapping[str, float]) -> list[str]:
     return [
         f"{len(unused)} of {len(found)} inputs have no effect on the predictions: "
         f"{', '.join(unused[:LISTED])}{more}"
+    ]
+
+
+def on_signal(evaluator: Evaluator, X: np.ndarray, Y: np.ndarray) -> list[str]:
+    """A sentence where a regression's predictions hardly vary: it took the targets Y `[N, P]` for noise."""
+    rows = slice(None, None, -(-len(X) // ROWS))
+    mean, spread = evaluator.latent(X[rows]).mean, Y.std()
+    share = float(mean.std(axis=0).max() / spread) if spread > 0 else 1.0
+    if share >= FLAT:
+        return []
+    return [
+        f"the predictions are almost constant, with {100 * share:.2g}% of the target's spread: either the "
+        "inputs say nothing about it, or training ended in noise (try train.restarts=5)"
     ]
 
 

@@ -16,7 +16,7 @@ from svgp.errors import NumericalError, RunError
 from svgp.models import save_model
 from svgp.models.priors import has_priors, log_prior
 from svgp.runs.evaluation import Evaluator, score
-from svgp.runs.findings import on_calibration, on_relevance, relevance
+from svgp.runs.findings import on_calibration, on_relevance, on_signal, relevance
 from svgp.runs.folder import RunFolder
 from svgp.training import LoopState, Method, Progress, Step, Stop, checkpoints
 from svgp.training.checkpoints import Checkpoint
@@ -217,8 +217,10 @@ class Session:
         """What a user should know at the end, a line each."""
         rows = 0 if self.dataset.X_test is None else len(self.dataset.X_test)
         gaussian = self.config.model.likelihood.type == "gaussian"
-        own = getattr(self.method, "notes", [])
-        return [*own, *on_relevance(used), *on_calibration(test, rows, gaussian=gaussian)]
+        said = [*getattr(self.method, "notes", []), *on_relevance(used)]
+        if self.dataset.columns.task == "regression":
+            said += on_signal(self.evaluator, self.dataset.X, self.dataset.Y)
+        return [*said, *on_calibration(test, rows, gaussian=gaussian)]
 
     def _diagnosis_due(self, epoch: float) -> bool:
         train = self.config.train

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from svgp.runs.evaluation import Latent
-from svgp.runs.findings import on_calibration, on_relevance, relevance
+from svgp.runs.findings import on_calibration, on_relevance, on_signal, relevance
 
 
 class Known:
@@ -75,3 +75,11 @@ def test_what_is_wrong_with_intervals_is_named():
     tails = said(0.9505, 0.9758)[0]  # bike: most rows without noise, some far off
     assert "95% of the test rows lie in the 50% intervals" in tails and "student_t" in tails
     assert "student_t" not in said(0.9505, 0.9758, gaussian=False)[0]
+
+
+def test_predictions_that_hardly_vary_are_remarked_on():
+    X = inputs()
+    Y = X[:, :1] + 3.0
+    assert on_signal(Known(lambda X: 0.5 * X[:, :1]), X, Y) == []
+    assert "almost constant" in on_signal(Known(lambda X: 0.01 * X[:, :1]), X, Y)[0]
+    assert on_signal(Known(lambda X: 0 * X[:, :1]), X, 0 * Y) == []  # a constant target is predicted as one
