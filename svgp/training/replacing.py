@@ -31,18 +31,14 @@ class Replacing:
 
     def __init__(self, method: Any, X: np.ndarray, config: Any) -> None:
         self.method, self.model, self.name = method, method.model, method.name
-        self.steps_per_epoch = method.steps_per_epoch
+        self.step: int = method.step
+        self.steps_per_epoch: int = method.steps_per_epoch
         self.iterative = bool(getattr(method, "iterative", False))
         self.replaced = 0
         self._undone = 0
         self._X, self._seed = X, config.seed
         self._every = getattr(config, "evaluate_every", 1.0)
         self._max_seconds = getattr(config, "max_seconds", None)
-
-    @property
-    def step(self) -> int:
-        """Steps taken."""
-        return int(self.method.step)
 
     @property
     def converged(self) -> bool:
@@ -63,7 +59,9 @@ class Replacing:
             plan = plan_replacement(self.model, self._X, seed=[self._seed, 19, self.step])
         if plan is not None:
             self._follow(plan)
-        return self.method.advance()
+        record = self.method.advance()
+        self.step = record.step
+        return record
 
     def finish(self) -> bool:
         """What the method has left to do."""
@@ -78,6 +76,7 @@ class Replacing:
         """Continue from `state`. Raises RunError where it belongs to another model."""
         self.method.load_state({name: array for name, array in state.items() if name != "replacing"})
         self.replaced, self._undone = state["replacing"].tolist()
+        self.step = self.method.step
 
     def _due(self) -> bool:
         step, method = self.step, self.method
