@@ -49,16 +49,17 @@ class KernelGradients(NamedTuple):
 class HostStationary:
     """K(X, Z) `[C, M]` of a stationary kernel for many X `[C, D]` and one Z `[M, D]`.
 
-    The parameters are read once, here. Use `supports(kernel)` first. Threads may share it: memory is
-    the caller's.
+    `lengthscales [D]` are infinite for an input that the kernel does not depend on. For which kernels it
+    does, `supports` says. Threads may share it: memory is the caller's.
     """
 
-    def __init__(self, kernel: Stationary, Z: np.ndarray) -> None:
-        self.variance = float(np.asarray(kernel.variance))
-        self._profile = kernel.profile
-        self._fill = _FILL[type(kernel)]
-        self.separate_slope = type(kernel) is not SquaredExponential  # else the slope is K itself
-        lengthscales = np.asarray(kernel.input_lengthscales(Z.shape[1]), np.float64)  # [D], maybe infinite
+    def __init__(
+        self, kind: type[Stationary], Z: np.ndarray, lengthscales: np.ndarray, variance: float
+    ) -> None:
+        self.variance = variance
+        self._profile = kind.profile
+        self._fill = _FILL[kind]
+        self.separate_slope = kind is not SquaredExponential  # else the slope is K itself
         self._Z, self._centre, self._inverse = Z, Z.mean(axis=0), 1.0 / lengthscales
         self._z = self._scaled(Z)  # [M, D]
         ones, norm = np.ones(len(Z)), np.einsum("md,md->m", self._z, self._z)

@@ -17,7 +17,8 @@ Adjoints, with w = 1 / s2 or, tight, 1 / (s2 + d); by the envelope theorem m and
 
 No adjoint passes through a factorisation. Cost in M^2 N operations, standard bound: cheap 1 + 2 (Kuf Kfu is
 summed, Kuf_bar is one product with Kuf), whitened 2 + 3 (A is made twice); tight 3 + 4. The cheap form
-loses eps |Kuf Kfu| |L^-1|^2 / s2 nats (`Frame.cheap_error`); it is taken where that is below 1e-2.
+loses eps |Kuf Kfu| |L^-1|^2 / s2 nats (`Frame.cheap_error`); it is taken where that is below
+3, when the true error is below 1e-2.
 Memory: O(M^2 + M C). Formulas: Titsias 2009, eq. 9; math.md of the project, section 5.
 """
 

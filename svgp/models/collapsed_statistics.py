@@ -1,9 +1,9 @@
 """Sums over rows from which the collapsed bound follows; sums of several machines add up.
 
-One machine makes the Frame once from the model's present parameters and sends it (it is plain arrays, and pickles);
-each computes `CollapsedBound(model, its X, its Y).statistics(frame)`; any of them adds the answers with `+`, and
-`optimal_posterior(frame, total)` and `bound_from_sums` are those of all rows together. [M, M] numbers travel, however
-many rows a machine has. tests/models/test_shards.py does it.
+One machine makes the Frame once from the model's present parameters and sends it (it is plain arrays, and
+pickles); each computes `CollapsedBound(model, its X, its Y).statistics(frame)`; any of them adds the
+answers with `+`, and `optimal_posterior(frame, total)` and `bound_from_sums` are those of all rows
+together. [M, M] numbers travel, however many rows a machine has. tests/models/test_shards.py does it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from svgp.linalg import blas, factorise
 from svgp.linalg.panels import add_gram_of_rows
 from svgp.models.collapsed_panels import times_thin
 
-CHEAP_ERROR = 1e-2  # nats, estimated; the true error was 1e-5 to 3e-3 of the estimate on ten UCI problems
+CHEAP_ERROR = 3.0  # nats, estimated; the true error was 1e-5 to 3e-3 of the estimate on ten UCI problems
 
 
 @dataclass(frozen=True)
