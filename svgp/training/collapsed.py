@@ -16,6 +16,7 @@ from svgp.models.priors import log_prior, with_prior_gradients
 from svgp.models.replacement import Move
 from svgp.training.collapsed_box import box
 from svgp.training.collapsed_lbfgs import Answer, Lbfgs
+from svgp.training.collapsed_scale import variable_scales
 from svgp.training.method import StepRecord
 
 WALL = 0.1  # share of a failed step at which the line search is told to look
@@ -54,8 +55,9 @@ class Collapsed:
         self._complete = not self._subset  # whether q(u) has seen all rows
         self._final_pass_s = 0.0
         self.variables = self.bound.variables
-        limits = box(model, self.variables, self.bound.X, self.bound.Y)
-        self.optimiser = Lbfgs(self._pack(), limits)
+        self._scales = variable_scales(model, self.variables, self.bound.X)  # [n]
+        limits = box(model, self.variables, self.bound.X, self.bound.Y)  # [n, 2]
+        self.optimiser = Lbfgs(self._pack(), limits * self._scales[:, None])
         self.evaluation: Evaluation | None = None  # of the last accepted iterate
         self._trial: tuple[np.ndarray, Evaluation, Answer] | None = None
         self._anchor: tuple[np.ndarray, float, np.ndarray] | None = None  # last accepted x, f and gradient
@@ -139,6 +141,7 @@ class Collapsed:
             "elapsed": np.asarray(self.elapsed),
             "complete": np.asarray(self._complete),
             "summary": self._summary,
+            "scales": self._scales,
         }
         anchor = self._anchor or (self._pack(), np.nan, np.full(len(self.optimiser.start), np.nan))
         kept = dict(zip(("anchor/x", "anchor/f", "anchor/g"), map(np.asarray, anchor), strict=True))
@@ -152,6 +155,9 @@ class Collapsed:
             raise RunError("the checkpoint does not fit the model: another kernel, Z or posterior")
         for name, variable in zip(names, self.model.variables, strict=True):
             variable.assign(state[name])
+        limits = self.optimiser.bounds / self._scales[:, None]
+        self._scales = state["scales"].copy()
+        self.optimiser.bounds = limits * self._scales[:, None]
         machine = {n.removeprefix("lbfgs/"): v for n, v in state.items() if n.startswith("lbfgs/")}
         self.optimiser.load_state(machine)
         self.step, self.elapsed = int(state["step"]), float(state["elapsed"])
@@ -195,7 +201,7 @@ class Collapsed:
         priors = with_prior_gradients(self.model, self.variables, [tf.zeros_like(v) for v in self.variables])
         pairs = zip(evaluation.gradients, priors, strict=True)
         gradient = np.concatenate([(g + share * np.asarray(p, np.float64)).ravel() for g, p in pairs])
-        return scale * value, scale * gradient
+        return scale * value, scale * gradient / self._scales
 
     def _reserve_s(self) -> float:
         return 0.0 if self._complete else self._final_pass_s
@@ -233,10 +239,10 @@ class Collapsed:
             self._unpack(self._anchor[0])
 
     def _pack(self) -> np.ndarray:
-        return np.concatenate([v.numpy().astype(np.float64).ravel() for v in self.variables])
+        return self._scales * np.concatenate([v.numpy().astype(np.float64).ravel() for v in self.variables])
 
     def _unpack(self, x: np.ndarray) -> None:
-        start = 0
+        x, start = x / self._scales, 0
         for variable in self.variables:
             stop = start + int(np.prod(variable.shape))
             variable.assign(x[start:stop].reshape(variable.shape).astype(variable.dtype.as_numpy_dtype))
