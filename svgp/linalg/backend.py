@@ -39,10 +39,10 @@ def backend(name: str) -> Iterator[None]:
 
 
 # Inducing points from which the host's BLAS wins a whole step; below, its calls cost more than the products
-# save, and TensorFlow's float32 products are fast (oneDNN). Timed on 4 cores, a step inside `backend(...)`:
-# host / TensorFlow at B = 1024, float64: 1.4 at M = 256, 0.7 at 512, 0.4 at 1024; float32: 1.9, 1.7, 1.1,
-# and 0.9 at 2048.
-_SMALLEST = {tf.float64: 384, tf.float32: 1536}
+# save, and TensorFlow's float32 products are fast (oneDNN). Timed on 4 cores at B = 1024, host / TensorFlow:
+# float64: 0.8 at M = 256 and 384, 0.5 at 512, 0.3 at 1024; float32: 1.9 at 256, 1.1 at 512, 1.0 at 768, 0.8
+# to 0.9 at 1024.
+_SMALLEST = {tf.float64: 256, tf.float32: 768}
 
 
 def use_host(x: tf.Tensor, *, size: int | None = None) -> bool:
