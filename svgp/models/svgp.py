@@ -178,7 +178,9 @@ class SVGP(tf.Module):
         X, Y = as_data(data, self.Z.shape[-1], self.dtype)
         Kuu = _with_latent_axis(self.Kuu(), 2)  # [1 or L, M, M]
         factor = factorise(Kuu, self.jitter)
-        Kuf = _with_latent_axis(self.kernel.K(self.Z, X, dtype=self.batch_dtype), 2)  # [1 or L, M, B]
+        # After Kuu, so that it fills the cores that the factorisation leaves idle.
+        with tf.control_dependencies([Kuu]):
+            Kuf = _with_latent_axis(self.kernel.K(self.Z, X, dtype=self.batch_dtype), 2)  # [1 or L, M, B]
         kff = _with_latent_axis(self.kernel.K_diag(X), 1)  # [1 or L, B]
         q = marginals(Kuu, Kuf, kff, self.q_mean, self.q_root(), factor, whiten=self.whiten)
         mean = tf.transpose(q.mean) + self.mean(X)  # [B, L]
