@@ -90,8 +90,8 @@ class WholeNaturalGradient:
         """ITERATES accepted iterates, or as many as there are before the optimiser ends."""
         walls = self._counters["walls"]
         try:
-            if not self.variables:
-                self._accept(pack(self.variables))
+            if not self.variables and self._anchor is None:
+                self._evaluate(pack(self.variables))  # which accepts the start
             for _ in range(ITERATES if self.variables else 0):
                 x = self.optimiser.advance(self._evaluate)
                 if x is None:
