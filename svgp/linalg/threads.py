@@ -31,8 +31,13 @@ _depth = 0
 _before = 1
 
 
+@lru_cache(maxsize=1)
 def workers() -> int:
-    """Threads to use: as TensorFlow was told, in code or by the environment, else all cores we may run on."""
+    """Threads to use: as TensorFlow was told, in code or by the environment, else all cores we may run on.
+
+    Asked for at each product, and TensorFlow takes 50 to 100 microseconds to answer: so it is asked once. It
+    would not let the number change after its first operation in any case.
+    """
     told = tf.config.threading.get_intra_op_parallelism_threads()
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         value = os.environ.get(name, "")
