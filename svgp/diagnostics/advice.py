@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 MUCH_COST = 0.05  # nats a row that the residual variance takes from the bound
@@ -11,19 +12,36 @@ MUCH_RESIDUAL = 0.1  # share of prior variance, where the cost cannot be told
 LITTLE_COST = 0.01
 LITTLE_RESIDUAL = 0.01
 MANY = 0.02  # share of the points
-FAR_OUTSIDE = 0.5  # lengthscales; nearer than this a point still serves the rows at the edge
+MISPLACED = 0.1  # share of redundant points where others are missing; fewer of them are not the trouble
+MOSTLY_UNEXPLAINED = 0.5  # share of prior variance, where the noise is so large that it costs little
+NOTHING_LEARNED = 0.1  # nats of KL in all
 
 
-def advise(row: Mapping[str, Any], *, single: bool, eased: bool, trainable: bool) -> list[str]:
+@dataclass(frozen=True)
+class Setup:
+    """How the points got where they are; None where that is not known.
+
+    init, replace_redundant, trainable: as in `model.inducing`. rows: of training data.
+    iterative: trained by L-BFGS, which has no learning rate, with q(u) always at its optimum.
+    """
+
+    init: str | None = None
+    rows: int | None = None
+    trainable: bool = True
+    replace_redundant: bool = False
+    iterative: bool = False
+
+
+def advise(row: Mapping[str, Any], setup: Setup, *, single: bool, eased: bool) -> list[str]:
     """Sentences on one row of `inducing_diagnostics`, the most pressing first; at least one.
 
-    single: the model is float32. eased: Kuu needed more jitter than the model's. trainable: Z is trained.
+    single: the model is float32. eased: Kuu needed more jitter than the model's.
     """
-    said = [
-        *_conditioning(row, single=single, eased=eased),
-        *_number_of_points(row),
-        *_placement(row, trainable=trainable),
-    ]
+    said = _conditioning(row, single=single, eased=eased)
+    if row["step"] > 0 and row["kl"] < NOTHING_LEARNED:
+        # How many points there should be, and where, cannot be told from a function that was not found.
+        return [*said, _nothing_learned(row)]
+    said += [*_number_of_points(row, setup), *_placement(row, setup)]
     return said or [f"{row['count']} points look right: {_residual(row)}, and {_redundant(row)}."]
 
 
@@ -39,18 +57,30 @@ def _conditioning(row: Mapping[str, Any], *, single: bool, eased: bool) -> list[
     return [f"Kuu is nearly singular (condition number {condition:.1e}{more}): {remedy}."]
 
 
-def _number_of_points(row: Mapping[str, Any]) -> list[str]:
+def _nothing_learned(row: Mapping[str, Any]) -> str:
+    return (
+        f"The {row['count']} points have learned nothing (KL {row['kl']:.1g} nats in all): the model takes "
+        "the target for noise. Either the inputs say nothing about it, or another start finds what they "
+        "say (try train.restarts=5)."
+    )
+
+
+def _number_of_points(row: Mapping[str, Any], setup: Setup) -> list[str]:
     count, redundant = row["count"], row["redundant"]
     many = redundant > max(1, MANY * count)
     if _much_left(row):
-        if many:
-            return [
-                f"{_redundant(row)}, yet {_residual(row)}: they sit where they are not needed; "
-                "start from model.inducing.init=greedy_variance or kmeans, or train longer."
-            ]
+        if redundant > max(1, MISPLACED * count):
+            return [f"{_redundant(row)}, yet {_residual(row)}: {_better_places(setup)}."]
         return [
-            f"{_residual(row, sentence=True)}: use more points (try model.inducing.count={2 * count}), "
-            "or train longer if the lengthscales still grow."
+            f"{_residual(row, sentence=True)}: {_more_points(count, setup)}train longer if the lengthscales "
+            "still grow."
+        ]
+    if row["residual_mean"] > MOSTLY_UNEXPLAINED:
+        return [
+            f"The {count} points explain only {_percent(1.0 - row['residual_mean'])} of the prior variance. "
+            f"That costs the bound no more than {row['residual_cost']:.2g} nats a row, since the noise is "
+            "far larger: if the target is less noisy than that, "
+            f"{_more_points(count, setup)}try train.restarts=5."
         ]
     if many and _little_left(row):
         enough = _round_up(count - redundant)
@@ -60,25 +90,54 @@ def _number_of_points(row: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _placement(row: Mapping[str, Any], *, trainable: bool) -> list[str]:
+def _more_points(count: int, setup: Setup) -> str:
+    """An offer to be followed by another one; nothing where every row is a point already."""
+    more = 2 * count if setup.rows is None else min(2 * count, setup.rows)
+    return f"use more points (try model.inducing.count={more}), or " if more > count else ""
+
+
+def _better_places(setup: Setup) -> str:
+    """What helps points that sit where they are not needed: an option that was not in use."""
+    where = "they sit where they are not needed"
+    if setup.trainable and not setup.replace_redundant:
+        return f"{where}; model.inducing.replace_redundant=true moves them while training, or train longer"
+    if setup.init not in ("greedy_variance", "cover_tree"):
+        return f"{where}; start from model.inducing.init=greedy_variance, which keeps them apart"
+    return f"{where}; {'train longer' if setup.trainable else 'model.inducing.trainable=true lets them move'}"
+
+
+def _placement(row: Mapping[str, Any], setup: Setup) -> list[str]:
     count, said = row["count"], []
-    if row["outside_by"] > FAR_OUTSIDE:
-        said.append(
-            f"{row['outside']} of {count} points {_lie(row['outside'])} outside the range of the data, "
-            f"by up to {row['outside_by']:.2g} lengthscales, where they explain little: "
-            "model.inducing.keep_in_range=true keeps them in."
+    if row["outside"] > 0:
+        remedy = (
+            "model.inducing.keep_in_range=true keeps them in"
+            if setup.trainable
+            else f"they stay where model.inducing.init={setup.init} put them"
         )
-    if row["step"] > 0 and trainable and row["unmoved"] is not None and row["unmoved"] == count:
+        said.append(
+            f"{row['outside']} of {count} points {_lie(row['outside'])} far outside the range of the data, "
+            f"by up to {row['outside_by']:.2g} lengthscales, where they explain little: {remedy}."
+        )
+    if _never_moved(row, setup):
+        small = "" if setup.iterative else ", or train.learning_rate is too small"
         said.append(
             f"None of the {count} points has moved by more than a thousandth of a lengthscale: "
-            "training has hardly begun, or train.learning_rate is too small."
+            f"training has hardly begun{small}."
         )
-    if row["step"] > 0 and row["kl"] > 0.1 and row["uninformed"] > max(1, MANY * count):
+    if row["step"] > 0 and row["uninformed"] > max(2, MANY * count):
+        yet, unreached = ("", "") if setup.iterative else (" yet", ", or training has not reached them")
         said.append(
-            f"{row['uninformed']} of {count} points have learned nothing yet (below 0.01 nats of KL each): "
-            "they lie far from the data, or training has not reached them."
+            f"{row['uninformed']} of {count} points have learned nothing{yet} (below 0.01 nats of KL each): "
+            f"the data near them say little{unreached}."
         )
     return said
+
+
+def _never_moved(row: Mapping[str, Any], setup: Setup) -> bool:
+    """Where the points explain all there is, as do points at all rows, they have no reason to move."""
+    at_all_rows = setup.rows is not None and row["count"] >= setup.rows
+    satisfied = at_all_rows or _little_left(row)
+    return row["step"] > 0 and setup.trainable and row["unmoved"] == row["count"] and not satisfied
 
 
 def _much_left(row: Mapping[str, Any]) -> bool:

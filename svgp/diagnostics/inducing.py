@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from threadpoolctl import threadpool_limits
 
-from svgp.diagnostics.advice import advise
+from svgp.diagnostics.advice import Setup, advise
 from svgp.diagnostics.contributions import Contributions, contributions
 from svgp.diagnostics.spectrum import condition_number, effective_rank
 from svgp.errors import NumericalError
@@ -21,6 +21,10 @@ from svgp.inducing.redundancy import (
 
 UNINFORMED = 0.01  # nats of KL below which the data told a point nothing
 UNMOVED = 1e-3  # lengthscales
+# A point outside the data is far from them beyond both: within half a lengthscale it still explains the rows
+# at the edge, and where a lengthscale is a hair's breadth, so is half of it.
+FAR_LENGTHSCALES = 0.5
+FAR_SHARE = 0.05  # of the range of an input
 LISTED = 20  # indices of points in a short list
 
 
@@ -40,6 +44,7 @@ def inducing_diagnostics(
     step: int,
     epoch: float,
     data_range: tuple[np.ndarray, np.ndarray] | None = None,
+    setup: Setup | None = None,
 ) -> dict[str, Any]:
     """Numbers on the inducing points of `model` at the training rows X `[n, D]`, ready for JSON.
 
@@ -56,15 +61,23 @@ def inducing_diagnostics(
       `residual_cost`: `mean(sum_l d / (2 noise))`, nats of the bound a row, for Gaussian noise, else null.
     - `kl` and its parts `kl_by_point` (nats, summed over L), `explained_by_point` (shares of the prior
       variance, mean over L): see `contributions`; `uninformed`: points needed but with less than 0.01 nats.
-    - `outside`, `outside_points`: points outside the box `data_range` (low `[D]`, high `[D]`; None: that
-      of X) in an input that the kernel uses; `outside_by`: the farthest one's distance from it.
-    - `advice`: sentences.
+    - `outside`, `outside_points`: points far outside the box `data_range` (low `[D]`, high `[D]`; None: that
+      of X), by more than half a lengthscale and 5% of the range in an input that the kernel uses;
+      `outside_by`: how far the farthest point is, near or far.
+    - `advice`: sentences, which depend on `setup` as well (None: what the model shows of it).
 
     Raises NumericalError when Kuu holds NaN or cannot be factorised.
     """
     # On a busy machine threads of LAPACK that wait for each other cost a hundred times what they save.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _diagnose(model, np.asarray(X, dtype=np.float64), Z_start, step, epoch, data_range)
+        row = _diagnose(model, np.asarray(X, dtype=np.float64), Z_start, step, epoch, data_range)
+    if setup is None:
+        setup = Setup(rows=model.num_data, trainable=bool(getattr(model.Z, "trainable", False)))
+    eased = row["jitter"] > 1.5 * float(model.jitter)
+    advice = advise(row, setup, single=model.Z.dtype == tf.float32, eased=eased)
+    return {key: value if isinstance(value, list) else _plain(value) for key, value in row.items()} | {
+        "advice": advice
+    }
 
 
 def _diagnose(
@@ -88,7 +101,7 @@ def _diagnose(
     redundancy = redundant_for_all(Kuu, threshold)
     parts, jitter = _all_contributions(model, Kuu, Z, X, redundancy.order)
     kl = np.sum([part.kl for part in parts], axis=0)  # [M]
-    row = {
+    return {
         "step": int(step),
         "epoch": float(epoch),
         "count": len(Z),
@@ -106,11 +119,6 @@ def _diagnose(
         "uninformed": int(np.sum(kl[redundancy.order[: redundancy.kept]] < UNINFORMED)),
         **_outside(Z, data_range or (X.min(axis=0), X.max(axis=0)), shortest),
     }
-    eased = jitter > 1.5 * float(model.jitter)
-    row["advice"] = advise(
-        row, single=model.Z.dtype == tf.float32, eased=eased, trainable=_trainable(model.Z)
-    )
-    return {key: value if isinstance(value, list) else _plain(value) for key, value in row.items()}
 
 
 def _array(value: Any) -> np.ndarray:
@@ -190,16 +198,11 @@ def _outside(
     Z: np.ndarray, data_range: tuple[np.ndarray, np.ndarray], shortest: np.ndarray
 ) -> dict[str, Any]:
     low, high = (np.asarray(edge, dtype=np.float64) for edge in data_range)
-    slack = 1e-9 * np.maximum(high - low, 1.0)  # a point that sits on the edge is inside
-    excess = np.maximum(low - Z, Z - high)  # [M, D]
-    beyond = (excess > slack) & np.isfinite(shortest)  # [M, D]
-    outside = np.flatnonzero(beyond.any(axis=1))
-    farthest = float(np.max(np.where(beyond, excess / shortest, 0.0)))
+    excess = np.maximum(np.maximum(low - Z, Z - high), 0.0)  # [M, D]
+    far = (excess > FAR_LENGTHSCALES * shortest) & (excess > FAR_SHARE * (high - low))  # [M, D]
+    outside = np.flatnonzero(far.any(axis=1))
+    farthest = float(np.max(excess / shortest))  # an infinite lengthscale makes nothing of it
     return {"outside": len(outside), "outside_points": outside[:LISTED].tolist(), "outside_by": farthest}
-
-
-def _trainable(Z: Any) -> bool:
-    return bool(getattr(Z, "trainable", False))
 
 
 def _rounded(values: np.ndarray) -> list[float]:

@@ -9,11 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from svgp import files
-from svgp.diagnostics import fixed_subset, inducing_diagnostics
+from svgp.config import Config
+from svgp.diagnostics import Setup, fixed_subset, inducing_diagnostics
 from svgp.errors import DataError, NumericalError, RunError
 from svgp.models.certificate import Certificate, certificate
 from svgp.models.outlook import Outlook, full_posterior_model, is_collapsible, outlook
 from svgp.runs.resume import require_same_data
+from svgp.training import method_class
 
 if TYPE_CHECKING:
     from svgp.runs.run import Run
@@ -36,7 +38,7 @@ def diagnose(run: Run, *, max_seconds: float = MAX_SECONDS) -> dict[str, Any]:
     inducing = inducing_diagnostics(
         model, fixed_subset(X, run.config.train.seed), run.inducing_start(),
         step=int(run.metrics.get("steps", 0)), epoch=float(run.metrics.get("epoch", 0.0)),
-        data_range=(X.min(axis=0), X.max(axis=0)),
+        data_range=(X.min(axis=0), X.max(axis=0)), setup=advice_setup(run.config, model, len(X)),
     )  # fmt: skip
     sentences = list(inducing["advice"])
     proof, left = None, None
@@ -57,6 +59,18 @@ def diagnose(run: Run, *, max_seconds: float = MAX_SECONDS) -> dict[str, Any]:
     }
     files.write_json(run.folder.diagnosis, found)
     return found
+
+
+def advice_setup(config: Config, model: Any, rows: int) -> Setup:
+    """What `svgp.diagnostics.advise` takes into account of a run on so many training rows."""
+    points = config.model.inducing
+    return Setup(
+        init=points.init,
+        rows=rows,
+        trainable=points.trainable,
+        replace_redundant=points.replace_redundant,
+        iterative=bool(getattr(method_class(model, rows, config.train), "iterative", False)),
+    )
 
 
 def _data(run: Run) -> Any:

@@ -15,6 +15,7 @@ from svgp.diagnostics import fixed_subset, inducing_diagnostics
 from svgp.errors import NumericalError, RunError
 from svgp.models import save_model
 from svgp.models.priors import has_priors, log_prior
+from svgp.runs.diagnosis import advice_setup
 from svgp.runs.evaluation import Evaluator, score
 from svgp.runs.findings import on_calibration, on_relevance, on_signal, relevance
 from svgp.runs.folder import RunFolder
@@ -102,6 +103,7 @@ class Session:
             row = inducing_diagnostics(
                 self.model, self._subset, self.Z_start, step=step, epoch=epoch,
                 data_range=(X.min(axis=0), X.max(axis=0)),
+                setup=advice_setup(self.config, self.model, len(X)),
             )  # fmt: skip
         except NumericalError as error:
             # The loop judges whether training can go on; a diagnosis that fails is one more finding.

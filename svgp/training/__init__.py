@@ -5,7 +5,7 @@ from __future__ import annotations
 from svgp.training.adam import Adam
 from svgp.training.loop import LoopState, Step, Stop, reason_to_stop, run
 from svgp.training.method import Method, StepRecord
-from svgp.training.methods import METHODS, choose, describe_step_size, make_method
+from svgp.training.methods import METHODS, choose, describe_step_size, make_method, method_class
 from svgp.training.progress import Plain, Progress, Silent, Terminal
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "choose",
     "describe_step_size",
     "make_method",
+    "method_class",
     "reason_to_stop",
     "run",
 ]

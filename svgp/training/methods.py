@@ -75,17 +75,23 @@ def choose(model: Any, rows: int, config: Any) -> tuple[str, str]:
     return "natgrad", f"natural gradients for q(u), since {obstacle}"
 
 
+def method_class(model: Any, rows: int, config: Any) -> type[Any]:
+    """The class of `make_method`'s method."""
+    name, _ = choose(model, rows, config)
+    classes = {"adam": Adam, "collapsed": Collapsed}
+    return classes.get(name) or natural_gradient_class(model, rows, config)
+
+
 def describe_step_size(model: Any, rows: int, config: Any) -> str | None:
     """The learning rate that `make_method`'s method has, in words; None where the method never has one."""
-    name, _ = choose(model, rows, config)
-    if name == "collapsed":
+    kind = method_class(model, rows, config)
+    if kind is Collapsed:
         return None
-    kind = Adam if name == "adam" else natural_gradient_class(model, rows, config)
     if kind is WholeNaturalGradient:
         return "learning rate: none, hyperparameters by L-BFGS since a batch holds all rows"
     if config.learning_rate is not None:
         return f"learning rate {config.learning_rate:g}, as the config says"
-    return f"learning rate {kind.learning_rate:g}, the default of {name}"
+    return f"learning rate {kind.learning_rate:g}, the default of {kind.name}"
 
 
 def _obstacle_to_collapsed(model: Any, rows: int, config: Any) -> str | None:

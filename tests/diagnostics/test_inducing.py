@@ -78,6 +78,16 @@ def test_distances_movement_and_points_outside_by_hand() -> None:
     assert row["outside_by"] == pytest.approx(1.0)  # 0.5 / 0.5, and 2.0 / 2.0 as well
 
 
+def test_a_point_counts_as_outside_by_lengthscale_and_by_range() -> None:
+    """Half a lengthscale and 5% of the range: with lengthscales 1 and 0.001, 0.5 and 0.1 beyond [-1, 1]."""
+    Z = np.array([[1.4, 0.0], [1.6, 0.0], [0.0, 1.05], [0.0, 1.15]])
+    kernel = Matern32(variance=1.0, lengthscales=[1.0, 0.001])
+    box = (np.array([-1.0, -1.0]), np.array([1.0, 1.0]))
+    model = SVGP(kernel, Gaussian(variance=0.1), Z, num_data=300)
+    row = inducing_diagnostics(model, X, Z, step=1, epoch=1.0, data_range=box)
+    assert row["outside_points"] == [1, 3] and row["outside_by"] == pytest.approx(150.0)
+
+
 def test_an_input_that_the_kernel_ignores_counts_nowhere() -> None:
     Z = np.array([[0.0, 50.0], [1.0, -50.0]])
     kernel = Matern32(variance=1.0, lengthscales=[1.0], active_dims=[0])

@@ -14,6 +14,7 @@ from svgp.errors import RunError
 from svgp.models import SVGP
 from svgp.models.outlook import best_bound, full_posterior_model, outlook
 from svgp.runs import diagnose, diagnosis
+from svgp.runs.diagnosis import advice_setup
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,23 @@ def test_single_precision_has_none(make_config, tmp_path, no_plots):
     found = diagnose(run)
     assert found["certificate"] is None
     assert any("needs train.precision=float64" in sentence for sentence in found["sentences"])
+
+
+@pytest.mark.parametrize(
+    ("train", "iterative"),
+    [
+        ({"method": "adam"}, False),
+        ({"method": "collapsed"}, True),
+        ({"method": "auto"}, True),
+        ({"method": "natgrad", "batch_size": 16}, False),
+        ({"method": "natgrad", "batch_size": 64}, True),  # all 48 rows in a batch: L-BFGS
+        ({"method": "natgrad", "batch_size": 64, "learning_rate": 0.1}, False),
+    ],
+)
+def test_advice_knows_which_methods_have_a_learning_rate(regression, make_config, train, iterative):
+    setup = advice_setup(make_config(**train), regression.model, 48)
+    assert setup.iterative is iterative
+    assert setup.rows == 48 and setup.init == "kmeans" and setup.trainable
 
 
 def test_data_that_moved_or_changed_are_named(make_config, tables, tmp_path, no_plots):
