@@ -39,8 +39,8 @@ def test_all_problems_at_once_in_the_order_of_the_file(problems) -> None:
         "expected a whole number of at least 1 and at most 100,000 (points), got 0",
         "c.yaml:6:5: model.inducing.cuont: unknown key; did you mean 'count'?",
         "c.yaml:8:3: duplicate key 'posterior'; it is first given at line 7",
-        "c.yaml:9:24: train.learning_rate: expected a number above 0 and at most 10 (a step in parameters), "
-        "got '1e-3'; did you mean 0.001?",
+        "c.yaml:9:24: train.learning_rate: expected a number above 0 and at most 10 (a step in parameters) "
+        "or null, got '1e-3'; did you mean 0.001?",
     ]
 
 

@@ -28,12 +28,14 @@ def test_a_run_folder_holds_what_is_promised(regression):
 
 
 def test_final_metrics(regression):
-    metrics = regression.metrics
+    metrics = dict(regression.metrics)
     assert set(metrics) >= {
         "train.elbo", "test.rmse", "test.nlpd", "test.coverage_50", "test.coverage_90", "test.coverage_95",
         "wall_s", "steps",
     }  # fmt: skip
     assert metrics["steps"] == 9 and metrics["stopped"] == "max_epochs: 3 epochs done"
+    relevance = metrics.pop("relevance")
+    assert len(relevance) > 1 and all(math.isfinite(value) for value in relevance.values())
     assert all(math.isfinite(value) for value in metrics.values() if not isinstance(value, str))
     # The target's standard deviation is about 650: original units, not standardised ones.
     assert 10 < metrics["test.rmse"] < 3000

@@ -21,7 +21,7 @@ def farthest(method, keep, batch_size=150, seed=0):
     Y = np.exp(X.sum(1, keepdims=True)) + 0.05 * rng.normal(size=(150, 1))  # steepest in a corner
     config = ModelConfig.model_validate(
         {
-            "inducing": {"count": 12, "init": "random", "keep_in_range": keep},
+            "inducing": {"count": 6, "init": "random", "keep_in_range": keep},
             "posterior": {"whiten": True},
             "kernel": {"type": "squared_exponential"},
         }
