@@ -18,8 +18,7 @@ from svgp.training.collapsed_box import box
 from svgp.training.collapsed_lbfgs import Answer, Lbfgs
 from svgp.training.collapsed_scale import variable_scales
 from svgp.training.method import StepRecord
-
-WALL = 0.1  # share of a failed step at which the line search is told to look
+from svgp.training.quasi_newton import pack, unpack, wall
 
 
 class Collapsed:
@@ -182,7 +181,8 @@ class Collapsed:
             if first:
                 raise
             self._repairs += 1
-            return self._wall(x)
+            assert self._anchor is not None
+            return wall(self._anchor, x)
         if self._subset:
             # One pass costs at most half an evaluation a row.
             seconds = time.perf_counter() - started
@@ -205,15 +205,6 @@ class Collapsed:
 
     def _reserve_s(self) -> float:
         return 0.0 if self._complete else self._final_pass_s
-
-    def _wall(self, x: np.ndarray) -> Answer:
-        """The parabola through the last iterate, with its slope, whose minimum is at a tenth of the step."""
-        assert self._anchor is not None
-        start, value, gradient = self._anchor
-        step = x - start
-        slope = abs(float(gradient @ step)) + 1e-12
-        height = slope * (0.5 / WALL - 1.0)
-        return value + height, step * (slope * (1.0 / WALL - 1.0) / float(step @ step))
 
     def _accept(self, x: np.ndarray) -> None:
         if self._trial is None or not np.array_equal(self._trial[0], x):
@@ -239,14 +230,10 @@ class Collapsed:
             self._unpack(self._anchor[0])
 
     def _pack(self) -> np.ndarray:
-        return self._scales * np.concatenate([v.numpy().astype(np.float64).ravel() for v in self.variables])
+        return self._scales * pack(self.variables)
 
     def _unpack(self, x: np.ndarray) -> None:
-        x, start = x / self._scales, 0
-        for variable in self.variables:
-            stop = start + int(np.prod(variable.shape))
-            variable.assign(x[start:stop].reshape(variable.shape).astype(variable.dtype.as_numpy_dtype))
-            start = stop
+        unpack(self.variables, x / self._scales)
 
 
 def subset(rows: int, count: int | None, seed: int) -> np.ndarray | None:
