@@ -12,6 +12,7 @@ from svgp.config.model import ModelConfig
 from svgp.linalg import factorise
 from svgp.models.priors import set_priors
 from svgp.models.start import start_values
+from svgp.models.start_counts import CountLevel
 from svgp.models.svgp import SVGP
 
 PRECISIONS = {  # (parameters and [M, M] work, [M, B] work)
@@ -40,9 +41,9 @@ def build_model(
     """The model that `config` describes, started from the training rows X [N, D], Y [N, P].
 
     Kernel and noise start where `svgp.models.start` says, inducing points where `config.inducing` says, and
-    q(u) at the prior. `columns` (`svgp.data.Columns`) names the inputs and gives their scaling.
-    `lengthscale_factor` multiplies those that the data suggest, for another start. Returns the model and
-    notes for the user. Raises ModelError and DataError.
+    q(u) at the prior (for counts see `svgp.models.start_counts`). `columns` (`svgp.data.Columns`) names the
+    inputs and gives their scaling. `lengthscale_factor` multiplies those that the data suggest, for another
+    start. Returns the model and notes for the user. Raises ModelError and DataError.
     """
     dtype, batch_dtype = PRECISIONS[precision]
     start = start_values(config, X, Y, seed=seed)
@@ -68,6 +69,8 @@ def build_model(
         config, kernel, likelihood, Z, Y.shape[1], len(X) if num_data is None else num_data, batch_dtype
     )
     _start_at_prior(model)
+    if start.counts is not None:
+        _start_at_level(model, start.counts)
     if config.inducing.keep_in_range:
         model.inducing_range = X.min(axis=0), X.max(axis=0)
     model.replace_redundant = config.inducing.replace_redundant
@@ -132,3 +135,16 @@ def _start_at_prior(model: SVGP) -> None:
     factor = factorise(model.Kuu(), model.jitter)  # [M, M] or [L, M, M]
     root = tf.math.rsqrt(tf.reduce_sum(factor.L_inverse**2, -2)) if model.q_diag else factor.L
     model.q_sqrt.assign(tf.broadcast_to(root, model.q_sqrt.shape))
+
+
+def _start_at_level(model: SVGP, level: CountLevel) -> None:
+    """q(u) moved to the mean log rate and narrowed from the prior to `level.around`, where it is wider."""
+    share = level.around / float(np.mean(model.kernel.K_diag(model.Z).numpy()))
+    if share >= 1.0:
+        return
+    mean = tf.cast(level.mean[:, None], model.dtype) * tf.ones_like(model.q_mean)  # [L, M]
+    if model.whiten:
+        factor = factorise(model.Kuu(), model.jitter)
+        mean = tf.linalg.matvec(factor.L_inverse, mean)  # [L, M]
+    model.q_mean.assign(mean)
+    model.q_sqrt.assign(share**0.5 * model.q_sqrt)

@@ -7,8 +7,7 @@ by the exact GP's evidence on a small random subset: with a lengthscale for each
 fitted (`svgp.models.start_evidence`), else one factor is chosen among a few.
 
 Variance and noise scale are the target's variance; for a Student-t, where a few outliers would set that,
-the square of its normalised median absolute deviation. Of counts, the kernel's variance is the mean square
-of `log(y + 1/2)`, at least 1: f is the log rate, so counts near 10^5 need an f near 11.
+the square of its normalised median absolute deviation. For counts see `svgp.models.start_counts`.
 """
 
 from __future__ import annotations
@@ -20,12 +19,14 @@ import scipy.linalg
 
 from svgp.config.model import ModelConfig
 from svgp.linalg.threads import single_threaded_blas
+from svgp.models.start_counts import CountLevel, count_level, length_factor
 from svgp.models.start_evidence import fit_lengthscales
 
 SUBSET = 400  # rows on which the evidence is compared: a factorisation of them takes some milliseconds
 LENGTHSCALE_FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0)
 NOISE_SHARES = (0.01, 0.1, 0.4)
 TAIL = 5.0  # standard deviations beyond which a target counts no further in the evidence
+UNTESTED_FACTOR = 0.5  # of sqrt(D) deviations: lengthscales where no evidence is asked
 MAD_TO_STD = 1.4826  # of a normal distribution
 
 
@@ -36,14 +37,20 @@ class StartValues(NamedTuple):
     variance: float  # prior variance of f
     noise_scale: np.ndarray  # [P] target variance from which a likelihood derives its noise
     notes: list[str]
+    counts: CountLevel | None = None  # where q(u) starts; None: at the prior
 
 
 def start_values(config: ModelConfig, X: np.ndarray, Y: np.ndarray, *, seed: int = 0) -> StartValues:
     """The starting values for rows X [N, D], Y [N, P]; a setting in the config overrides them later."""
     spread, varies = column_spread(X)  # [D], [D]
     root = np.sqrt(max(1, np.count_nonzero(varies)))
+    noise = np.ones(Y.shape[1])  # a scale that these likelihoods do not have
+    if config.likelihood.task == "count":
+        level = count_level(Y)
+        lengthscales = length_factor(level, UNTESTED_FACTOR) * root * spread
+        return StartValues(lengthscales, level.square, noise, [], level)
     if config.likelihood.task != "regression":
-        return StartValues(0.5 * root * spread, _latent_variance(config, Y), np.ones(Y.shape[1]), [])
+        return StartValues(UNTESTED_FACTOR * root * spread, 1.0, noise, [])
     variance = Y.var(axis=0)  # [P]
     if config.likelihood.type == "student_t":
         robust = (MAD_TO_STD * np.median(np.abs(Y - np.median(Y, axis=0)), axis=0)) ** 2
@@ -81,12 +88,6 @@ def has_ard(kernel: Any) -> bool:
     """Whether any part of a kernel's config has a lengthscale for each input."""
     parts = getattr(kernel, "sum", None) or getattr(kernel, "product", None)
     return any(map(has_ard, parts)) if parts else bool(kernel.ard)
-
-
-def _latent_variance(config: ModelConfig, Y: np.ndarray) -> float:
-    if config.likelihood.task != "count":
-        return 1.0
-    return max(1.0, float(np.mean(np.log(np.maximum(Y, 0.0) + 0.5) ** 2)))
 
 
 def _best_factor(X: np.ndarray, Y: np.ndarray) -> float:

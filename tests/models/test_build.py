@@ -47,6 +47,26 @@ def test_q_starts_at_the_prior(posterior, whiten, outputs):
 
 
 @pytest.mark.parametrize(
+    "settings", [{}, {"posterior": {"whiten": True}}, {"posterior": {"type": "diagonal"}}]
+)
+@pytest.mark.parametrize("rate", [1e5, 2.0])
+def test_counts_start_at_their_level(settings, rate):
+    """At the prior, whose variance counts near 1e5 make 133, q would expect rates of exp(66)."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    Y = rng.poisson(rate * np.exp(0.3 * np.sin(2 * X[:, :1]))).astype(float)
+    config = ModelConfig.model_validate(
+        {"likelihood": {"type": "poisson"}, "inducing": {"count": 30}, **settings}
+    )
+    model, _ = build_model(config, X, Y, columns=columns())
+    expected = model.predict_y(X)[0].numpy()
+    assert rate / 10 < np.median(expected) < 10 * rate
+    assert float(model.elbo((X, Y))) / 200 > -10 * rate
+    if rate < 10 and not model.q_diag:
+        assert float(model.kl()) == pytest.approx(0.0, abs=1e-9)  # the prior itself
+
+
+@pytest.mark.parametrize(
     ("precision", "parameters", "batch"),
     [
         ("float64", tf.float64, tf.float64),

@@ -101,6 +101,16 @@ def test_large_counts_get_a_variance_that_reaches_their_logarithm():
     assert start_values(COUNTS, rows(2), counts * 0).variance == 1.0
 
 
+def test_large_counts_let_f_vary_no_more_than_small_ones_do():
+    """Two random rows differ by v = 1 under a prior variance of log(1e5)^2 = 133, not by that."""
+    X = rows(4, 400)
+    counts = np.random.default_rng(0).poisson(1e5, size=(400, 1)).astype(float)
+    start = start_values(COUNTS, X, counts)
+    K = Matern32(start.variance, start.lengthscales)(X).numpy()
+    assert np.median(start.variance - K[np.triu_indices(400, 1)]) == pytest.approx(1.0, rel=0.25)
+    assert start.counts.mean == pytest.approx(np.log(1e5), rel=1e-3) and start.counts.around == 1.0
+
+
 def test_units_of_inputs_and_targets_are_followed():
     X, scales = rows(3), np.array([1e-6, 1.0, 1e6])
     Y = np.sin(X[:, :1])
