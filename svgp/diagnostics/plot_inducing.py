@@ -150,40 +150,6 @@ def inducing_positions(
     return figure
 
 
-@styled
-def ard_relevance(lengthscales: np.ndarray, names: Sequence[str], most: int = 30) -> Figure:
-    """Bars of `1 / lengthscale` in standardised units, the most relevant input first.
-
-    lengthscales: `[D]`, or `[L, D]` for L latent GPs: the bar is the largest relevance, a dot each
-    latent GP. An input that the kernel ignores (inf) has relevance 0. At most `most` inputs.
-    """
-    scales = np.asarray(lengthscales, dtype=np.float64).reshape(-1, len(names))  # [L, D]
-    relevance = 1.0 / scales  # [L, D]
-    order = np.argsort(-relevance.max(axis=0), kind="stable")[:most]
-    place = np.arange(len(order))
-    figure = new_figure(6.4, 1.3 + 0.26 * len(order))
-    axes = figure.subplots()
-    bars = axes.barh(place, relevance.max(axis=0)[order], color=BLUE, height=0.7)
-    shortest = scales.min(axis=0)[order]
-    axes.bar_label(
-        bars,
-        [f" {value:.3g}" if np.isfinite(value) else " ignored" for value in shortest],
-        color="#555555",
-        fontsize=8,
-    )
-    if len(scales) > 1:
-        for row in relevance:
-            axes.plot(row[order], place, "o", color=ORANGE, markersize=3)
-    axes.set_yticks(place, [plain(names[j]) for j in order])
-    axes.invert_yaxis()
-    axes.grid(False, axis="y")
-    axes.set_xlim(0, (float(relevance.max()) or 1.0) * 1.12)
-    axes.set_xlabel("1 / lengthscale, scaled inputs (bar label: lengthscale)")
-    rest = len(names) - len(order)
-    axes.set_title("Relevance of the inputs" + (f" (first {len(order)} of {len(names)})" if rest else ""))
-    return figure
-
-
 def most_relevant(X: np.ndarray, lengthscales: np.ndarray | None) -> tuple[int, int]:
     """The two columns of X `[N, D]` with the largest `std / lengthscale`, in the table's order."""
     spread = X.std(axis=0)  # [D]

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from svgp import files
 from svgp.diagnostics.plot_curves import loss_curves
 from svgp.diagnostics.plot_fits import counts_fit, fit_1d, probability_surface
-from svgp.diagnostics.plot_inducing import ard_relevance, inducing_over_time, inducing_positions
+from svgp.diagnostics.plot_inducing import inducing_over_time, inducing_positions
+from svgp.diagnostics.plot_relevance import ard_relevance
 from svgp.diagnostics.plot_scores import (
     calibration_classification,
     calibration_regression,

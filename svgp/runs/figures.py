@@ -73,8 +73,9 @@ def inducing_positions(run: Run) -> Figure:
 
 
 def ard_relevance(run: Run) -> Figure:
-    """One over the lengthscale of each standardised input."""
-    return plots.ard_relevance(run.lengthscales(), run.columns.input_names)
+    """The effect of each input on the predictions and its lengthscale (all that an unfinished run has)."""
+    names, known = run.columns.input_names, run.metrics.get("relevance")
+    return plots.ard_relevance(run.lengthscales(), names, relevance=known)
 
 
 def fit(run: Run) -> Figure:

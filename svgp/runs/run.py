@@ -226,7 +226,7 @@ class Run:
         return figures.inducing_positions(self)
 
     def plot_ard_relevance(self) -> Figure:
-        """One over the lengthscale of each standardised input."""
+        """The effect of each input on the predictions, and its lengthscale."""
         return figures.ard_relevance(self)
 
     def plot_fit(self) -> Figure:

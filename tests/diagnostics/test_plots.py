@@ -134,6 +134,23 @@ def test_ard_relevance_puts_the_shortest_lengthscale_first(lengthscales: list) -
     assert widths == sorted(widths, reverse=True)
 
 
+def test_ard_relevance_says_in_words_what_a_number_would_not() -> None:
+    figure = _draws(plots.ard_relevance(np.array([0.83, 1234.5, np.inf]), ["a", "b", "c"]))
+    words = [text.get_text().strip() for text in figure.axes[0].texts]
+    assert words == ["0.83", "very long", "ignored"]
+
+
+def test_ard_relevance_shows_the_effect_on_the_predictions_where_it_is_known() -> None:
+    """A trend has a long lengthscale, and is the larger half of the predictions all the same."""
+    names, effects = ["a", "b", "c"], {"a": 0.4, "b": 0.9, "c": 1e-5}
+    axes = _draws(plots.ard_relevance(np.array([1.5, 40.0, 3.0]), names, relevance=effects)).axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [0.9, 0.4, 1e-5]
+    assert [text.get_text().strip() for text in axes.texts] == ["40", "1.5", "no effect"]
+    assert "effect on the predictions" in axes.get_xlabel()
+    axes = _draws(plots.ard_relevance(np.array([1.5, 40.0, 3.0]), names, relevance={"a": 1.0})).axes[0]
+    assert "1 / lengthscale" in axes.get_xlabel()
+
+
 @pytest.mark.parametrize("N", [1, 50, 2500])
 @pytest.mark.parametrize("constant", [False, True])
 def test_fits(N: int, constant: bool) -> None:
