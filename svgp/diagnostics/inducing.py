@@ -54,11 +54,12 @@ def inducing_diagnostics(
     - `smallest_distance` between two points; `redundant`: points that can be removed together,
       each then known from the rest up to `redundant_threshold` of its prior variance; the first 20
       are in `redundant_points`. For L latent GPs a point must be redundant for all.
-      The threshold is 1e-4, less where the noise is small (1% of noise over prior variance), never below
-      the jitter, 1e-6.
+      The threshold is 1e-4, less where the noise is small (1% of noise over prior variance; of counts the
+      noise in the log rate is 1 / mu), never below the jitter, 1e-6.
     - `moved_mean`, `moved_max`, `unmoved` (by less than 1e-3): since `Z_start`; null without it.
     - `residual_mean`, `residual_p95`: the share `d / kff` of prior variance left unexplained at X;
-      `residual_cost`: `mean(sum_l d / (2 noise))`, nats of the bound a row, for Gaussian noise, else null.
+      `residual_cost`: what that takes from the bound, nats a row: `mean(sum_l d / (2 noise))` for Gaussian
+      noise, `mean(sum_l mu (1 - exp(-d / 2)))` for counts of expected rate mu, else null.
     - `kl` and its parts `kl_by_point` (nats, summed over L), `explained_by_point` (shares of the prior
       variance, mean over L): see `contributions`; `uninformed`: points needed but with less than 0.01 nats.
     - `outside`, `outside_points`: points far outside the box `data_range` (low `[D]`, high `[D]`; None: that
@@ -96,8 +97,8 @@ def _diagnose(
         raise NumericalError(
             f"Kuu holds NaN or infinity at step {step}: lengthscales or inducing points have diverged"
         )
-    noise = smallest_noise(model.likelihood)
-    threshold = redundancy_threshold(Kuu, noise)
+    noise, rates = smallest_noise(model.likelihood), _rates(model, X)
+    threshold = redundancy_threshold(Kuu, noise if rates is None else 1.0 / max(float(rates.max()), 1.0))
     redundancy = redundant_for_all(Kuu, threshold)
     parts, jitter = _all_contributions(model, Kuu, Z, X, redundancy.order)
     kl = np.sum([part.kl for part in parts], axis=0)  # [M]
@@ -112,7 +113,7 @@ def _diagnose(
         "redundant_threshold": threshold,
         "redundant_points": redundancy.redundant[:LISTED].tolist(),
         **_movement(Z, Z_start, shortest),
-        **_residual(parts, model, X, noise),
+        **_residual(parts, model, X, noise, rates),
         "kl": float(kl.sum()),
         "kl_by_point": _rounded(kl),
         "explained_by_point": _rounded(np.mean([part.explained for part in parts], axis=0)),
@@ -181,12 +182,23 @@ def _movement(Z: np.ndarray, Z_start: np.ndarray | None, shortest: np.ndarray) -
     }
 
 
-def _residual(parts: list[Contributions], model: Any, X: np.ndarray, noise: float | None) -> dict[str, Any]:
+def _rates(model: Any, X: np.ndarray) -> np.ndarray | None:
+    """Expected counts mu = E exp(f) `[L, n]`; None where the targets are no counts."""
+    if model.likelihood.task != "count":
+        return None
+    return _array(model.predict_y(X)[0]).T
+
+
+def _residual(
+    parts: list[Contributions], model: Any, X: np.ndarray, noise: float | None, rates: np.ndarray | None
+) -> dict[str, Any]:
     share = np.stack([part.residual for part in parts])  # [L, n]
+    variance = share * _stack(model.kernel.K_diag(X, dtype=tf.float64).numpy(), 1)  # [L, n]
     cost = None
     if noise is not None:
-        kff = _stack(model.kernel.K_diag(X, dtype=tf.float64).numpy(), 1)  # [L or 1, n]
-        cost = float((share * kff).sum(axis=0).mean() / (2.0 * noise))
+        cost = float(variance.sum(axis=0).mean() / (2.0 * noise))
+    elif rates is not None:  # E log p falls by mu as it is less mu without d in f's variance
+        cost = float((-rates * np.expm1(-0.5 * variance)).sum(axis=0).mean())
     return {
         "residual_mean": float(share.mean()),
         "residual_p95": float(np.percentile(share, 95)),

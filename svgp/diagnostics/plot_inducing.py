@@ -152,9 +152,9 @@ def inducing_positions(
 
 def most_relevant(X: np.ndarray, lengthscales: np.ndarray | None) -> tuple[int, int]:
     """The two columns of X `[N, D]` with the largest `std / lengthscale`, in the table's order."""
-    spread = X.std(axis=0)  # [D]
     if lengthscales is not None:
-        spread = spread / np.asarray(lengthscales, dtype=np.float64).reshape(-1, X.shape[1]).min(axis=0)
+        X = X / np.asarray(lengthscales, dtype=np.float64).reshape(-1, X.shape[1]).min(axis=0)
+    spread = (X / (np.abs(X).max() or 1.0)).std(axis=0)  # [D]; squares of 1e200 would overflow
     first, second = sorted(np.argsort(-spread, kind="stable")[:2].tolist())
     return first, second
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from svgp.diagnostics import fixed_subset, inducing_diagnostics
 from svgp.errors import NumericalError
 from svgp.kernels import Matern32, SquaredExponential
-from svgp.likelihoods import Gaussian, StudentT
+from svgp.likelihoods import Gaussian, Poisson, StudentT
 from svgp.models import SVGP
 
 RNG = np.random.default_rng(0)
@@ -113,6 +113,23 @@ def test_other_likelihoods_have_no_cost_in_nats() -> None:
     kernel = Matern32(variance=1.0, lengthscales=[1.0, 1.0])
     row = inducing_diagnostics(SVGP(kernel, StudentT(), X[:5], num_data=300), X, X[:5], step=0, epoch=0.0)
     assert row["residual_cost"] is None and row["redundant_threshold"] == 1e-4
+
+
+@pytest.mark.parametrize("level", [0.0, 11.5])
+def test_counts_cost_what_the_residual_takes_from_the_expected_log_likelihood(level: float) -> None:
+    """Where counts are near 1e5, f is known to 0.003: points that are redundant at small ones are not."""
+    kernel = SquaredExponential(variance=1.0, lengthscales=[2.0, 2.0])
+    Z = X[:40]
+    model = SVGP(kernel, Poisson(), Z, num_data=300, q_mean=np.full((1, 40), level))
+    model.q_sqrt.assign(1e-3 * model.q_sqrt)
+    row = inducing_diagnostics(model, X, Z, step=1, epoch=1.0)
+    q, Y = model.marginals(X), np.full((300, 1), np.exp(level))
+    terms = [
+        model.likelihood.expected_log_likelihood(q.mean, variance, Y).numpy()
+        for variance in (q.explained, q.explained + q.residual)
+    ]
+    assert row["residual_cost"] == pytest.approx((terms[0] - terms[1]).mean(), rel=1e-4)
+    assert row["redundant_threshold"] == pytest.approx(1e-4 if level == 0.0 else 1e-6)
 
 
 def test_coinciding_points_and_a_single_point_are_no_trouble() -> None:

@@ -123,6 +123,8 @@ def test_the_two_most_relevant_inputs_are_chosen_by_lengthscale() -> None:
     X = RNG.normal(size=(500, 4)) * np.array([1.0, 1.0, 1.0, 9.0])
     assert most_relevant(X, np.array([5.0, 0.1, np.inf, 2.0])) == (1, 3)
     assert most_relevant(X, None)[1] == 3
+    assert most_relevant(1e200 * X, 1e200 * np.array([5.0, 0.1, np.inf, 2.0])) == (1, 3)
+    assert most_relevant(1e200 * X, None)[1] == 3
 
 
 @pytest.mark.parametrize(
