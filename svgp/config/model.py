@@ -70,8 +70,9 @@ class ModelConfig(Section):
         PriorsConfig, "priors on hyperparameters: training then finds the most probable ones (MAP)"
     )
     bound: Literal["standard", "tight", "ppgpr"] = setting(
-        "standard",
-        "what training raises: a lower bound on the log evidence, or with ppgpr the log density that "
+        "tight",
+        "what training raises: a lower bound on the log evidence (the standard one, or a tighter one, which "
+        "counts unexplained variance for less than noise), or with ppgpr the log density that "
         "the model predicts for the training rows, less the KL (the ELBO is reported beside it)",
     )
     jitter: float = setting(

@@ -68,10 +68,13 @@ def on_signal(evaluator: Evaluator, X: np.ndarray, Y: np.ndarray) -> list[str]:
     ]
 
 
-def on_calibration(metrics: Mapping[str, float], rows: int, *, gaussian: bool) -> list[str]:
+def on_calibration(
+    metrics: Mapping[str, float], rows: int, *, gaussian: bool, standard: bool = False
+) -> list[str]:
     """A sentence where a regression's intervals miss their level by more than chance would, and a remedy.
 
     metrics: `test.coverage_50` and `test.coverage_95` of so many test `rows`. `gaussian`: the likelihood is.
+    `standard`: the bound is, which counts all unexplained variance as noise.
     """
     half, most = metrics.get("test.coverage_50"), metrics.get("test.coverage_95")
     if half is None or most is None or not rows:
@@ -83,9 +86,10 @@ def on_calibration(metrics: Mapping[str, float], rows: int, *, gaussian: bool) -
     if half < 0.5 + max(PEAKED, 3.0 * np.sqrt(0.25 / rows)):
         return []
     if most > 0.95 + WIDE:
+        remedy = " and model.bound=tight narrow" if standard else " or longer training narrows"
         return [
             f"{said}: intervals are too wide, since what the points leave unexplained counts as noise; "
-            "more of them (model.inducing.count) and model.bound=tight narrow them"
+            f"more of them (model.inducing.count){remedy} them"
         ]
     tails = "; model.likelihood.type=student_t is made for such noise" if gaussian else ""
     return [f"{said}: most errors are far smaller than the noise, and a few far larger{tails}"]

@@ -222,7 +222,8 @@ class Session:
         said = [*getattr(self.method, "notes", []), *on_relevance(used)]
         if self.dataset.columns.task == "regression":
             said += on_signal(self.evaluator, self.dataset.X, self.dataset.Y)
-        return [*said, *on_calibration(test, rows, gaussian=gaussian)]
+        standard = self.model.bound == "standard"
+        return [*said, *on_calibration(test, rows, gaussian=gaussian, standard=standard)]
 
     def _diagnosis_due(self, epoch: float) -> bool:
         train = self.config.train

@@ -59,8 +59,9 @@ def test_long_lists_of_inputs_are_cut():
     assert said.startswith("39 of 40 inputs") and said.endswith("x12 and 27 more")
 
 
-def said(half, most, rows=1000, gaussian=True):
-    return on_calibration({"test.coverage_50": half, "test.coverage_95": most}, rows, gaussian=gaussian)
+def said(half, most, rows=1000, gaussian=True, standard=True):
+    metrics = {"test.coverage_50": half, "test.coverage_95": most}
+    return on_calibration(metrics, rows, gaussian=gaussian, standard=standard)
 
 
 def test_good_intervals_and_chance_are_not_remarked_on():
@@ -72,6 +73,7 @@ def test_good_intervals_and_chance_are_not_remarked_on():
 def test_what_is_wrong_with_intervals_is_named():
     assert "too narrow" in said(0.4, 0.85)[0]
     assert "too wide" in said(0.8, 0.995)[0] and "model.bound=tight" in said(0.8, 0.995)[0]
+    assert "model.bound=tight" not in said(0.8, 0.995, standard=False)[0]
     tails = said(0.9505, 0.9758)[0]  # bike: most rows without noise, some far off
     assert "95% of the test rows lie in the 50% intervals" in tails and "student_t" in tails
     assert "student_t" not in said(0.9505, 0.9758, gaussian=False)[0]
