@@ -59,12 +59,13 @@ def inducing_diagnostics(
     - `moved_mean`, `moved_max`, `unmoved` (by less than 1e-3): since `Z_start`; null without it.
     - `residual_mean`, `residual_p95`: the share `d / kff` of prior variance left unexplained at X;
       `residual_cost`: what that takes from the bound, nats a row: `mean(sum_l d / (2 noise))` for Gaussian
-      noise, `mean(sum_l mu (1 - exp(-d / 2)))` for counts of expected rate mu, else null.
+      noise, `mean(sum_l log(1 + d / noise) / 2)` where the bound is tight, `mean(sum_l mu (1 - exp(-d / 2)))`
+      for counts of expected rate mu, else null.
     - `kl` and its parts `kl_by_point` (nats, summed over L), `explained_by_point` (shares of the prior
       variance, mean over L): see `contributions`; `uninformed`: points needed but with less than 0.01 nats.
     - `outside`, `outside_points`: points far outside the box `data_range` (low `[D]`, high `[D]`; None: that
       of X), by more than half a lengthscale and 5% of the range in an input that the kernel uses;
-      `outside_by`: how far the farthest point is, near or far.
+      `outside_by`: how far the farthest point is, near or far; `outside_uninformed`: how many are both.
     - `advice`: sentences, which depend on `setup` as well (None: what the model shows of it).
 
     Raises NumericalError when Kuu holds NaN or cannot be factorised.
@@ -102,6 +103,7 @@ def _diagnose(
     redundancy = redundant_for_all(Kuu, threshold)
     parts, jitter = _all_contributions(model, Kuu, Z, X, redundancy.order)
     kl = np.sum([part.kl for part in parts], axis=0)  # [M]
+    box = data_range or (X.min(axis=0), X.max(axis=0))
     return {
         "step": int(step),
         "epoch": float(epoch),
@@ -117,8 +119,7 @@ def _diagnose(
         "kl": float(kl.sum()),
         "kl_by_point": _rounded(kl),
         "explained_by_point": _rounded(np.mean([part.explained for part in parts], axis=0)),
-        "uninformed": int(np.sum(kl[redundancy.order[: redundancy.kept]] < UNINFORMED)),
-        **_outside(Z, data_range or (X.min(axis=0), X.max(axis=0)), shortest),
+        **_uninformed(Z, kl, redundancy.order[: redundancy.kept], box, shortest),
     }
 
 
@@ -196,7 +197,8 @@ def _residual(
     variance = share * _stack(model.kernel.K_diag(X, dtype=tf.float64).numpy(), 1)  # [L, n]
     cost = None
     if noise is not None:
-        cost = float(variance.sum(axis=0).mean() / (2.0 * noise))
+        ratio = variance / noise  # [L, n]
+        cost = 0.5 * float((np.log1p(ratio) if model.bound == "tight" else ratio).sum(axis=0).mean())
     elif rates is not None:  # E log p falls by mu as it is less mu without d in f's variance
         cost = float((-rates * np.expm1(-0.5 * variance)).sum(axis=0).mean())
     return {
@@ -206,15 +208,32 @@ def _residual(
     }
 
 
-def _outside(
-    Z: np.ndarray, data_range: tuple[np.ndarray, np.ndarray], shortest: np.ndarray
+def _uninformed(
+    Z: np.ndarray,
+    kl: np.ndarray,
+    needed: np.ndarray,
+    box: tuple[np.ndarray, np.ndarray],
+    shortest: np.ndarray,
 ) -> dict[str, Any]:
-    low, high = (np.asarray(edge, dtype=np.float64) for edge in data_range)
+    uninformed = needed[kl[needed] < UNINFORMED]
+    outside, farthest = _outside(Z, box, shortest)
+    return {
+        "uninformed": len(uninformed),
+        "outside": len(outside),
+        "outside_points": outside[:LISTED].tolist(),
+        "outside_by": farthest,
+        "outside_uninformed": len(np.intersect1d(outside, uninformed)),
+    }
+
+
+def _outside(
+    Z: np.ndarray, box: tuple[np.ndarray, np.ndarray], shortest: np.ndarray
+) -> tuple[np.ndarray, float]:
+    low, high = (np.asarray(edge, dtype=np.float64) for edge in box)
     excess = np.maximum(np.maximum(low - Z, Z - high), 0.0)  # [M, D]
     far = (excess > FAR_LENGTHSCALES * shortest) & (excess > FAR_SHARE * (high - low))  # [M, D]
-    outside = np.flatnonzero(far.any(axis=1))
-    farthest = float(np.max(excess / shortest))  # an infinite lengthscale makes nothing of it
-    return {"outside": len(outside), "outside_points": outside[:LISTED].tolist(), "outside_by": farthest}
+    # An infinite lengthscale makes nothing of any distance.
+    return np.flatnonzero(far.any(axis=1)), float(np.max(excess / shortest))
 
 
 def _rounded(values: np.ndarray) -> list[float]:

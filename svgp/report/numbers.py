@@ -35,7 +35,7 @@ _INDUCING = (
     ("redundant", "Redundant", "can be removed together"),
     ("replaced", "Re-placed", "redundant ones that were given new places, so far"),
     ("uninformed", "Learned nothing", "less than 0.01 nats of KL"),
-    ("outside", "Outside the data", ""),
+    ("outside", "Far outside the data", ""),
     ("residual_mean", "Unexplained prior variance, mean", "share"),
     ("residual_p95", "Unexplained prior variance, 95th percentile", "share"),
     ("residual_cost", "What that takes from the bound", "nats a row"),

@@ -11,7 +11,8 @@ from svgp.diagnostics import Setup, advise
 
 HEALTHY: dict[str, Any] = {
     "step": 100, "count": 512, "condition_number": 1e5, "jitter": 1e-6, "redundant": 0, "residual_mean": 0.03,
-    "residual_cost": 0.02, "outside": 0, "outside_by": 0.0, "unmoved": 0, "uninformed": 0, "kl": 900.0,
+    "residual_cost": 0.02, "outside": 0, "outside_by": 0.0, "outside_uninformed": 0,
+    "unmoved": 0, "uninformed": 0, "kl": 900.0,
 }  # fmt: skip
 
 
@@ -51,7 +52,11 @@ def test_a_healthy_run_is_told_so() -> None:
         ({"condition_number": 3e14}, "nearly singular (condition number 3.0e+14)"),
         ({"eased": True, "jitter": 1e-4}, "it took jitter 1e-04"),
         ({"single": True, "condition_number": 1e8}, "train.precision=float64"),
-        ({"outside": 3, "outside_by": 2.5}, "3 of 512 points lie far outside the range of the data"),
+        (
+            {"uninformed": 40, "outside": 60, "outside_uninformed": 38, "outside_by": 2.5},
+            "38 of these lie far outside the range of the data, where points reach up to 2.5 lengthscales; "
+            "model.inducing.keep_in_range=true keeps them in.",
+        ),
         ({"unmoved": 512}, "None of the 512 points has moved"),
         ({"uninformed": 40}, "40 of 512 points have learned nothing yet"),
         (
@@ -79,7 +84,7 @@ def test_each_finding_has_its_sentence(changes: dict[str, Any], words: str) -> N
         {"unmoved": 512, "step": 0},
         {"uninformed": 512, "step": 0, "kl": 0.0},
         {"redundant": 1},
-        {"outside": 0, "outside_by": 0.4},
+        {"outside": 459, "outside_by": 2.5},  # as L-BFGS likes it: these points have learned much
         {"unmoved": None},
     ],
 )

@@ -84,8 +84,13 @@ def test_a_point_counts_as_outside_by_lengthscale_and_by_range() -> None:
     kernel = Matern32(variance=1.0, lengthscales=[1.0, 0.001])
     box = (np.array([-1.0, -1.0]), np.array([1.0, 1.0]))
     model = SVGP(kernel, Gaussian(variance=0.1), Z, num_data=300)
+    model.q_sqrt.assign(np.linalg.cholesky(model.Kuu().numpy())[None])
     row = inducing_diagnostics(model, X, Z, step=1, epoch=1.0, data_range=box)
     assert row["outside_points"] == [1, 3] and row["outside_by"] == pytest.approx(150.0)
+    assert row["uninformed"] == 4 and row["outside_uninformed"] == 2  # q is the prior
+    model.q_mean.assign([[0.0, 2.0, 0.0, 0.0]])
+    row = inducing_diagnostics(model, X, Z, step=1, epoch=1.0, data_range=box)
+    assert row["outside"] == 2 and row["outside_uninformed"] == 1
 
 
 def test_an_input_that_the_kernel_ignores_counts_nowhere() -> None:
@@ -107,6 +112,21 @@ def test_redundancy_is_judged_by_the_noise() -> None:
         model = SVGP(kernel, Gaussian(variance=noise), Z, num_data=300)
         counts.append(inducing_diagnostics(model, X, Z, step=0, epoch=0.0)["redundant"])
     assert counts == [1, 0]
+
+
+def test_the_residual_costs_the_tight_bound_what_it_takes_from_it() -> None:
+    """The standard bound loses the trace term, the tight one its logarithm; without either it is `known`."""
+    rows, Y = X[:40], np.zeros((40, 1))
+    costs = {}
+    for bound in ("standard", "tight"):
+        model = _model(bound=bound, num_data=40)
+        q = model.marginals(rows)
+        known = model.likelihood.expected_log_likelihood(q.mean, q.explained, Y).numpy().sum()
+        row = inducing_diagnostics(model, rows, None, step=1, epoch=1.0)
+        lost = known - float(model.elbo_parts((rows, Y)).expected_log_likelihood)
+        costs[bound] = row["residual_cost"]
+        assert costs[bound] == pytest.approx(lost / 40, rel=1e-6)
+    assert costs["tight"] < costs["standard"]
 
 
 def test_other_likelihoods_have_no_cost_in_nats() -> None:
