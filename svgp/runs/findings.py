@@ -59,7 +59,9 @@ def on_signal(evaluator: Evaluator, X: np.ndarray, Y: np.ndarray) -> list[str]:
     """A sentence where a regression's predictions hardly vary: it took the targets Y `[N, P]` for noise."""
     rows = slice(None, None, -(-len(X) // ROWS))
     mean, spread = evaluator.latent(X[rows]).mean, Y.std()
-    share = float(mean.std(axis=0).max() / spread) if spread > 0 else 1.0
+    if spread == 0.0:
+        return ["the target is the same in all training rows: there was nothing to learn"]
+    share = float(mean.std(axis=0).max() / spread)
     if share >= FLAT:
         return []
     return [

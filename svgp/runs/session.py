@@ -219,9 +219,12 @@ class Session:
         """What a user should know at the end, a line each."""
         rows = 0 if self.dataset.X_test is None else len(self.dataset.X_test)
         gaussian = self.config.model.likelihood.type == "gaussian"
-        said = [*getattr(self.method, "notes", []), *on_relevance(used)]
-        if self.dataset.columns.task == "regression":
-            said += on_signal(self.evaluator, self.dataset.X, self.dataset.Y)
+        X, Y, regression = self.dataset.X, self.dataset.Y, self.dataset.columns.task == "regression"
+        flat = on_signal(self.evaluator, X, Y) if regression else []
+        # Of flat predictions neither the inputs nor, of a constant target, the intervals mean anything.
+        said = [*getattr(self.method, "notes", []), *(flat or on_relevance(used))]
+        if not np.ptp(Y):
+            return said
         standard = self.model.bound == "standard"
         return [*said, *on_calibration(test, rows, gaussian=gaussian, standard=standard)]
 

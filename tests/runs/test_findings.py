@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from svgp.runs.evaluation import Latent
 from svgp.runs.findings import on_calibration, on_relevance, on_signal, relevance
+from svgp.runs.session import Session
 
 
 class Known:
@@ -84,4 +86,23 @@ def test_predictions_that_hardly_vary_are_remarked_on():
     Y = X[:, :1] + 3.0
     assert on_signal(Known(lambda X: 0.5 * X[:, :1]), X, Y) == []
     assert "almost constant" in on_signal(Known(lambda X: 0.01 * X[:, :1]), X, Y)[0]
-    assert on_signal(Known(lambda X: 0 * X[:, :1]), X, 0 * Y) == []  # a constant target is predicted as one
+    assert "nothing to learn" in on_signal(Known(lambda X: 0 * X[:, :1]), X, 0 * Y)[0]
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_flat_predictions_are_remarked_on_once(constant):
+    X = inputs()
+    Y = X[:, :1] * (not constant)
+    dataset = SimpleNamespace(X=X, Y=Y, X_test=X, columns=SimpleNamespace(task="regression"))
+    session = SimpleNamespace(
+        dataset=dataset,
+        evaluator=Known(lambda X: 0 * X[:, :1]),
+        method=None,
+        model=SimpleNamespace(bound="tight"),
+        config=SimpleNamespace(model=SimpleNamespace(likelihood=SimpleNamespace(type="gaussian"))),
+    )
+    wide = {"test.coverage_50": 1.0, "test.coverage_95": 1.0}
+    said = Session._notes(session, {"a": 0.0, "b": 0.0}, wide)
+    assert ("nothing to learn" if constant else "almost constant") in said[0]
+    assert not any("no input has an effect" in line for line in said)
+    assert len(said) == (1 if constant else 2)  # the intervals as well, where there is anything to miss
