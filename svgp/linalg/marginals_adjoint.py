@@ -140,6 +140,7 @@ class LatentAdjoint:
             blas.triangular_product_right(rows, self.S[left, left], transpose=True)
             X += rows
         clear_above(self._P_d, strip)
+        self._P_d[strip, strip.stop :] = 0.0  # phase 4 cuts elsewhere, and takes it for a triangle
         np.einsum("ii->i", self._P_d[strip, strip])[...] *= 0.5
         blas.triangular_product_right(X, self.inverse[left, left])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from svgp.linalg import backend, factorise, marginals
+from svgp.linalg import backend, blas, factorise, marginals, strips, threads
 
 M, B = 7, 11
 SHAPES = {"one": (1, 1), "shared": (1, 3), "separate": (3, 3)}  # (factors, latents)
@@ -95,6 +95,32 @@ def test_values_and_adjoints(whiten, shape, kind, who):
 def test_blocks_and_many_rows(whiten, who):
     tensors, weights = inputs("one", size=230, rows=301), weights_like("one", "any signs", 301)
     values, adjoints = gradients(ours, tensors, weights, whiten)
+    expected_values, expected = gradients(dense, tensors, weights, whiten)
+    for got, wanted in zip((*values, *adjoints), (*expected_values, *expected), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-7, atol=1e-9 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("weighting", ["equal", "any signs"])
+@pytest.mark.parametrize("whiten", [False, True])
+@pytest.mark.parametrize("workers", [1, 3, 4])
+def test_nothing_is_read_before_it_is_written(workers, whiten, weighting, monkeypatch):
+    # Strips of different widths in each phase, and memory that is not zero by chance.
+    monkeypatch.setattr(strips, "_NARROWEST", 4)
+    monkeypatch.setattr(strips, "_WIDEST", 24)
+    monkeypatch.setattr(strips, "_GRAIN", 1)
+    monkeypatch.setattr(threads, "SMALLEST_SHARE", 1)
+    monkeypatch.setattr(threads, "workers", lambda: workers)
+    empty = blas.aligned_empty
+
+    def poisoned(shape, dtype):
+        array = empty(shape, dtype)
+        array.fill(np.nan)
+        return array
+
+    monkeypatch.setattr(blas, "aligned_empty", poisoned)
+    tensors, weights = inputs("one", size=150, rows=170), weights_like("one", weighting, 170)
+    with backend("host"):
+        values, adjoints = gradients(ours, tensors, weights, whiten)
     expected_values, expected = gradients(dense, tensors, weights, whiten)
     for got, wanted in zip((*values, *adjoints), (*expected_values, *expected), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-7, atol=1e-9 * np.abs(wanted).max())
