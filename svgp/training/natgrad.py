@@ -103,7 +103,7 @@ class NaturalGradient:
             self._compiled_publish(X, Y)
 
     def restart(self, move: Move) -> float:
-        """Go on after `move`, which the model has made with the q that `publish` gave it; see `Adam.restart`."""
+        """Go on after `move`, made by the model with the q that `publish` gave it; see `Adam.restart`."""
         self.posterior.restart(move)
         self._optimiser.forget(self.model, move.moved)
         self._last = None
