@@ -166,7 +166,3 @@ class LatentAdjoint:
         clear_above(self.S_bar, strip)
 
     phases: ClassVar = (from_batch, weighted_root, through_cholesky, to_inputs)
-
-
-def _columns_below(size: int, each: float, start: int, stop: int) -> float:
-    return each * (stop - start) * (size - start)

@@ -52,9 +52,8 @@ def plan_replacement(model: Any, X: np.ndarray, *, seed: int | Sequence[int] = 0
     O(M^3 + rows M^2), the second part only where a point is redundant.
     """
     Z = np.asarray(model.Z, np.float64)  # [M, D]
-    with threadpool_limits(
-        limits=1, user_api="blas"
-    ):  # threads that wait for each other cost more than they save
+    # NumPy's own BLAS: threads that wait for each other cost more than they save.
+    with threadpool_limits(limits=1, user_api="blas"):
         Kuu = _covariance(model, Z).numpy()  # [1 or L, M, M]
         if not np.isfinite(Kuu).all():
             return None

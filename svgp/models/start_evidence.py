@@ -17,10 +17,8 @@ from scipy.optimize import minimize
 
 SPREAD = 1.5  # of the prior of log l: within a factor e^3 of the root of the dimension
 STEPS = 40  # of L-BFGS
-REACH = (
-    1 / 32,
-    100.0,
-)  # times sqrt(D): within the limits of L-BFGS; tighter ones cost pumadyn32nm 0.2 nats a row
+# Times sqrt(D): within the limits of L-BFGS; tighter ones cost pumadyn32nm 0.2 nats a row.
+REACH = (1 / 32, 100.0)
 NOISE = (1e-4, 0.99)  # limits of the noise share; a few rows often fit exactly
 
 

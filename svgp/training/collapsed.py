@@ -27,11 +27,10 @@ class Collapsed:
     After each step the model is an ordinary SVGP at its optimal q(u). `config.subset_rows`: hyperparameters
     and Z are fitted to so many rows drawn at random, and `finish()`, which also runs when the optimiser ends
     or at the last step that the config allows, gives q(u) its optimum for all rows in one pass.
-    `config.max_seconds` is read between
-    two panels of rows; a step that it cuts short changes nothing, but the first evaluation is completed.
-    A trial point where F cannot be computed makes the line search step back; such repairs are counted.
-    Raises ModelError where the model is not one for the collapsed bound, NumericalError where F does
-    not exist at the start.
+    `config.max_seconds` is read between two panels of rows; a step that it cuts short changes nothing, but
+    the first evaluation is completed. A trial point where F cannot be computed makes the line search step
+    back; such repairs are counted. Raises ModelError where the model is not one for the collapsed bound,
+    NumericalError where F does not exist at the start.
     """
 
     name = "collapsed"

@@ -58,9 +58,8 @@ def make_method(model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> Method
 def choose(model: Any, rows: int, config: Any) -> tuple[str, str]:
     """The method's name, and in one line why it was taken.
 
-    `auto` is `collapsed` for Gaussian noise where an evaluation is affordable (`train.subset_rows` makes it
-    so for any number of rows), else `natgrad`, in any precision; and `adam`
-    for `model.bound: ppgpr`.
+    `auto` is `collapsed` for Gaussian noise in float64 where an evaluation is affordable, which
+    `train.subset_rows` makes it for any number of rows; `adam` for `model.bound: ppgpr`; else `natgrad`.
     """
     if config.method != "auto":
         return config.method, "as the config says"
@@ -68,10 +67,7 @@ def choose(model: Any, rows: int, config: Any) -> tuple[str, str]:
         return "adam", "minibatch Adam, since model.bound: ppgpr is no ELBO, whose best q(u) the others find"
     obstacle = _obstacle_to_collapsed(model, rows, config)
     if obstacle is None:
-        return (
-            "collapsed",
-            "Gaussian noise: the best q(u) has a closed form, L-BFGS fits the rest",
-        )
+        return "collapsed", "Gaussian noise: the best q(u) has a closed form, L-BFGS fits the rest"
     return "natgrad", f"natural gradients for q(u), since {obstacle}"
 
 
