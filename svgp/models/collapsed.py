@@ -16,10 +16,11 @@ Adjoints, with w = 1 / s2 or, tight, 1 / (s2 + d); by the envelope theorem m and
     s2_bar  = -N P / (2 s2) + P (M - tr B^-1) / (2 s2) + |e|^2 / (2 s2^2) - P sum dphi/ds2
 
 No adjoint passes through a factorisation. Cost in M^2 N operations, standard bound: cheap 1 + 2 (Kuf Kfu is
-summed, Kuf_bar is one product with Kuf), whitened 2 + 3 (A is made twice); tight 3 + 4. The cheap form
-loses eps |Kuf Kfu| |L^-1|^2 / s2 nats (`Frame.cheap_error`); it is taken where that is below
-3, when the true error is below 1e-2.
-Memory: O(M^2 + M C). Formulas: Titsias 2009, eq. 9; math.md of the project, section 5.
+summed, Kuf_bar is one product with Kuf), whitened 2 + 2; tight 3 + 3, and one more for rows whose A is not
+kept between the passes. The cheap form loses eps |Kuf Kfu| |L^-1|^2 / s2 nats (`Frame.cheap_error`); it is
+taken where that is below 3, when the true error is below 1e-2.
+Memory: O(M^2 + M C), and up to 1 GiB of panels that are kept (`svgp.models.collapsed_panels`).
+Formulas: Titsias 2009, eq. 9; math.md of the project, section 5.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from svgp.linalg import blas
 from svgp.linalg.threads import single_threaded_blas
 from svgp.models.collapsed_kernels import kernel_rows
 from svgp.models.collapsed_mean import mean_gradients, residuals
-from svgp.models.collapsed_panels import Lane, Lanes, Stopped, times_thin
+from svgp.models.collapsed_panels import Lane, Lanes, Panel, Stopped, times_thin
 from svgp.models.collapsed_posterior import (
     Posterior,
     assign_posterior,
@@ -119,7 +120,7 @@ class CollapsedBound:
     def _evaluate(self, keep_going: Callable[[], bool]) -> Evaluation:
         frame = self._frame()
         R = residuals(self.model, self.X, self.Y)  # [N, P]
-        sums = self._first_pass(frame, R, keep_going)
+        sums = self._first_pass(frame, R, keep_going, keep=self._kernel.keeps)
         posterior = optimal_posterior(frame, sums)
         outputs = self.Y.shape[1]
         Kuu_bar, products = covariance_adjoint(posterior, sums, outputs)
@@ -149,14 +150,18 @@ class CollapsedBound:
         self._kernel.begin()
         return self._first_pass(frame, residuals(self.model, self.X, self.Y), keep_going)
 
-    def _first_pass(self, frame: Frame, R: np.ndarray, keep_going: Callable[[], bool]) -> Statistics:
-        """Sums over rows with residuals R `[N, P]`."""
+    def _first_pass(
+        self, frame: Frame, R: np.ndarray, keep_going: Callable[[], bool], keep: bool = False
+    ) -> Statistics:
+        """Sums over rows with residuals R `[N, P]`; `keep` panels for `_second_pass`."""
         sizes = self.model.Z.shape[0], R.shape[1]
         sums = [Statistics.zero(*sizes, frame.tight) for _ in self._lanes.lanes]
 
         def add(lane: Lane, number: int, rows: slice) -> None:
-            panel, kff = self._kernel.panel(self.X[rows], lane)  # [C, M], [C]
-            add_rows(sums[number], frame, panel, kff, R[rows], lane.buffers(len(panel))[2])
+            panel = self._lanes.panel(lane, rows) if keep else lane.panel(rows.stop - rows.start)
+            self._kernel.fill(self.X[rows], panel, lane)
+            frame.project(panel.values)
+            add_rows(sums[number], frame, panel, R[rows])
 
         self._lanes.run(add, keep_going)
         self.passes += 1
@@ -176,19 +181,24 @@ class CollapsedBound:
     def _second_pass(self, posterior: Posterior, R: np.ndarray, keep_going: Callable[[], bool]) -> np.ndarray:
         """The errors e `[N, P]`; the gradient through Kuf and kff is left with the lanes."""
         right = row_adjoint(posterior, R.shape[1])  # [M, M]
+        frame = posterior.frame
         weights = posterior.weights  # [M, P]
+        own_weights = posterior.mean if frame.whitened else weights  # of what a panel holds
         errors = np.empty_like(R)
         self._kernel.clear(self._lanes.lanes)
 
         def add(lane: Lane, number: int, rows: slice) -> None:
-            X = self.X[rows]
-            K, kff = self._kernel.panel(X, lane)  # [C, M], [C]
+            X, panel = self.X[rows], self._lanes.kept(rows)
+            if panel is None:
+                panel = lane.panel(len(X))
+                self._kernel.fill(X, panel, lane)
+                frame.project(panel.values)
             e = errors[rows]  # [C, P]
-            np.subtract(R[rows], times_thin(K, weights), out=e)
-            K_bar, kff_bar = panel_adjoint(posterior, right, K, kff, lane, outputs=R.shape[1])
+            np.subtract(R[rows], times_thin(panel.values, own_weights), out=e)
+            K_bar, kff_bar = panel_adjoint(posterior, right, panel, outputs=R.shape[1])
             for column, weight in zip(e.T, weights.T, strict=True):
-                blas.add_outer(K_bar, column / posterior.frame.noise, weight)
-            self._kernel.add_adjoint(X, K_bar, kff_bar, lane)
+                blas.add_outer(K_bar, column / frame.noise, weight)
+            self._kernel.add_adjoint(X, panel, K_bar, kff_bar, lane)
 
         self._lanes.run(add, keep_going)
         self.passes += 1
@@ -196,20 +206,16 @@ class CollapsedBound:
 
 
 def panel_adjoint(
-    posterior: Posterior, right: np.ndarray, K: np.ndarray, kff: np.ndarray, lane: Lane, outputs: int
+    posterior: Posterior, right: np.ndarray, panel: Panel, outputs: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Kfu_bar `[C, M]` without its term of rank P, in a buffer of the lane, and kff_bar `[C]`."""
-    frame = posterior.frame
-    _, _, A, K_bar = lane.buffers(len(K))
-    if frame.whitened:
-        np.copyto(A, K)
-        blas.triangular_product_right(A, frame.L_inverse, transpose=True)
+    """Kfu_bar `[C, M]` without its term of rank P, as the panel's scratch, and kff_bar `[C]`."""
+    frame, values, K_bar = posterior.frame, panel.values, panel.scratch
     if not frame.tight:
-        blas.product(A if frame.whitened else K, right, K_bar)
-        return K_bar, np.full(len(K), -0.5 * outputs / frame.noise)
-    w = outputs / (frame.noise + residual_variance(A, kff))  # [C]
-    np.multiply(A, w[:, None], out=K_bar)
-    blas.product(A, right, K_bar, beta=1.0)
+        blas.product(values, right, K_bar)
+        return K_bar, np.full(len(values), -0.5 * outputs / frame.noise)
+    w = outputs / (frame.noise + residual_variance(values, panel.kff))  # [C]
+    np.multiply(values, w[:, None], out=K_bar)
+    blas.product(values, right, K_bar, beta=1.0)
     blas.triangular_product_right(K_bar, frame.L_inverse)
     return K_bar, -0.5 * w
 

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from svgp.kernels import host
-from svgp.models.collapsed_panels import Lane
+from svgp.models.collapsed_panels import Lane, Panel
 
 SAMPLE = 256  # rows from which tr(Kuf Kfu) is estimated: the same at each call
 
@@ -27,14 +27,18 @@ class KernelRows(Protocol):
     def trace(self, X: np.ndarray) -> float:
         """About tr(Kuf Kfu) for rows X `[N, D]`, from some of them."""
 
-    def panel(self, X: np.ndarray, lane: Lane) -> tuple[np.ndarray, np.ndarray]:
-        """Kfu `[C, M]` in the first buffer of the lane, and kff `[C]`, of some rows."""
+    keeps: bool  # whether `add_adjoint` needs nothing of a panel but its slope
+
+    def fill(self, X: np.ndarray, panel: Panel, lane: Lane) -> None:
+        """Kfu as the panel's values, kff, and the slope, of some rows."""
 
     def clear(self, lanes: Sequence[Lane]) -> None:
         """Set the lanes' sums of the gradient to zero."""
 
-    def add_adjoint(self, X: np.ndarray, K_bar: np.ndarray, kff_bar: np.ndarray, lane: Lane) -> None:
-        """Add to the lane's gradient; of the same rows as the lane's last panel. K_bar is overwritten."""
+    def add_adjoint(
+        self, X: np.ndarray, panel: Panel, K_bar: np.ndarray, kff_bar: np.ndarray, lane: Lane
+    ) -> None:
+        """Add to the lane's gradient, of the rows that the panel was filled for. K_bar is overwritten."""
 
     def gradients(
         self, lanes: Sequence[Lane], Kuu_bar: np.ndarray, noise_bar: float, products: float
@@ -49,7 +53,9 @@ def kernel_rows(model: Any, variables: Sequence[tf.Variable], columns: int) -> K
 
 
 class HostRows:
-    """A stationary kernel in NumPy. The second buffer of a lane holds the slopes of its panel."""
+    """A stationary kernel in NumPy."""
+
+    keeps = True
 
     def __init__(self, model: Any, variables: Sequence[tf.Variable], columns: int) -> None:
         self.model, self.variables, self._columns = model, list(variables), columns
@@ -71,19 +77,21 @@ class HostRows:
         self._kernel.covariance(sample, K, np.empty_like(K))
         return float(np.einsum("cm,cm->", K, K)) * (len(X) / len(sample))
 
-    def panel(self, X: np.ndarray, lane: Lane) -> tuple[np.ndarray, np.ndarray]:
-        K, slope, *_ = lane.buffers(len(X))
-        self._kernel.covariance(X, K, slope)
-        return K, np.full(len(X), self._kernel.variance)
+    def fill(self, X: np.ndarray, panel: Panel, lane: Lane) -> None:
+        self._kernel.covariance(X, panel.values, panel.slope)
+        if not self._kernel.separate_slope:
+            np.copyto(panel.slope, panel.values)
+        panel.kff.fill(self._kernel.variance)
 
     def clear(self, lanes: Sequence[Lane]) -> None:
         for lane in lanes:
             lane.sums = self._kernel.zero_moments(), 0.0
 
-    def add_adjoint(self, X: np.ndarray, K_bar: np.ndarray, kff_bar: np.ndarray, lane: Lane) -> None:
-        K, slope, *_ = lane.buffers(len(X))
+    def add_adjoint(
+        self, X: np.ndarray, panel: Panel, K_bar: np.ndarray, kff_bar: np.ndarray, lane: Lane
+    ) -> None:
         moments, prior = lane.sums
-        self._kernel.add_adjoint(X, K_bar, slope if self._kernel.separate_slope else K, moments)
+        self._kernel.add_adjoint(X, K_bar, panel.slope, moments)
         lane.sums = moments, prior + float(np.sum(kff_bar))
 
     def gradients(
@@ -117,6 +125,8 @@ class HostRows:
 class TensorFlowRows:
     """Any kernel, by TensorFlow's operations and their gradients."""
 
+    keeps = False  # a tape holds more than a panel, and not in our memory
+
     def __init__(self, model: Any, variables: Sequence[tf.Variable], columns: int) -> None:
         self.model, self.variables = model, list(variables)
         rows = tf.TensorSpec([None, columns], tf.float64)
@@ -135,20 +145,21 @@ class TensorFlowRows:
         K = np.asarray(self._panel(tf.convert_to_tensor(sample, tf.float64))[0], np.float64)
         return float(np.einsum("cm,cm->", K, K)) * (len(X) / len(sample))
 
-    def panel(self, X: np.ndarray, lane: Lane) -> tuple[np.ndarray, np.ndarray]:
+    def fill(self, X: np.ndarray, panel: Panel, lane: Lane) -> None:
         with tf.GradientTape() as tape:
             outputs = self._panel(tf.convert_to_tensor(X, tf.float64))
-        lane.kept = (tape, outputs)
-        K = lane.buffers(len(X))[0]
-        np.copyto(K, np.asarray(outputs[0]))
-        return K, np.asarray(outputs[1], np.float64)
+        lane.tape = (tape, outputs)
+        np.copyto(panel.values, np.asarray(outputs[0]))
+        np.copyto(panel.kff, np.asarray(outputs[1]))
 
     def clear(self, lanes: Sequence[Lane]) -> None:
         for lane in lanes:
             lane.sums = [np.zeros(v.shape, np.float64) for v in self.variables]
 
-    def add_adjoint(self, X: np.ndarray, K_bar: np.ndarray, kff_bar: np.ndarray, lane: Lane) -> None:
-        tape, outputs = lane.kept
+    def add_adjoint(
+        self, X: np.ndarray, panel: Panel, K_bar: np.ndarray, kff_bar: np.ndarray, lane: Lane
+    ) -> None:
+        tape, outputs = lane.tape
         adjoints = [tf.convert_to_tensor(K_bar), tf.convert_to_tensor(kff_bar)]
         for array, gradient in zip(
             lane.sums, _gradients(tape, outputs, self.variables, adjoints), strict=True

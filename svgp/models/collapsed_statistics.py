@@ -16,7 +16,7 @@ import tensorflow as tf
 from svgp.errors import NumericalError
 from svgp.linalg import blas, factorise
 from svgp.linalg.panels import add_gram_of_rows
-from svgp.models.collapsed_panels import times_thin
+from svgp.models.collapsed_panels import Panel, times_thin
 
 CHEAP_ERROR = 3.0  # nats, estimated; the true error was 1e-5 to 3e-3 of the estimate on ten UCI problems
 
@@ -34,6 +34,11 @@ class Frame:
     jitter: float  # absolute
     tight: bool = False
     whitened: bool = True
+
+    def project(self, Kfu: np.ndarray) -> None:
+        """Put A^T = Kfu L^-T in the place of Kfu `[C, M]` if the frame is whitened."""
+        if self.whitened:
+            blas.triangular_product_right(Kfu, self.L_inverse, transpose=True)
 
     def cheap_error(self, gram_trace: float) -> float:
         """Rounding error of log|I + L^-1 (Kuf Kfu) L^-T / s2|, in nats, if Kuf Kfu is summed first.
@@ -95,26 +100,20 @@ class Statistics:
         return total
 
 
-def add_rows(
-    into: Statistics, frame: Frame, panel: np.ndarray, kff: np.ndarray, r: np.ndarray, scratch: np.ndarray
-) -> None:
-    """Add the rows of one panel Kfu `[C, M]` with kff `[C]` and r `[C, P]` to `into`.
-
-    The panel is overwritten (by A^T where the frame is whitened); `scratch [C, M]` too, for the tight bound.
-    """
-    if frame.whitened:
-        blas.triangular_product_right(panel, frame.L_inverse, transpose=True)  # [C, M]
-    add_gram_of_rows(panel, into.gram)
-    into.projection += times_thin(panel, r, transpose=True)  # [M, P]
+def add_rows(into: Statistics, frame: Frame, panel: Panel, r: np.ndarray) -> None:
+    """Add the rows of one panel, Kfu or A^T as `Frame.project` left it, with r `[C, P]` to `into`."""
+    values = panel.values  # [C, M]
+    add_gram_of_rows(values, into.gram)
+    into.projection += times_thin(values, r, transpose=True)  # [M, P]
     into.rows += len(r)
-    into.prior += float(kff.sum())
+    into.prior += float(panel.kff.sum())
     into.squares += float(np.sum(r * r))
     if frame.tight:
         assert into.weighted is not None
-        d = residual_variance(panel, kff)  # [C]
+        d = residual_variance(values, panel.kff)  # [C]
         total = frame.noise + d
-        np.multiply(panel, (total**-0.5)[:, None], out=scratch)  # [C, M]
-        add_gram_of_rows(scratch, into.weighted)
+        np.multiply(values, (total**-0.5)[:, None], out=panel.scratch)  # [C, M]
+        add_gram_of_rows(panel.scratch, into.weighted)
         into.log_ratio += float(np.sum(np.log1p(d / frame.noise)))
         into.shrinkage += float(np.sum(d / total)) / frame.noise
 

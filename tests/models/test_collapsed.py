@@ -11,7 +11,7 @@ from svgp.kernels import Constant, Linear, Matern32, SquaredExponential, White
 from svgp.likelihoods import Gaussian, StudentT
 from svgp.means import Constant as ConstantMean
 from svgp.means import Linear as LinearMean
-from svgp.models import SVGP
+from svgp.models import SVGP, collapsed_panels
 from svgp.models.certificate import certificate
 from svgp.models.collapsed import CollapsedBound, Stopped
 from svgp.models.collapsed_statistics import Frame
@@ -110,6 +110,30 @@ def test_the_svgp_at_the_optimal_posterior_has_the_collapsed_bound_as_elbo(bound
         np.testing.assert_allclose(gradient, 0.0, atol=1e-6)  # q(u) is at its optimum
     root = model.q_sqrt.numpy()
     assert np.array_equal(root, np.tril(root))
+
+
+@pytest.mark.parametrize("kernel", [Matern32, SquaredExponential])
+@pytest.mark.parametrize(("bound", "form"), [("standard", "cheap"), ("tight", "whitened")])
+def test_panels_that_are_kept_change_no_bit(monkeypatch, kernel, bound, form):
+    X, Y, Z = make_data()
+    model = make_model(kernel(1.3, [0.7, 1.9, 1.1]), Z)
+    chunk = 10
+    panel = 2 * 8 * len(Z) * chunk  # bytes
+    found = []
+    for panels in (0, 3, 1000):
+        room = panels * panel
+        monkeypatch.setattr(collapsed_panels, "kept_bytes", lambda room=room: room)
+        collapsed = CollapsedBound(model, X, Y, bound=bound, form=form, chunk=chunk)
+        collapsed.evaluate()
+        model.likelihood.variance.assign(0.07)
+        evaluation = collapsed.evaluate()  # not with what the first evaluation kept
+        model.likelihood.variance.assign(0.05)
+        every = collapsed._lanes.panels
+        assert sum(collapsed._lanes.kept(rows) is not None for rows in every) == min(panels, len(every))
+        found.append([np.asarray(evaluation.bound), *evaluation.gradients])
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
 
 
 def test_statistics_of_two_machines_add_up():
