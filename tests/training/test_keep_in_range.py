@@ -28,7 +28,8 @@ def farthest(method, keep, batch_size=150, seed=0):
     )
     model, _ = build_model(config, X, Y, columns=COLUMNS)
     # Natural gradients with all rows in a batch take L-BFGS for the points, if no rate is asked for.
-    rate = None if (method, batch_size) == ("natgrad", 150) else 0.1
+    # In batches they move points by a tenth of the rate.
+    rate = {("natgrad", 150): None, ("natgrad", 50): 1.0}.get((method, batch_size), 0.1)
     settings = SimpleNamespace(
         batch_size=batch_size, learning_rate=rate, seed=0, max_seconds=None, subset_rows=None
     )

@@ -9,9 +9,10 @@ import tensorflow as tf
 from svgp.errors import RunError, TrainingDiverged
 from svgp.kernels import Matern32, SquaredExponential
 from svgp.likelihoods import Bernoulli, Gaussian, Poisson, StudentT
-from svgp.models import SVGP
+from svgp.models import SVGP, dual
 from svgp.training import METHODS, LoopState, Stop, run
 from svgp.training.natgrad import NaturalGradient
+from svgp.training.natgrad_whole import WholeNaturalGradient
 
 LIKELIHOODS = {
     "gaussian": lambda: Gaussian(0.1),
@@ -180,6 +181,66 @@ def test_minibatches_approach_the_optimum_of_the_whole_data_set():
         method.advance()
     best = collapsed(model, X, Y)
     assert best - 1e-3 < float(model.elbo((X, Y))) <= best + 1e-6
+
+
+# Below the optimum of all rows after 90 steps, and measured: 31, 3 and 15. With one rate of 0.03 for
+# hyperparameters and Z (as it was) 51, 11 and 29.
+@pytest.mark.parametrize(("kind", "gap"), [("student_t", 40.0), ("bernoulli", 6.0), ("poisson", 20.0)])
+def test_minibatches_come_near_the_optimum_of_all_hyperparameters(kind, gap):
+    generator = np.random.default_rng(4)
+    X = generator.normal(size=(160, 4))
+    f = np.sin(1.5 * X[:, :1]) + 0.5 * X[:, 1:2]  # two inputs count
+    if kind == "student_t":
+        Y = f + 0.1 * generator.normal(size=f.shape)
+        Y[::6] += 5.0 * generator.normal(size=Y[::6].shape)
+    elif kind == "bernoulli":
+        Y = (generator.uniform(size=f.shape) < 1.0 / (1.0 + np.exp(-4.0 * f))).astype(float)
+    else:
+        Y = generator.poisson(np.exp(1.0 + f)).astype(float)
+    models = [SVGP(Matern32(1.0, [1.0] * 4), LIKELIHOODS[kind](), X[:20], num_data=160) for _ in range(2)]
+    batches = NaturalGradient(models[0], X, Y, settings(40, learning_rate=None))
+    whole = WholeNaturalGradient(models[1], X, Y, settings(learning_rate=None))
+    for _ in range(90):
+        batches.advance()
+    for _ in range(12):
+        whole.advance()
+    batches.publish()
+    reached, best = (float(model.elbo((X, Y))) for model in models)
+    assert reached > best - gap
+
+
+def test_held_duals_are_given_up_by_a_batch_only_where_they_fail():
+    model, X, Y = make("bernoulli")
+    method = NaturalGradient(model, X, Y, settings(batch_size=20))
+    for _ in range(5):
+        method.advance()
+    posterior, part = method.posterior, (tf.constant(X[:20]), tf.constant(Y[:20]))
+    W, e = (tf.convert_to_tensor(posterior.variables[name]) for name in ("precision", "shift"))
+
+    def values(shift):
+        """The batch's bound with duals held and with q(v) held, after Z has moved."""
+        model.Z.assign(np.linspace(-2.0, 2.0, 12)[:, None] + shift)
+        batch, _, factor = posterior._batch(*part)
+        held = dual.reframe(posterior.variables["frame"], factor.L, W, e)
+        points = [dual.evaluate(batch.A, *held), dual.evaluate(batch.A, W, e)]
+        return *(float(posterior._value(batch, point)) for point in points), batch, factor
+
+    generator = np.random.default_rng(0)
+    shifts = generator.normal(size=(20, 12, 1)) * np.repeat([0.003, 0.02], 10)[:, None, None]
+    slightly = [shift for shift in shifts if -3.0 < np.subtract(*values(shift)[:2]) < -1e-6]
+    assert slightly  # q(v) suits this batch better
+    *_, batch, factor = values(slightly[0])
+    assert int(posterior._carry_over(batch, factor, whole=False)[1]) == 0
+    assert int(posterior._carry_over(batch, factor, whole=True)[1]) == 1
+
+    posterior.variables["precision"].assign(-40.0 * W)  # no covariance: neither is of use
+    assert int(posterior._carry_over(batch, factor, whole=False)[1]) == 1
+
+    posterior.variables["precision"].assign(W)
+    posterior.variables["frame"].assign(
+        1e-2 * posterior.variables["frame"]
+    )  # held, the data count 10^4 times
+    assert int(posterior._carry_over(batch, factor, whole=False)[1]) == 1
 
 
 def test_a_step_that_is_not_finite_changes_nothing_and_is_reported():

@@ -137,7 +137,7 @@ def test_with_nothing_else_to_train_one_step_is_the_end():
     ("config", "expected", "words"),
     [
         ({}, WholeNaturalGradient, "none, hyperparameters by L-BFGS"),
-        ({"batch_size": 59}, NaturalGradient, "0.03, the default of natgrad"),
+        ({"batch_size": 59}, NaturalGradient, "0.1, the default of natgrad"),
         ({"learning_rate": 0.2}, NaturalGradient, "0.2, as the config says"),
         ({"method": "adam"}, Adam, "0.01, the default of adam"),
     ],
