@@ -118,7 +118,7 @@ class CollapsedBound:
             return self._evaluate(keep_going)
 
     def _evaluate(self, keep_going: Callable[[], bool]) -> Evaluation:
-        frame = self._frame()
+        frame = self.frame()
         R = residuals(self.model, self.X, self.Y)  # [N, P]
         sums = self._first_pass(frame, R, keep_going, keep=self._kernel.keeps)
         posterior = optimal_posterior(frame, sums)
@@ -137,7 +137,7 @@ class CollapsedBound:
     def posterior(self) -> tuple[Posterior, Statistics]:
         """The optimal q(u) at the present parameters and the sums it came from: one pass over the rows."""
         with single_threaded_blas():
-            frame = self._frame()
+            frame = self.frame()
             sums = self.statistics(frame)
             return optimal_posterior(frame, sums), sums
 
@@ -145,10 +145,24 @@ class CollapsedBound:
         """Give `model.q_mean` and `model.q_sqrt` the optimum: then `model.elbo((X, Y))` is F."""
         assign_posterior(self.model, posterior)
 
+    def frame(self) -> Frame:
+        """How the model's present parameters see each row: what `statistics` of all machines must share."""
+        with single_threaded_blas():
+            Kuu, noise = self._kernel.begin()
+            L, L_inverse, jitter = factor_covariance(Kuu, self.model.jitter)
+        tight = self.bound == "tight"
+        frame = Frame(L, L_inverse, noise, jitter, tight, whitened=True)
+        if tight or self.form == "whitened":
+            return frame
+        if self.form == "auto" and not frame.cheap_error(self._kernel.trace(self.X)) < CHEAP_ERROR:
+            return frame
+        return Frame(L, L_inverse, noise, jitter, tight, whitened=False)
+
     def statistics(self, frame: Frame, keep_going: Callable[[], bool] = lambda: True) -> Statistics:
         """Sums over the rows of X, Y; sums of several machines with the same parameters add up."""
-        self._kernel.begin()
-        return self._first_pass(frame, residuals(self.model, self.X, self.Y), keep_going)
+        with single_threaded_blas():
+            self._kernel.begin()
+            return self._first_pass(frame, residuals(self.model, self.X, self.Y), keep_going)
 
     def _first_pass(
         self, frame: Frame, R: np.ndarray, keep_going: Callable[[], bool], keep: bool = False
@@ -166,17 +180,6 @@ class CollapsedBound:
         self._lanes.run(add, keep_going)
         self.passes += 1
         return sum(sums[1:], start=sums[0])
-
-    def _frame(self) -> Frame:
-        Kuu, noise = self._kernel.begin()
-        L, L_inverse, jitter = factor_covariance(Kuu, self.model.jitter)
-        tight = self.bound == "tight"
-        frame = Frame(L, L_inverse, noise, jitter, tight, whitened=True)
-        if tight or self.form == "whitened":
-            return frame
-        if self.form == "auto" and not frame.cheap_error(self._kernel.trace(self.X)) < CHEAP_ERROR:
-            return frame
-        return Frame(L, L_inverse, noise, jitter, tight, whitened=False)
 
     def _second_pass(self, posterior: Posterior, R: np.ndarray, keep_going: Callable[[], bool]) -> np.ndarray:
         """The errors e `[N, P]`; the gradient through Kuf and kff is left with the lanes."""

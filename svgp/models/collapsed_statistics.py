@@ -1,9 +1,10 @@
 """Sums over rows from which the collapsed bound follows; sums of several machines add up.
 
-One machine makes the Frame once from the model's present parameters and sends it (it is plain arrays, and
-pickles); each computes `CollapsedBound(model, its X, its Y).statistics(frame)`; any of them adds the
-answers with `+`, and `optimal_posterior(frame, total)` and `bound_from_sums` are those of all rows
-together. [M, M] numbers travel, however many rows a machine has. tests/models/test_shards.py does it.
+One machine makes the Frame once from the model's present parameters (`CollapsedBound.frame()`) and sends
+it (it is plain arrays, and pickles); each computes `CollapsedBound(model, its X, its Y).statistics(frame)`;
+any of them adds the answers with `+`, and `optimal_posterior(frame, total)` and `bound_from_sums` are those
+of all rows together. [M, M] numbers travel, however many rows a machine has. tests/models/test_shards.py
+does it.
 """
 
 from __future__ import annotations

@@ -17,9 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-MEMORY = (
-    50  # pairs that the inverse Hessian is made of; kin40k gains 0.02 nats a row over 10 pairs at 60 steps
-)
+MEMORY = 50  # pairs that the inverse Hessian is made of; at 60 steps kin40k gains 0.02 nats a row over 10
 LOG_BYTES = 64 << 20  # of answers kept; beyond it the memory starts afresh from the present iterate
 SMALLEST_DECREASE = 1e-10  # relative, per iteration, of an objective in nats a row
 SMALLEST_GRADIENT = 1e-7

@@ -121,10 +121,10 @@ class WholeNaturalGradient:
         before, self._anchor = self._anchor, None
         self.posterior.restart(move)
         x = pack(self.variables)
-        value, _ = self._evaluate(x)
+        answer = self._evaluate(x)
         self.optimiser.close()
-        self.optimiser = Lbfgs(x, self.optimiser.bounds)
-        return 0.0 if before is None else before[1] - value
+        self.optimiser = Lbfgs(x, self.optimiser.bounds, answers=[answer])
+        return 0.0 if before is None else before[1] - answer[0]
 
     def state(self) -> dict[str, np.ndarray]:
         """Parameters, dual parameters, what L-BFGS-B was told, and the counters."""

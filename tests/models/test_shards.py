@@ -28,7 +28,7 @@ def test_sums_of_three_shards_give_the_bound_and_posterior_of_the_whole(bound, f
     model, X, Y = problem(bound)
     whole = CollapsedBound(model, X, Y, form=form).evaluate()
     shards = [slice(0, 20), slice(20, 55), slice(55, None)]
-    frame = CollapsedBound(model, X[shards[0]], Y[shards[0]], form=form).posterior()[0].frame
+    frame = CollapsedBound(model, X[shards[0]], Y[shards[0]], form=form).frame()
     sent = pickle.dumps(frame)  # what one machine tells the others, and what they answer
     answers = [
         pickle.dumps(CollapsedBound(model, X[rows], Y[rows], form=form).statistics(pickle.loads(sent)))
