@@ -32,7 +32,7 @@ class TrainConfig(Section):
     learning_rate: float | None = setting(
         None,
         "Adam's step size; null: the method's own (adam 0.01; natgrad 0.1 for hyperparameters, or L-BFGS, "
-        "which needs none, where a batch holds all rows); natgrad moves inducing inputs by a tenth of it",
+        "which needs none, where a batch holds all rows); natgrad moves inducing inputs by 0.01 or so",
         unit="a step in parameters", gt=0, le=10,
     )  # fmt: skip
     evaluate_every: float = setting(1.0, "how often the test rows are predicted", unit="epochs", gt=0)

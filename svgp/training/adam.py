@@ -24,8 +24,8 @@ class AdamOptimiser:
 
     `m <- b1 m + (1-b1) g`, `v <- b2 v + (1-b2) g^2`,
     `x <- x - lr sqrt(1-b2^t)/(1-b1^t) m / (sqrt(v) + eps)`.
-    The slots are plain variables, so a checkpoint can hold them. `model.Z` moves by `inducing_share` of the
-    learning rate. Where `model` has an `inducing_range` (low `[D]`, high `[D]`), each step ends with Z
+    The slots are plain variables, so a checkpoint can hold them. `model.Z` has an `inducing_rate` of its own
+    where one is given. Where `model` has an `inducing_range` (low `[D]`, high `[D]`), each step ends with Z
     clipped to it.
     """
 
@@ -35,13 +35,13 @@ class AdamOptimiser:
         learning_rate: float,
         model: Any = None,
         *,
-        inducing_share: float = 1.0,
+        inducing_rate: float | None = None,
     ) -> None:
         self.variables = list(variables)
-        self._shares = [inducing_share if model is not None and x is model.Z else 1.0 for x in self.variables]
+        apart = inducing_rate is not None and model is not None
+        self._rates = [inducing_rate if apart and x is model.Z else learning_rate for x in self.variables]
         found = getattr(model, "inducing_range", None)
         self._ranges = [found if model is not None and x is model.Z else None for x in self.variables]
-        self.learning_rate = learning_rate
         self.m = [tf.Variable(tf.zeros_like(x), trainable=False) for x in self.variables]
         self.v = [tf.Variable(tf.zeros_like(x), trainable=False) for x in self.variables]
         # A float, since TensorFlow keeps integer variables off the GPU; exact up to 2^53 steps.
@@ -51,15 +51,15 @@ class AdamOptimiser:
         """One update; `gradients` are of the loss to minimise, in the order of the variables."""
         self.step.assign_add(1.0)
         powers = [tf.constant(beta, tf.float64) ** self.step for beta in (BETA_1, BETA_2)]
-        steps = zip(self.variables, self.m, self.v, gradients, self._ranges, self._shares, strict=True)
-        for x, m, v, gradient, limits, share in steps:
+        steps = zip(self.variables, self.m, self.v, gradients, self._ranges, self._rates, strict=True)
+        for x, m, v, gradient, limits, rate in steps:
             tf.raw_ops.ResourceApplyAdam(
                 var=x.handle,
                 m=m.handle,
                 v=v.handle,
                 beta1_power=tf.cast(powers[0], x.dtype),
                 beta2_power=tf.cast(powers[1], x.dtype),
-                lr=tf.constant(self.learning_rate * share, x.dtype),
+                lr=tf.constant(rate, x.dtype),
                 beta1=tf.constant(BETA_1, x.dtype),
                 beta2=tf.constant(BETA_2, x.dtype),
                 epsilon=tf.constant(EPSILON, x.dtype),

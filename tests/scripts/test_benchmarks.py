@@ -54,6 +54,14 @@ def test_a_table_of_steps():
     assert "[1/1] M = 8, B = 16, mixed, whitened" in done.stderr
 
 
+def test_what_a_step_costs_beside_its_gradient():
+    done = run("benchmark_overhead", "--sizes", "8", "--batch", "16", "--rows", "64", "--rounds", "1")
+    assert done.returncode == 0, done.stderr
+    header, *rows = done.stdout.splitlines()
+    assert header.split()[:4] == ["M", "B", "dtype", "gradient"] and len(rows) == 2
+    assert [row.split()[2] for row in rows] == ["float64", "float32"]
+
+
 def test_needed_operations():
     """math.md, section 2, with one weight: 5 M^2 B and 11/3 or 13/3 M^3."""
     from benchmarks.step_case import Case
