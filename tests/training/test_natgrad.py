@@ -237,9 +237,8 @@ def test_held_duals_are_given_up_by_a_batch_only_where_they_fail():
     assert int(posterior._carry_over(batch, factor, whole=False)[1]) == 1
 
     posterior.variables["precision"].assign(W)
-    posterior.variables["frame"].assign(
-        1e-2 * posterior.variables["frame"]
-    )  # held, the data count 10^4 times
+    # Held in this frame the data count 10^4 times.
+    posterior.variables["frame"].assign(1e-2 * posterior.variables["frame"])
     assert int(posterior._carry_over(batch, factor, whole=False)[1]) == 1
 
 
