@@ -11,7 +11,7 @@ from benchmarks.step_case import LEARNING_RATE, NOISE, NUM_DATA, Case, Numbers, 
 from svgp.kernels import Matern32
 from svgp.likelihoods import Gaussian
 from svgp.models import SVGP
-from svgp.training.adam import AdamOptimiser
+from svgp.training.methods.adam import AdamOptimiser
 
 
 class Ours:

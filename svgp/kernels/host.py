@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from svgp.kernels.base import Kernel
 from svgp.kernels.stationary import Matern12, Matern32, Matern52, SquaredExponential, Stationary
-from svgp.linalg import blas, threads
+from svgp.linalg.host import blas, threads
 
 BLOCK = 1 << 18  # numbers worked on at a time, 2 MiB
 SWEEPS = 100.0  # what an entry costs, in operations of a product: decides how many threads a panel is worth
@@ -84,7 +84,7 @@ class HostStationary:
                 blas.product(left[block], self._right, K[block])
                 self._fill(K[block], slope[block], self.variance)
 
-        threads.run([partial(fill, rows) for rows in threads.pieces(len(K), SWEEPS * K.size)])
+        threads.run_all([partial(fill, rows) for rows in threads.pieces(len(K), SWEEPS * K.size)])
 
     def add_adjoint(self, X: np.ndarray, K_bar: np.ndarray, slope: np.ndarray, into: Moments) -> None:
         """Add the moments of the rows X `[C, D]`; K_bar `[C, M]` is overwritten."""
@@ -101,7 +101,7 @@ class HostStationary:
                 row_sums = blas.times_vector(W, np.ones(W.shape[1]))
                 sums.squares += np.einsum("c,cd,cd->d", row_sums, x[block], x[block])
 
-        threads.run([partial(add, *both) for both in zip(pieces, parts, strict=True)])
+        threads.run_all([partial(add, *both) for both in zip(pieces, parts, strict=True)])
         for other in parts[1:]:
             into.add(other)
 

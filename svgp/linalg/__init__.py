@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from svgp.linalg.autodiff.decompositions import cholesky, eigh
+from svgp.linalg.autodiff.determinants import det, logdet, slogdet
+from svgp.linalg.autodiff.solves import inverse, lstsq, solve, triangular_solve
 from svgp.linalg.backend import backend
-from svgp.linalg.decompositions import cholesky, eigh
-from svgp.linalg.determinants import det, logdet, slogdet
 from svgp.linalg.factor import Factor, factorise, lower_and_inverse
 from svgp.linalg.marginals import Marginals, marginals
-from svgp.linalg.solves import inverse, lstsq, solve, triangular_solve
 
 __all__ = [
     "Factor",

@@ -1,6 +1,6 @@
 """Who does the products: SciPy's BLAS on the host's memory, or TensorFlow's own operations.
 
-On a CPU the host's BLAS is two to four times faster (see `svgp.linalg.blas`), but a graph that calls it
+On a CPU the host's BLAS is two to four times faster (see `svgp.linalg.host.blas`), but a graph that calls it
 cannot be compiled by XLA, saved, or run on a GPU. So it is used where it can be and is worth it:
 
 - `"host"`: BLAS, wherever the dtype is float32 or float64;

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from svgp.linalg import blas
 from svgp.linalg.backend import use_host
-from svgp.linalg.threads import single_threaded_blas
-from svgp.linalg.triangular import cholesky_and_inverse
+from svgp.linalg.host import blas
+from svgp.linalg.host.threads import single_threaded_blas
+from svgp.linalg.host.triangular import cholesky_and_inverse
 
 RETRIES = 6  # how often the jitter grows tenfold before a matrix is given up
 RELATIVE_JITTER = 1e-6  # of the mean diagonal: where the retries start

@@ -31,7 +31,7 @@ import tensorflow as tf
 from svgp.errors import ModelError
 from svgp.linalg.backend import use_host
 from svgp.linalg.factor import Factor
-from svgp.linalg.marginals_host import host_backward, host_forward
+from svgp.linalg.host.marginals import host_backward, host_forward
 
 
 class Marginals(NamedTuple):

@@ -11,8 +11,8 @@ from svgp import inducing, kernels, likelihoods, means
 from svgp.config.model import ModelConfig
 from svgp.linalg import factorise
 from svgp.models.priors import set_priors
-from svgp.models.start import start_values
-from svgp.models.start_counts import CountLevel
+from svgp.models.start.counts import CountLevel
+from svgp.models.start.values import start_values
 from svgp.models.svgp import SVGP
 
 PRECISIONS = {  # (parameters and [M, M] work, [M, B] work)
@@ -41,7 +41,7 @@ def build_model(
     """The model that `config` describes, started from the training rows X [N, D], Y [N, P].
 
     Kernel and noise start where `svgp.models.start` says, inducing points where `config.inducing` says, and
-    q(u) at the prior (for counts see `svgp.models.start_counts`). `columns` (`svgp.data.Columns`) names the
+    q(u) at the prior (for counts see `svgp.models.start.counts`). `columns` (`svgp.data.Columns`) names the
     inputs and gives their scaling. `lengthscale_factor` multiplies those that the data suggest, for another
     start. Returns the model and notes for the user. Raises ModelError and DataError.
     """

@@ -23,9 +23,9 @@ import numpy as np
 import scipy.linalg
 import tensorflow as tf
 
-from svgp.models.collapsed import CollapsedBound, Stopped
-from svgp.models.collapsed_panels import row_ranges
-from svgp.models.collapsed_posterior import Posterior, bound_from_sums
+from svgp.models.collapsed.bound import CollapsedBound, Stopped
+from svgp.models.collapsed.panels import row_ranges
+from svgp.models.collapsed.posterior import OptimalPosterior, bound_from_sums
 
 TILE = 2048  # rows and columns of Kff at a time
 
@@ -111,7 +111,7 @@ def certificate(
 class Nystrom:
     """Solves with Q + s I, s >= s2, by Woodbury's identity: `(x - A^T (s I + A A^T)^-1 A x) / s`."""
 
-    def __init__(self, bound: CollapsedBound, posterior: Posterior, prior: float) -> None:
+    def __init__(self, bound: CollapsedBound, posterior: OptimalPosterior, prior: float) -> None:
         self._bound, self._L_inverse = bound, posterior.frame.L_inverse
         self.noise = posterior.frame.noise
         self._gram = self.noise * (posterior.B - np.eye(len(posterior.B)))  # [M, M] A A^T

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from svgp.inducing import further_points
-from svgp.models.collapsed import CollapsedBound
-from svgp.models.collapsed_posterior import bound_from_sums
+from svgp.models.collapsed.bound import CollapsedBound
+from svgp.models.collapsed.posterior import bound_from_sums
 from svgp.models.svgp import SVGP
 
 OPERATIONS = 5e11  # of the pass over the rows with all points: some ten seconds

@@ -11,9 +11,9 @@ from svgp.errors import ModelError
 from svgp.kernels import Kernel
 from svgp.likelihoods import Likelihood
 from svgp.linalg import factorise, logdet
+from svgp.linalg.autodiff.solves import inverse_from
 from svgp.linalg.factor import Factor
 from svgp.linalg.marginals import marginals
-from svgp.linalg.solves import inverse_from
 from svgp.means import Mean, Zero
 from svgp.models.bounds import BOUNDS, bound_terms
 from svgp.models.posterior import Posterior

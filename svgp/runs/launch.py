@@ -27,7 +27,7 @@ from svgp.training import (
     choose,
     describe_step_size,
     reason_to_stop,
-    run,
+    train_steps,
 )
 from svgp.training.checkpoints import Checkpoint
 from svgp.training.device import choose_device, describe_device
@@ -128,11 +128,11 @@ def _choose_start(
 def _loop(session: Session, request: StopRequest) -> str:
     """Train until the config says stop; returns why."""
     if not checkpoints.all_of(session.folder.checkpoints):
-        session.diagnose(session.method.step, session.method.step / session.method.steps_per_epoch)
+        session.log_diagnostics(session.method.step, session.method.step / session.method.steps_per_epoch)
         session.save_checkpoint()
         forget_trials(session.folder)
     train, last = session.config.train, None
-    steps = run(
+    steps = train_steps(
         session.method, session.stop, log_every=train.log_every, evaluate_every=session.evaluate_every,
         state=session.state,
     )  # fmt: skip

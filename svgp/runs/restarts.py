@@ -21,7 +21,7 @@ from svgp.runs.evaluation import Evaluator
 from svgp.runs.folder import RunFolder
 from svgp.training import LoopState, Method, Progress, checkpoints, make_method
 from svgp.training.checkpoints import Checkpoint
-from svgp.training.diagnosis import diagnose
+from svgp.training.divergence import describe_divergence
 from svgp.training.interrupts import StopRequest
 
 SHARE = 0.25  # of the budget, for all trials together
@@ -128,7 +128,7 @@ def _try(
             finite = bool(record.values()[-1])
             seconds += time.perf_counter() - began
             if not finite:
-                return Trial(start, None, method.step, seconds, diagnose(method.model, record)), {}
+                return Trial(start, None, method.step, seconds, describe_divergence(method.model, record)), {}
         state = method.state()  # before the bound: some methods give the model its q(u) here
         bound = _compared_bound(method, dataset, record, config.train.seed)
     except NumericalError as error:

@@ -82,7 +82,7 @@ class Session:
             found = score(self.evaluator, self.dataset.columns, self.dataset.X_test, self.dataset.Y_test)
             row.update({f"test.{name}": value for name, value in found.items()})
         if self._diagnosis_due(row["epoch"]):
-            self.diagnose(row["step"], row["epoch"])
+            self.log_diagnostics(row["step"], row["epoch"])
 
     def log(self, row: dict[str, Any]) -> None:
         """Write a row everywhere."""
@@ -93,7 +93,7 @@ class Session:
         rate = steps / max(seconds, 1e-9)
         self.progress.row(row, rate=rate, remaining_s=self._remaining(row, rate))
 
-    def diagnose(self, step: int, epoch: float) -> None:
+    def log_diagnostics(self, step: int, epoch: float) -> None:
         """Add a row to inducing.jsonl, once for a step."""
         if self._diagnosed_at == step:
             return
@@ -163,7 +163,7 @@ class Session:
             self.evaluate(row)
             if pending is not None:
                 self.log(row)
-        self.diagnose(step, epoch)
+        self.log_diagnostics(step, epoch)
         self.save_model()
         test = {name: value for name, value in row.items() if name.startswith("test.")}
         metrics = self._final_metrics(reason, epoch, test)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from svgp.training.adam import Adam
-from svgp.training.loop import LoopState, Step, Stop, reason_to_stop, run
-from svgp.training.method import Method, StepRecord
-from svgp.training.methods import METHODS, choose, describe_step_size, make_method, method_class
+from svgp.training.loop import LoopState, Step, Stop, reason_to_stop, train_steps
+from svgp.training.methods.adam import Adam
+from svgp.training.methods.base import Method, StepRecord
+from svgp.training.methods.registry import METHODS, choose, describe_step_size, make_method, method_class
 from svgp.training.progress import Plain, Progress, Silent, Terminal
 
 __all__ = [
@@ -25,5 +25,5 @@ __all__ = [
     "make_method",
     "method_class",
     "reason_to_stop",
-    "run",
+    "train_steps",
 ]

@@ -15,8 +15,8 @@ import numpy as np
 
 from svgp.errors import TrainingDiverged
 from svgp.models.priors import has_priors, log_prior
-from svgp.training.diagnosis import diagnose
-from svgp.training.method import STATISTICS, Method, StepRecord
+from svgp.training.divergence import describe_divergence
+from svgp.training.methods.base import STATISTICS, Method, StepRecord
 
 GROWTH = 1.1  # an iterative method is evaluated again when its steps have grown by so much
 
@@ -72,7 +72,7 @@ class Step:
     evaluate: bool
 
 
-def run(
+def train_steps(
     method: Method, stop: Stop, *, log_every: int, evaluate_every: float, state: LoopState
 ) -> Iterator[Step]:
     """Advance `method` until `stop`, a step at a time; `reason_to_stop` then says why.
@@ -176,7 +176,7 @@ def read_row(method: Method, state: LoopState) -> dict[str, Any] | None:
 
 
 def replaced_points(method: Method) -> dict[str, int]:
-    """How many inducing points have got new places, where `svgp.training.replacing` gives them any."""
+    """How many inducing points have got new places, where `Replacing` gives them any."""
     replaced = getattr(method, "replaced", None)
     return {} if replaced is None else {"replaced": replaced}
 
@@ -185,7 +185,7 @@ def check_finite(method: Method, state: LoopState) -> None:
     """Raise TrainingDiverged where a step since the last row was not finite; waits for them to end."""
     for record in state.pending:
         if not record.values()[STATISTICS.index("finite")]:
-            raise TrainingDiverged(diagnose(method.model, record))
+            raise TrainingDiverged(describe_divergence(method.model, record))
 
 
 def judge(state: LoopState) -> None:

@@ -11,8 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from svgp.diagnostics import plots
-from svgp.diagnostics.plot_inducing import most_relevant
-from svgp.diagnostics.plot_style import MOST_POINTS
+from svgp.diagnostics.plots.inducing import most_relevant
+from svgp.diagnostics.plots.style import MOST_POINTS
 from svgp.diagnostics.scores import Calibration, regression_calibration, reliability
 
 PNG = b"\x89PNG\r\n\x1a\n"

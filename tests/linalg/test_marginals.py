@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from svgp.linalg import backend, blas, factorise, marginals, strips, threads
+from svgp.linalg import backend, factorise, marginals
+from svgp.linalg.host import blas, strips, threads
 
 M, B = 7, 11
 SHAPES = {"one": (1, 1), "shared": (1, 3), "separate": (3, 3)}  # (factors, latents)

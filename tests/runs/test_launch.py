@@ -12,7 +12,7 @@ import svgp
 from svgp import files
 from svgp.config import load_config
 from svgp.errors import RunError, TrainingDiverged
-from svgp.models.collapsed import CollapsedBound
+from svgp.models.collapsed.bound import CollapsedBound
 from svgp.training import METHODS, Adam, Silent
 
 

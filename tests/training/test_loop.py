@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from svgp.errors import TrainingDiverged
-from svgp.training.adam import Adam
-from svgp.training.loop import LoopState, Stop, grows, read_row, reason_to_stop, run
+from svgp.training.loop import LoopState, Stop, grows, read_row, reason_to_stop, train_steps
+from svgp.training.methods.adam import Adam
 
 
 def steps_of(method, stop, state=None, **options):
     options = {"log_every": 4, "evaluate_every": 1.0, **options}
-    return list(run(method, stop, state=state or LoopState(), **options))
+    return list(train_steps(method, stop, state=state or LoopState(), **options))
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from svgp.errors import ModelError, TrainingDiverged
 from svgp.kernels import Matern32
 from svgp.likelihoods import Gaussian, Poisson
 from svgp.models import SVGP
-from svgp.training import LoopState, Stop, make_method, run
-from svgp.training.adam import Adam
-from svgp.training.methods import choose
+from svgp.training import LoopState, Stop, make_method, train_steps
+from svgp.training.methods.adam import Adam
+from svgp.training.methods.registry import choose
 
 
 def small(bound="ppgpr", likelihood=Gaussian, rows=40):
@@ -83,7 +83,7 @@ class Falling:
         self.rises, self.model = rises, SimpleNamespace(num_data=2, trainable_variables=[])
 
     def advance(self):
-        from svgp.training.method import StepRecord
+        from svgp.training.methods.base import StepRecord
 
         self.step += 1
         elbo, objective = (-self.step, self.step) if self.rises == "objective" else (self.step, -self.step)
@@ -94,7 +94,7 @@ class Falling:
 def test_patience_judges_what_is_trained(rises, steps):
     method, state = Falling(rises), LoopState()
     stop = Stop(max_steps=20, patience=3)
-    rows = [step.row for step in run(method, stop, log_every=1, evaluate_every=1.0, state=state)]
+    rows = [step.row for step in train_steps(method, stop, log_every=1, evaluate_every=1.0, state=state)]
     assert len(rows) == steps
     assert (
         rows[-1]["objective"] == -rows[-1]["elbo"]
@@ -104,7 +104,7 @@ def test_patience_judges_what_is_trained(rises, steps):
 
 def test_a_row_of_a_bound_has_no_objective_of_its_own():
     model, X, Y = small("standard")
-    steps = run(
+    steps = train_steps(
         Adam(model, X, Y, config()), Stop(max_steps=2), log_every=1, evaluate_every=1.0, state=LoopState()
     )
     assert all("objective" not in step.row for step in steps)
@@ -118,5 +118,5 @@ def test_an_objective_that_is_not_finite_changes_nothing_and_is_diagnosed():
     model.likelihood.predict_log_density = lambda *_: tf.fill([len(X)], tf.constant(np.nan, tf.float64))
     adam.compiled_step = adam._update  # not the graph that was traced before
     with pytest.raises(TrainingDiverged, match="the predictive log density is not finite"):
-        list(run(adam, Stop(max_steps=3), log_every=1, evaluate_every=1.0, state=LoopState()))
+        list(train_steps(adam, Stop(max_steps=3), log_every=1, evaluate_every=1.0, state=LoopState()))
     np.testing.assert_array_equal(model.q_mean.numpy(), before)

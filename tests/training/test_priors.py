@@ -12,7 +12,7 @@ from svgp.kernels import Matern32
 from svgp.likelihoods import Gaussian
 from svgp.models import SVGP
 from svgp.models.priors import log_prior, set_priors
-from svgp.training import METHODS, LoopState, Stop, run
+from svgp.training import METHODS, LoopState, Stop, train_steps
 
 PRIORS = {
     "noise": {"type": "lognormal", "median": 0.3, "sigma": 0.01},
@@ -30,7 +30,9 @@ def trained(method, steps, priors):
         batch_size=100, learning_rate=0.1, seed=0, max_seconds=None, subset_rows=None, evaluate_every=1.0
     )
     machine = METHODS[method](model, X, Y, config)
-    *_, last = run(machine, Stop(max_steps=steps), log_every=1, evaluate_every=steps, state=LoopState())
+    *_, last = train_steps(
+        machine, Stop(max_steps=steps), log_every=1, evaluate_every=steps, state=LoopState()
+    )
     machine.state()  # publishes q where a method keeps its own
     return model, last.row, (X, Y)
 

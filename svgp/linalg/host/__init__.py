@@ -1,0 +1,1 @@
+"""The host: BLAS, threads, and NumPy twins of operations that TensorFlow does slower on a CPU."""

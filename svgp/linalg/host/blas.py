@@ -1,0 +1,220 @@
+"""SciPy's BLAS and LAPACK on row-major NumPy arrays, without copies.
+
+TensorFlow's float64 products on a CPU come from Eigen built for AVX without FMA and reach less than half
+of what the machine can do; its Cholesky and triangular solve use one core. SciPy always ships a tuned
+BLAS, and BLAS has triangular and symmetric products that do only the half that is needed.
+
+The routines are called by their Fortran signatures at the addresses that `scipy.linalg.cython_blas` and
+`cython_lapack` export: unlike the f2py wrappers these take leading dimensions (blocks of a matrix, no
+copies), and ctypes releases Python's lock during a call. Fortran sees a row-major array as its
+transpose, so a row-major lower triangle is an upper one there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cython_blas, cython_lapack
+
+from svgp.linalg.host import threads
+
+_PREFIX = {np.dtype(np.float32): "s", np.dtype(np.float64): "d"}
+_REAL = {np.dtype(np.float32): ctypes.c_float, np.dtype(np.float64): ctypes.c_double}
+_ALIGNMENT = 64  # TensorFlow takes over a NumPy buffer without a copy only where it is so aligned
+
+
+@cache
+def _routine(name: str, dtype: np.dtype) -> Any:
+    name = _PREFIX[dtype] + name
+    module = cython_blas if name in cython_blas.__pyx_capi__ else cython_lapack
+    capsule = module.__pyx_capi__[name]
+    get_name = ctypes.pythonapi.PyCapsule_GetName
+    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return ctypes.CFUNCTYPE(None)(get_pointer(capsule, get_name(capsule)))
+
+
+def _call(name: str, dtype: np.dtype, *arguments: Any) -> None:
+    """Call a Fortran routine: letters, integers, reals and arrays all go by address."""
+    real = _REAL[dtype]
+    passed: list[Any] = []
+    for argument in arguments:
+        if isinstance(argument, np.ndarray):
+            passed.append(ctypes.c_void_p(argument.ctypes.data))
+        elif isinstance(argument, bytes):
+            passed.append(ctypes.c_char_p(argument))
+        elif isinstance(argument, int):
+            passed.append(ctypes.byref(ctypes.c_int(argument)))
+        elif isinstance(argument, float):
+            passed.append(ctypes.byref(real(argument)))
+        else:
+            passed.append(ctypes.byref(argument))
+    _routine(name, dtype)(*passed)
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An uninitialised row-major array that TensorFlow can adopt without copying it."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape)) * dtype.itemsize
+    buffer = np.empty(size + _ALIGNMENT, np.uint8)
+    offset = -buffer.ctypes.data % _ALIGNMENT
+    return buffer[offset : offset + size].view(dtype).reshape(shape)
+
+
+def aligned_copy(array: np.ndarray) -> np.ndarray:
+    result = aligned_empty(array.shape, array.dtype)
+    np.copyto(result, array)
+    return result
+
+
+def _stride(array: np.ndarray) -> int:
+    """Leading dimension of a row-major matrix or of a block of one."""
+    return max(array.strides[0] // array.itemsize, 1)
+
+
+def cholesky_leaf(K: np.ndarray) -> bool:
+    """Replace K's lower triangle by its Cholesky factor, on one core; False where there is none."""
+    n = K.shape[-1]
+    info = ctypes.c_int(0)
+    _call("potrf", K.dtype, b"U", n, K, _stride(K), info)
+    return info.value == 0
+
+
+def invert_lower_leaf(L: np.ndarray) -> None:
+    """Replace a lower triangle by its inverse, on one core."""
+    n = L.shape[-1]
+    _call("trtri", L.dtype, b"U", b"N", n, L, _stride(L), ctypes.c_int(0))
+
+
+def product(
+    A: np.ndarray,
+    B: np.ndarray,
+    out: np.ndarray,
+    *,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+) -> None:
+    """out = alpha A B + beta out, for matrices or blocks of matrices; A and B transposed where asked."""
+    (rows, columns), inner = out.shape, A.shape[0 if transpose_a else 1]
+    letter_a, letter_b = (b"T" if flag else b"N" for flag in (transpose_a, transpose_b))
+    operations = 2.0 * rows * columns * inner
+
+    def part(piece: slice) -> None:
+        a, c = (A[:, piece] if transpose_a else A[piece]), out[piece]
+        _call(
+            "gemm", A.dtype, letter_b, letter_a, columns, len(c), inner,
+            alpha, B, _stride(B), a, _stride(a), float(beta), c, _stride(c),
+        )  # fmt: skip
+
+    threads.run_all([partial(part, piece) for piece in threads.pieces(rows, operations)])
+
+
+def triangular_product(T: np.ndarray, X: np.ndarray, transpose: bool = False) -> None:
+    """X becomes T X, or T^T X, for a lower triangle T [M, M] and X [M, B]: M^2 B operations."""
+    # Row-major T X is, to Fortran, X^T T^T with T^T upper and on the right.
+    letter = b"T" if transpose else b"N"
+    rows, columns = X.shape
+
+    def part(piece: slice) -> None:
+        x = X[:, piece]
+        _call("trmm", X.dtype, b"R", b"U", letter, b"N", x.shape[1], rows, 1.0, T, _stride(T), x, _stride(X))
+
+    threads.run_all([partial(part, piece) for piece in threads.pieces(columns, float(rows) ** 2 * columns)])
+
+
+def triangular_product_right(X: np.ndarray, T: np.ndarray, transpose: bool = False) -> None:
+    """X becomes X T, or X T^T, for a lower triangle T [M, M] and X [B, M]: M^2 B operations."""
+    letter = b"T" if transpose else b"N"
+    rows, columns = X.shape
+
+    def part(piece: slice) -> None:
+        x = X[piece]
+        _call("trmm", X.dtype, b"L", b"U", letter, b"N", columns, len(x), 1.0, T, _stride(T), x, _stride(X))
+
+    threads.run_all([partial(part, piece) for piece in threads.pieces(rows, float(columns) ** 2 * rows)])
+
+
+def times_vector(A: np.ndarray, x: np.ndarray, transpose: bool = False) -> np.ndarray:
+    """A x, or A^T x."""
+    rows, columns = A.shape
+    result = np.zeros(columns if transpose else rows, A.dtype)
+    letter = b"N" if transpose else b"T"
+    x = np.ascontiguousarray(x)
+    _call("gemv", A.dtype, letter, columns, rows, 1.0, A, _stride(A), x, 1, 0.0, result, 1)
+    return result
+
+
+def add_outer(A: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+    """A += x y^T."""
+    rows, columns = A.shape
+    x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
+    _call("ger", A.dtype, columns, rows, 1.0, y, 1, x, 1, A, _stride(A))
+
+
+def gram(A: np.ndarray, sign: float = 1.0, into: np.ndarray | None = None) -> np.ndarray:
+    """Lower triangle of `into + sign A A^T`, A [M, B]: M^2 B operations; what lies above it is undefined."""
+    rows, columns = A.shape
+    result = aligned_empty((rows, rows), A.dtype) if into is None else into
+    beta = 0.0 if into is None else 1.0
+
+    def strip(start: int, stop: int) -> None:
+        a, c = A[start:stop], result[start:stop, start:stop]
+        if start:
+            left = result[start:stop, :start]
+            _call(
+                "gemm", A.dtype, b"T", b"N", start, stop - start, columns,
+                float(sign), A, _stride(A), a, _stride(a), beta, left, _stride(left),
+            )  # fmt: skip
+        _call(
+            "syrk", A.dtype, b"U", b"T", stop - start, columns,
+            float(sign), a, _stride(a), beta, c, _stride(c),
+        )  # fmt: skip
+
+    # Strips of equal area: the work up to row r grows as r^2.
+    count = len(threads.pieces(rows, float(rows) ** 2 * columns))
+    edges = [round(rows * (index / count) ** 0.5) for index in range(count + 1)]
+    threads.run_all([partial(strip, *edge) for edge in zip(edges[:-1], edges[1:], strict=True)])
+    return result
+
+
+def weighted_gram(A: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """A diag(weights) A^T, symmetric and whole, for A [M, B] and weights [B] of any signs.
+
+    A symmetric update takes a square root of the weights, so columns of either sign go separately:
+    together they cost one update. Equal weights (Gaussian noise) need no scaling at all.
+    """
+    if weights.size and np.all(weights == weights[0]):
+        return mirror_lower(gram(A, sign=weights[0].item()))
+    positive = weights > 0
+    if positive.all() or not positive.any():
+        return mirror_lower(gram(A * np.sqrt(np.abs(weights)), sign=1.0 if positive.any() else -1.0))
+    result = gram(np.compress(positive, A, axis=1) * np.sqrt(weights[positive]))
+    return mirror_lower(gram(np.compress(~positive, A, axis=1) * np.sqrt(-weights[~positive]), -1.0, result))
+
+
+def mirror_lower(A: np.ndarray, block: int = 256) -> np.ndarray:
+    """Copy the lower triangle onto the upper one, in place, by blocks that stay in cache."""
+    n = A.shape[-1]
+    for start in range(0, n, block):
+        stop = min(start + block, n)
+        diagonal = A[start:stop, start:stop]
+        lower = np.tril(diagonal)
+        diagonal[...] = lower + np.tril(diagonal, -1).T
+        A[start:stop, stop:] = A[stop:, start:stop].T
+    return A
+
+
+def zero_upper(A: np.ndarray, block: int = 256) -> np.ndarray:
+    """Set everything above the diagonal to zero, in place."""
+    n = A.shape[-1]
+    for start in range(0, n, block):
+        stop = min(start + block, n)
+        A[start:stop, start:stop] = np.tril(A[start:stop, start:stop])
+        A[start:stop, stop:] = 0.0
+    return A

@@ -1,0 +1,248 @@
+"""The collapsed bound for Gaussian noise (Titsias 2009), its gradient and its optimal q(u), streamed.
+
+With `L L^T = Kuu`, `A = L^-1 Kuf [M, N]`, `r = y - mean`, `d = kff - colsum(A o A)`, `B = I + A A^T / s2`,
+`m = B^-1 A r / s2` and residuals `e = r - A^T m`, for P outputs that share kernel and noise:
+
+    F = -N P/2 log(2 pi s2) - P/2 log|B| - |e|^2 / (2 s2) - |m|^2 / 2 - P sum phi(d)
+    phi = d / (2 s2)   or, tight (Titsias 2025),   phi = log(1 + d / s2) / 2
+
+|e|^2 / s2 + |m|^2 is the minimum over m of itself, so unlike `r^T r / s2 - ...` it does not cancel and
+errors of m enter squared. Pass 1 sums A A^T and A r over panels of rows; pass 2 needs e and the gradient.
+Adjoints, with w = 1 / s2 or, tight, 1 / (s2 + d); by the envelope theorem m and B^-1 are held:
+
+    A_bar   = -P B^-1 A / s2 + P A diag(w) + m e^T / s2       Kuf_bar = L^-T A_bar     kff_bar = -P w / 2
+    Kuu_bar = -L^-T X L^-1 / 2,   X = A_bar A^T = P (A diag(w) A^T - I + B^-1) + m m^T   (symmetric)
+    mean_bar = e / s2
+    s2_bar  = -N P / (2 s2) + P (M - tr B^-1) / (2 s2) + |e|^2 / (2 s2^2) - P sum dphi/ds2
+
+No adjoint passes through a factorisation. Cost in M^2 N operations, standard bound: cheap 1 + 2 (Kuf Kfu is
+summed, Kuf_bar is one product with Kuf), whitened 2 + 2; tight 3 + 3, and one more for rows whose A is not
+kept between the passes. The cheap form loses eps |Kuf Kfu| |L^-1|^2 / s2 nats (`Frame.cheap_error`); it is
+taken where that is below 3, when the true error is below 1e-2.
+Memory: O(M^2 + M C), and up to 1 GiB of panels that are kept (`svgp.models.collapsed.panels`).
+Formulas: Titsias 2009, eq. 9; math.md of the project, section 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.errors import ModelError, NumericalError
+from svgp.linalg.host import blas
+from svgp.linalg.host.threads import single_threaded_blas
+from svgp.models.collapsed.kernels import kernel_rows
+from svgp.models.collapsed.mean import mean_gradients, residuals
+from svgp.models.collapsed.panels import Lane, Lanes, Panel, Stopped, times_thin
+from svgp.models.collapsed.posterior import (
+    OptimalPosterior,
+    assign_posterior,
+    bound_and_noise_adjoint,
+    covariance_adjoint,
+    optimal_posterior,
+    row_adjoint,
+)
+from svgp.models.collapsed.statistics import (
+    CHEAP_ERROR,
+    Frame,
+    Statistics,
+    add_rows,
+    factor_covariance,
+    residual_variance,
+)
+
+__all__ = ["CollapsedBound", "Evaluation", "Stopped", "check_model", "collapsed_variables"]
+
+Form = Literal["auto", "cheap", "whitened"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The bound at one setting of the parameters.
+
+    `bound` in nats for all rows; `gradients` in the order of `CollapsedBound.variables`;
+    `form` is `cheap` or `whitened`; `jitter` is what the diagonal of Kuu got, absolute.
+    """
+
+    bound: float
+    gradients: list[np.ndarray]
+    posterior: OptimalPosterior
+    form: str
+    jitter: float
+
+    @property
+    def kl(self) -> float:
+        """KL(q(u) || p(u)) in nats at the optimal q(u)."""
+        return self.posterior.kl
+
+
+class CollapsedBound:
+    """F(X, Y) of a model with Gaussian noise, as a function of the model's own variables.
+
+    `model` is an SVGP with one kernel for all outputs and a Gaussian likelihood with one
+    variance; `X [N, D]`, `Y [N, P]`. `bound` (default: the model's) is `standard` or `tight`. `chunk`: rows
+    a panel, for tests. Raises ModelError where the model does not fit.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        X: np.ndarray,
+        Y: np.ndarray,
+        *,
+        bound: str | None = None,
+        form: Form = "auto",
+        chunk: int | None = None,
+    ) -> None:
+        self.model, self.X = model, X
+        self.Y = np.asarray(Y, np.float64).reshape(len(X), -1)
+        self.bound = bound or model.bound
+        self.form = form
+        self.chunk = chunk
+        self.passes = 0  # over all rows
+        check_model(model, self.Y.shape[1])
+        self.variables = collapsed_variables(model)
+        self._lanes = Lanes(len(X), model.Z.shape[0], chunk)
+        self._kernel = kernel_rows(model, self.variables, X.shape[1])
+
+    def evaluate(self, keep_going: Callable[[], bool] = lambda: True) -> Evaluation:
+        """F, its gradient and the optimal q(u), in two passes over the rows.
+
+        Raises NumericalError where a factorisation fails or F is not finite, and Stopped.
+        """
+        with single_threaded_blas():
+            return self._evaluate(keep_going)
+
+    def _evaluate(self, keep_going: Callable[[], bool]) -> Evaluation:
+        frame = self.frame()
+        R = residuals(self.model, self.X, self.Y)  # [N, P]
+        sums = self._first_pass(frame, R, keep_going, keep=self._kernel.keeps)
+        posterior = optimal_posterior(frame, sums)
+        outputs = self.Y.shape[1]
+        Kuu_bar, products = covariance_adjoint(posterior, sums, outputs)
+        errors = self._second_pass(posterior, R, keep_going)  # [N, P]
+        bound, noise_bar = bound_and_noise_adjoint(posterior, sums, float(np.sum(errors**2)), outputs)
+        from_kernel = self._kernel.gradients(self._lanes.lanes, Kuu_bar, noise_bar, products)
+        from_mean = mean_gradients(self.model, self.variables, self.X, errors / frame.noise)
+        gradients = [one + other for one, other in zip(from_kernel, from_mean, strict=True)]
+        if not np.isfinite(bound) or not all(np.all(np.isfinite(g)) for g in gradients):
+            raise NumericalError("the collapsed bound or its gradient is not finite")
+        form = "whitened" if frame.whitened else "cheap"
+        return Evaluation(bound, gradients, posterior, form, frame.jitter)
+
+    def posterior(self) -> tuple[OptimalPosterior, Statistics]:
+        """The optimal q(u) at the present parameters and the sums it came from: one pass over the rows."""
+        with single_threaded_blas():
+            frame = self.frame()
+            sums = self.statistics(frame)
+            return optimal_posterior(frame, sums), sums
+
+    def assign(self, posterior: OptimalPosterior) -> None:
+        """Give `model.q_mean` and `model.q_sqrt` the optimum: then `model.elbo((X, Y))` is F."""
+        assign_posterior(self.model, posterior)
+
+    def frame(self) -> Frame:
+        """How the model's present parameters see each row: what `statistics` of all machines must share."""
+        with single_threaded_blas():
+            Kuu, noise = self._kernel.begin()
+            L, L_inverse, jitter = factor_covariance(Kuu, self.model.jitter)
+        tight = self.bound == "tight"
+        frame = Frame(L, L_inverse, noise, jitter, tight, whitened=True)
+        if tight or self.form == "whitened":
+            return frame
+        if self.form == "auto" and not frame.cheap_error(self._kernel.trace(self.X)) < CHEAP_ERROR:
+            return frame
+        return Frame(L, L_inverse, noise, jitter, tight, whitened=False)
+
+    def statistics(self, frame: Frame, keep_going: Callable[[], bool] = lambda: True) -> Statistics:
+        """Sums over the rows of X, Y; sums of several machines with the same parameters add up."""
+        with single_threaded_blas():
+            self._kernel.begin()
+            return self._first_pass(frame, residuals(self.model, self.X, self.Y), keep_going)
+
+    def _first_pass(
+        self, frame: Frame, R: np.ndarray, keep_going: Callable[[], bool], keep: bool = False
+    ) -> Statistics:
+        """Sums over rows with residuals R `[N, P]`; `keep` panels for `_second_pass`."""
+        sizes = self.model.Z.shape[0], R.shape[1]
+        sums = [Statistics.zero(*sizes, frame.tight) for _ in self._lanes.lanes]
+
+        def add(lane: Lane, number: int, rows: slice) -> None:
+            panel = self._lanes.panel(lane, rows) if keep else lane.panel(rows.stop - rows.start)
+            self._kernel.fill(self.X[rows], panel, lane)
+            frame.project(panel.values)
+            add_rows(sums[number], frame, panel, R[rows])
+
+        self._lanes.run(add, keep_going)
+        self.passes += 1
+        return sum(sums[1:], start=sums[0])
+
+    def _second_pass(
+        self, posterior: OptimalPosterior, R: np.ndarray, keep_going: Callable[[], bool]
+    ) -> np.ndarray:
+        """The errors e `[N, P]`; the gradient through Kuf and kff is left with the lanes."""
+        right = row_adjoint(posterior, R.shape[1])  # [M, M]
+        frame = posterior.frame
+        weights = posterior.weights  # [M, P]
+        own_weights = posterior.mean if frame.whitened else weights  # of what a panel holds
+        errors = np.empty_like(R)
+        self._kernel.clear(self._lanes.lanes)
+
+        def add(lane: Lane, number: int, rows: slice) -> None:
+            X, panel = self.X[rows], self._lanes.kept(rows)
+            if panel is None:
+                panel = lane.panel(len(X))
+                self._kernel.fill(X, panel, lane)
+                frame.project(panel.values)
+            e = errors[rows]  # [C, P]
+            np.subtract(R[rows], times_thin(panel.values, own_weights), out=e)
+            K_bar, kff_bar = panel_adjoint(posterior, right, panel, outputs=R.shape[1])
+            for column, weight in zip(e.T, weights.T, strict=True):
+                blas.add_outer(K_bar, column / frame.noise, weight)
+            self._kernel.add_adjoint(X, panel, K_bar, kff_bar, lane)
+
+        self._lanes.run(add, keep_going)
+        self.passes += 1
+        return errors
+
+
+def panel_adjoint(
+    posterior: OptimalPosterior, right: np.ndarray, panel: Panel, outputs: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kfu_bar `[C, M]` without its term of rank P, as the panel's scratch, and kff_bar `[C]`."""
+    frame, values, K_bar = posterior.frame, panel.values, panel.scratch
+    if not frame.tight:
+        blas.product(values, right, K_bar)
+        return K_bar, np.full(len(values), -0.5 * outputs / frame.noise)
+    w = outputs / (frame.noise + residual_variance(values, panel.kff))  # [C]
+    np.multiply(values, w[:, None], out=K_bar)
+    blas.product(values, right, K_bar, beta=1.0)
+    blas.triangular_product_right(K_bar, frame.L_inverse)
+    return K_bar, -0.5 * w
+
+
+def collapsed_variables(model: Any) -> list[tf.Variable]:
+    """The trainable variables that F depends on: all but those of q(u)."""
+    held = {id(v) for v in (model.q_mean, model.q_sqrt)}
+    return [v for v in model.trainable_variables if id(v) not in held]
+
+
+def check_model(model: Any, outputs: int) -> None:
+    """Raise ModelError where `model` is not one that the collapsed bound covers."""
+    noise = getattr(model.likelihood, "variance", None)
+    if type(model.likelihood).__name__ != "Gaussian" or noise is None:
+        kind = type(model.likelihood).__name__
+        raise ModelError(f"the collapsed bound needs a Gaussian likelihood, got {kind}: use method: natgrad")
+    if int(np.prod(tf.convert_to_tensor(noise).shape)) != 1:
+        raise ModelError("the collapsed bound needs one noise variance for all outputs")
+    if tf.convert_to_tensor(model.q_sqrt).shape.rank != 3:
+        raise ModelError("the optimal q(u) has a full covariance: use model.posterior.type: full")
+    if model.num_latent != outputs:
+        raise ModelError(f"the model has {model.num_latent} latent GPs and the data {outputs} outputs")
+    rank = model.kernel.K(model.Z[:1]).shape.rank
+    if rank != 2:
+        raise ModelError("the collapsed bound needs one kernel for all outputs, without batch dimensions")

@@ -1,0 +1,1 @@
+"""q(u) by natural gradients in its dual parameters (t-SVGP)."""

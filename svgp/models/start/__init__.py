@@ -1,0 +1,1 @@
+"""Where hyperparameters and q(u) start, from the training rows."""

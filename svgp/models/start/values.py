@@ -1,0 +1,109 @@
+"""Where hyperparameters start, from the training rows.
+
+Inputs that matter about equally, scaled to unit spread, put two random rows at a squared distance of
+`2 D / c^2` from each other when every lengthscale is `c` standard deviations. `c = sqrt(D)` makes that 2,
+so a kernel starts neither flat nor as white noise, in any number of columns. A regression departs from it
+by the exact GP's evidence on a small random subset: with a lengthscale for each input (ARD) each one is
+fitted (`svgp.models.start.evidence`), else one factor is chosen among a few.
+
+Variance and noise scale are the target's variance; for a Student-t, where a few outliers would set that,
+the square of its normalised median absolute deviation. For counts see `svgp.models.start.counts`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.linalg
+
+from svgp.config.model import ModelConfig
+from svgp.linalg.host.threads import single_threaded_blas
+from svgp.models.start.counts import CountLevel, count_level, length_factor
+from svgp.models.start.evidence import fit_lengthscales
+
+SUBSET = 400  # rows on which the evidence is compared: a factorisation of them takes some milliseconds
+LENGTHSCALE_FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0)
+NOISE_SHARES = (0.01, 0.1, 0.4)
+TAIL = 5.0  # standard deviations beyond which a target counts no further in the evidence
+UNTESTED_FACTOR = 0.5  # of sqrt(D) deviations: lengthscales where no evidence is asked
+MAD_TO_STD = 1.4826  # of a normal distribution
+
+
+class StartValues(NamedTuple):
+    """Values in the units of the model's (standardised) arrays."""
+
+    lengthscales: np.ndarray  # [D]
+    variance: float  # prior variance of f
+    noise_scale: np.ndarray  # [P] target variance from which a likelihood derives its noise
+    notes: list[str]
+    counts: CountLevel | None = None  # where q(u) starts; None: at the prior
+
+
+def start_values(config: ModelConfig, X: np.ndarray, Y: np.ndarray, *, seed: int = 0) -> StartValues:
+    """The starting values for rows X [N, D], Y [N, P]; a setting in the config overrides them later."""
+    spread, varies = column_spread(X)  # [D], [D]
+    root = np.sqrt(max(1, np.count_nonzero(varies)))
+    noise = np.ones(Y.shape[1])  # a scale that these likelihoods do not have
+    if config.likelihood.task == "count":
+        level = count_level(Y)
+        lengthscales = length_factor(level, UNTESTED_FACTOR) * root * spread
+        return StartValues(lengthscales, level.square, noise, [], level)
+    if config.likelihood.task != "regression":
+        return StartValues(UNTESTED_FACTOR * root * spread, 1.0, noise, [])
+    variance = Y.var(axis=0)  # [P]
+    if config.likelihood.type == "student_t":
+        robust = (MAD_TO_STD * np.median(np.abs(Y - np.median(Y, axis=0)), axis=0)) ** 2
+        variance = np.where(robust > 0, robust, variance)
+    variance = np.where(variance > 0, variance, 1.0)
+    rows = np.random.default_rng([seed, 7]).permutation(len(X))[:SUBSET]
+    few, deviation = X[rows] / spread, np.sqrt(variance)
+    targets = np.clip((Y[rows] - np.median(Y[rows], axis=0)) / deviation, -TAIL, TAIL)
+    targets = targets - targets.mean(axis=0)
+    factors = np.full(X.shape[1], root)
+    with single_threaded_blas():
+        if has_ard(config.kernel) and np.any(targets):
+            factors[varies] = fit_lengthscales(few[:, varies], targets)
+        else:
+            factors *= _best_factor(few / root, targets)
+    return StartValues(factors * spread, float(variance.mean()), variance, [])
+
+
+def column_spread(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The spread of each column (1 where it is constant) and whether it varies, `[D]` each.
+
+    Standard deviation, but half the range of a column of two values: of a category that few rows have, the
+    standard deviation is far below the one step that it can take, and lengthscales to match would cut these
+    rows off from all others.
+    """
+    low, high = X.min(axis=0), X.max(axis=0)
+    spread, varies = X.std(axis=0), high > low
+    two = np.all((low == X) | (high == X), axis=0) & varies
+    spread = np.where(two, 0.5 * (high - low), spread)
+    varies &= spread > 0
+    return np.where(varies, spread, 1.0), varies
+
+
+def has_ard(kernel: Any) -> bool:
+    """Whether any part of a kernel's config has a lengthscale for each input."""
+    parts = getattr(kernel, "sum", None) or getattr(kernel, "product", None)
+    return any(map(has_ard, parts)) if parts else bool(kernel.ard)
+
+
+def _best_factor(X: np.ndarray, Y: np.ndarray) -> float:
+    """Lengthscale factor with the highest exact evidence (Matérn 3/2, unit variance, noise maximised)."""
+    square = np.sum(X**2, 1)
+    distance = np.sqrt(3.0 * np.maximum(square[:, None] + square - 2.0 * X @ X.T, 0.0))  # [n, n]
+    best, chosen = -np.inf, 0.5
+    for factor in LENGTHSCALE_FACTORS:
+        K = (1.0 + distance / factor) * np.exp(-distance / factor)
+        eigenvalues, vectors = scipy.linalg.eigh(K)
+        projected = (vectors.T @ Y) ** 2  # [n, P]
+        for share in NOISE_SHARES:
+            spectrum = (1.0 - share) * np.maximum(eigenvalues, 0.0) + share
+            evidence = (
+                -0.5 * np.sum(projected / spectrum[:, None]) - 0.5 * Y.shape[1] * np.log(spectrum).sum()
+            )
+            if evidence > best:
+                best, chosen = evidence, factor
+    return chosen

@@ -1,0 +1,1 @@
+"""L-BFGS-B over a model's variables: the machine, its box, and the units in which it sees them."""

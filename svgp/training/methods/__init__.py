@@ -1,0 +1,1 @@
+"""Training methods: state machines that the loop advances a step at a time."""

@@ -1,0 +1,242 @@
+"""The method `collapsed`: hyperparameters and Z by L-BFGS-B on the collapsed bound."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.errors import NumericalError, RunError
+from svgp.models.bounds import require_elbo
+from svgp.models.collapsed.bound import CollapsedBound, Evaluation, Stopped
+from svgp.models.collapsed.posterior import bound_from_sums
+from svgp.models.priors import log_prior, with_prior_gradients
+from svgp.models.replacement import Move
+from svgp.training.lbfgs.box import box
+from svgp.training.lbfgs.machine import Answer, Lbfgs
+from svgp.training.lbfgs.units import variable_scales
+from svgp.training.lbfgs.variables import pack, unpack, wall
+from svgp.training.methods.base import StepRecord
+
+
+class Collapsed:
+    """Maximise F (`svgp.models.collapsed`) plus the log prior by L-BFGS-B; a step is an accepted iterate.
+
+    After each step the model is an ordinary SVGP at its optimal q(u). `config.subset_rows`: hyperparameters
+    and Z are fitted to so many rows drawn at random, and `finish()`, which also runs when the optimiser ends
+    or at the last step that the config allows, gives q(u) its optimum for all rows in one pass.
+    `config.max_seconds` is read between two panels of rows; a step that it cuts short changes nothing, but
+    the first evaluation is completed. A trial point where F cannot be computed makes the line search step
+    back; such repairs are counted. Raises ModelError where the model is not one for the collapsed bound,
+    NumericalError where F does not exist at the start.
+    """
+
+    name = "collapsed"
+    steps_per_epoch = 1
+    iterative = True
+
+    def __init__(self, model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> None:
+        require_elbo(model, self.name)
+        self.model = model
+        self.step = 0
+        self.elapsed = 0.0  # seconds of training, of an earlier part of the run as well
+        self.max_seconds: float | None = config.max_seconds
+        ends = (getattr(config, "max_steps", None), getattr(config, "max_epochs", None))
+        self._last_step = min((end for end in ends if end is not None), default=np.inf)
+        Y = np.asarray(Y, np.float64).reshape(len(X), -1)
+        rows = subset(len(X), getattr(config, "subset_rows", None), config.seed)
+        self._all = (X, Y)
+        self.bound = CollapsedBound(model, X if rows is None else X[rows], Y if rows is None else Y[rows])
+        self._subset = rows is not None
+        self._complete = not self._subset  # whether q(u) has seen all rows
+        self._final_pass_s = 0.0
+        self.variables = self.bound.variables
+        self._scales = variable_scales(model, self.variables, self.bound.X)  # [n]
+        limits = box(model, self.variables, self.bound.X, self.bound.Y)  # [n, 2]
+        self.optimiser = Lbfgs(self._pack(), limits * self._scales[:, None])
+        self.evaluation: Evaluation | None = None  # of the last accepted iterate
+        self._trial: tuple[np.ndarray, Evaluation, Answer] | None = None
+        self._anchor: tuple[np.ndarray, float, np.ndarray] | None = None  # last accepted x, f and gradient
+        self._repairs = 0
+        self._summary = np.zeros(4)  # elbo, expected log-likelihood, kl, jitter
+        self._time_is_up = False
+
+    @property
+    def converged(self) -> bool:
+        """Whether L-BFGS-B has ended: no decrease, no gradient, or no step that decreases."""
+        return bool(self.optimiser.finished)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know at the end, a line each."""
+        form = self.evaluation.form if self.evaluation else "no"
+        lines = [
+            f"collapsed bound ({self.bound.bound}): {form} form, {self.bound.passes} passes over the rows"
+        ]
+        if self.optimiser.finished:
+            lines.append(f"L-BFGS-B: {self.optimiser.finished}")
+        return lines
+
+    def advance(self) -> StepRecord:
+        """One accepted iterate, or none where the optimiser has ended or the time is up."""
+        started = time.perf_counter()
+        deadline = None if self.max_seconds is None else started + self.max_seconds - self.elapsed
+        self._repairs = 0
+        try:
+            x = self.optimiser.advance(lambda x: self._evaluate(x, deadline))
+            if x is not None:
+                self._accept(x)
+        except Stopped:
+            self._time_is_up = True
+        finally:
+            self._restore()
+            self.elapsed += time.perf_counter() - started
+        self.step += 1
+        if self._time_is_up or self.converged or self.step >= self._last_step:
+            self.finish()
+        elbo, expected, kl, jitter = self._summary.tolist()
+        return StepRecord.of(
+            self.step,
+            float(self.step),
+            elbo=elbo,
+            expected_log_likelihood=expected,
+            kl=kl,
+            jitter=jitter,
+            repairs=float(self._repairs),
+        )
+
+    def finish(self) -> bool:
+        """Give the model the optimal q(u) for all rows; False where it has it already."""
+        if self._complete:
+            return False
+        everything = CollapsedBound(self.model, *self._all)
+        posterior, sums = everything.posterior()
+        everything.assign(posterior)
+        value = bound_from_sums(posterior, sums, self._all[1].shape[1])
+        self._summary = np.array([value, value + posterior.kl, posterior.kl, posterior.frame.jitter])
+        self._complete = True
+        return True
+
+    def restart(self, move: Move) -> float:
+        """Go on after `move`, which the model has made, L-BFGS-B anew; what the objective gains, per row."""
+        started, before = time.perf_counter(), self._anchor
+        self._anchor = None
+        x = self._pack()
+        answer = self._evaluate(x, None)
+        self.optimiser.close()
+        self.optimiser = Lbfgs(x, self.optimiser.bounds, answers=[answer])
+        self.elapsed += time.perf_counter() - started
+        return 0.0 if before is None else before[1] - answer[0]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The model's variables, what L-BFGS-B was told, and the counters."""
+        arrays = {f"model/{i:03d}": np.asarray(v.numpy()) for i, v in enumerate(self.model.variables)}
+        machine = {f"lbfgs/{name}": value for name, value in self.optimiser.state().items()}
+        own = {
+            "step": np.asarray(self.step, np.int64),
+            "elapsed": np.asarray(self.elapsed),
+            "complete": np.asarray(self._complete),
+            "summary": self._summary,
+            "scales": self._scales,
+        }
+        anchor = self._anchor or (self._pack(), np.nan, np.full(len(self.optimiser.start), np.nan))
+        kept = dict(zip(("anchor/x", "anchor/f", "anchor/g"), map(np.asarray, anchor), strict=True))
+        return {**arrays, **machine, **own, **kept}
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from `state`, bit for bit. Raises RunError where it belongs to another model."""
+        names = [f"model/{i:03d}" for i in range(len(self.model.variables))]
+        shapes = [tuple(v.shape) for v in self.model.variables]
+        if [state[n].shape if n in state else None for n in names] != shapes:
+            raise RunError("the checkpoint does not fit the model: another kernel, Z or posterior")
+        for name, variable in zip(names, self.model.variables, strict=True):
+            variable.assign(state[name])
+        limits = self.optimiser.bounds / self._scales[:, None]
+        self._scales = state["scales"].copy()
+        self.optimiser.bounds = limits * self._scales[:, None]
+        machine = {n.removeprefix("lbfgs/"): v for n, v in state.items() if n.startswith("lbfgs/")}
+        self.optimiser.load_state(machine)
+        self.step, self.elapsed = int(state["step"]), float(state["elapsed"])
+        self._summary, self._complete = state["summary"].copy(), bool(state["complete"])
+        known = np.isfinite(state["anchor/f"])
+        self._anchor = (state["anchor/x"], float(state["anchor/f"]), state["anchor/g"]) if known else None
+        self._time_is_up = False
+
+    def _evaluate(self, x: np.ndarray, deadline: float | None) -> Answer:
+        """-F and its gradient, per row. A point without a value gets a wall that sends the search back."""
+        self._unpack(x)
+        first = self._anchor is None
+        reserve = self._reserve_s()
+
+        def keep_going() -> bool:
+            return first or deadline is None or time.perf_counter() < deadline - reserve
+
+        started = time.perf_counter()
+        try:
+            evaluation = self.bound.evaluate(keep_going)
+        except NumericalError:
+            if first:
+                raise
+            self._repairs += 1
+            assert self._anchor is not None
+            return wall(self._anchor, x)
+        if self._subset:
+            # One pass costs at most half an evaluation a row.
+            seconds = time.perf_counter() - started
+            self._final_pass_s = 0.5 * seconds * len(self._all[0]) / len(self.bound.X)
+        answer = self._objective(evaluation)
+        self._trial = (x.copy(), evaluation, answer)
+        if first:
+            self._anchor = (x.copy(), *answer)
+            self._adopt(evaluation)
+        return answer
+
+    def _objective(self, evaluation: Evaluation) -> Answer:
+        """-(F + log prior) and its gradient at the model's present values, per row."""
+        scale, share = -1.0 / len(self.bound.X), len(self.bound.X) / len(self._all[0])
+        value = evaluation.bound + share * float(log_prior(self.model))
+        priors = with_prior_gradients(self.model, self.variables, [tf.zeros_like(v) for v in self.variables])
+        pairs = zip(evaluation.gradients, priors, strict=True)
+        gradient = np.concatenate([(g + share * np.asarray(p, np.float64)).ravel() for g, p in pairs])
+        return scale * value, scale * gradient / self._scales
+
+    def _reserve_s(self) -> float:
+        return 0.0 if self._complete else self._final_pass_s
+
+    def _accept(self, x: np.ndarray) -> None:
+        if self._trial is None or not np.array_equal(self._trial[0], x):
+            self._evaluate(x, None)
+        assert self._trial is not None
+        _, evaluation, answer = self._trial
+        self._anchor = (x.copy(), *answer)
+        self._complete = not self._subset
+        self._unpack(x)
+        self._adopt(evaluation)
+
+    def _adopt(self, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
+        self.bound.assign(evaluation.posterior)
+        # Of a subset: its value per row, for as many rows as there are.
+        share = len(self._all[0]) / len(self.bound.X)
+        value, kl = evaluation.bound * share, evaluation.kl
+        self._summary = np.array([value, value + kl, kl, evaluation.jitter])
+
+    def _restore(self) -> None:
+        """The variables of the last accepted iterate, whatever was tried since."""
+        if self._anchor is not None:
+            self._unpack(self._anchor[0])
+
+    def _pack(self) -> np.ndarray:
+        return self._scales * pack(self.variables)
+
+    def _unpack(self, x: np.ndarray) -> None:
+        unpack(self.variables, x / self._scales)
+
+
+def subset(rows: int, count: int | None, seed: int) -> np.ndarray | None:
+    """Sorted random rows `[count]`, or None for all."""
+    if count is None or count >= rows:
+        return None
+    return np.sort(np.random.default_rng([seed, 11]).choice(rows, count, replace=False))

@@ -1,0 +1,113 @@
+"""`model.inducing.replace_redundant`: a method around a method, which gives redundant points new places."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from svgp.errors import ModelError, NumericalError
+from svgp.models.replacement import Plan, plan_replacement, replace_points
+from svgp.training.loop import GROWTH, evaluation_due, grows
+from svgp.training.methods.base import Method, StepRecord
+
+LAST_SHARE = 0.9  # of max_seconds; a point that moves later has no time to be of use
+
+
+class Replacing:
+    """Takes the steps of `method`; redundant points are re-placed at the start and after each evaluation.
+
+    That is before the next step: what is evaluated and saved has not just been changed, nothing is re-placed
+    after the last step, and the state and the number of steps alone decide, so that a resumed run does what
+    an uninterrupted one does. Which points, where to and with what q(u) is in `svgp.models.replacement`.
+    `method.restart(move)` makes the method forget what it has learnt about the points that moved, and returns
+    the change of the objective where it knows it, else 0. Where that is a loss, everything goes back.
+
+    A method whose steps are iterations over all rows (L-BFGS, which loses its memory) is interrupted less
+    often: when its steps have grown by half.
+
+    `replaced` counts the points. X `[N, D]` are the rows where they may go.
+    """
+
+    def __init__(self, method: Any, X: np.ndarray, config: Any) -> None:
+        self.method, self.model, self.name = method, method.model, method.name
+        self.step: int = method.step
+        self.steps_per_epoch: int = method.steps_per_epoch
+        self.iterative = bool(getattr(method, "iterative", False))
+        self.replaced = 0
+        self._undone = 0
+        self._X, self._seed = X, config.seed
+        self._every = getattr(config, "evaluate_every", 1.0)
+        self._max_seconds = getattr(config, "max_seconds", None)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the method says so."""
+        return bool(self.method.converged)
+
+    @property
+    def notes(self) -> list[str]:
+        """Those of the method, and how many points were re-placed."""
+        undone = f" ({self._undone} moves undone, since the bound fell)" if self._undone else ""
+        own = f"redundant inducing points re-placed: {self.replaced}{undone}"
+        return [*getattr(self.method, "notes", []), own]
+
+    def advance(self) -> StepRecord:
+        """Re-place what is redundant where that is due, and take one step."""
+        plan = None
+        if self._due():
+            plan = plan_replacement(self.model, self._X, seed=[self._seed, 19, self.step])
+        if plan is not None:
+            self._follow(plan)
+        record = self.method.advance()
+        self.step = record.step
+        return record
+
+    def finish(self) -> bool:
+        """What the method has left to do."""
+        finish = getattr(self.method, "finish", None)
+        return bool(finish()) if finish is not None else False
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The method's, and the counts."""
+        return {**self.method.state(), "replacing": np.array([self.replaced, self._undone], np.int64)}
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from `state`. Raises RunError where it belongs to another model."""
+        self.method.load_state({name: array for name, array in state.items() if name != "replacing"})
+        self.replaced, self._undone = state["replacing"].tolist()
+        self.step = self.method.step
+
+    def _due(self) -> bool:
+        step, method = self.step, self.method
+        late = (
+            self._max_seconds is not None and getattr(method, "elapsed", 0.0) > LAST_SHARE * self._max_seconds
+        )
+        if late or method.converged:
+            return False
+        if step == 0:
+            return True
+        epoch = step / self.steps_per_epoch
+        if not evaluation_due(method, StepRecord(step, epoch, None), self._every):
+            return False
+        return not self.iterative or grows(round(epoch / self._every), GROWTH**4)
+
+    def _follow(self, plan: Plan) -> None:
+        method = self.method
+        before = {name: np.array(array) for name, array in method.state().items()}
+        try:
+            gain = method.restart(replace_points(self.model, plan))
+        except (ModelError, NumericalError):
+            gain = -np.inf  # Kuu or q cannot be factorised there
+        if gain >= 0.0:
+            self.replaced += len(plan.moved)
+            return
+        self._undone += 1
+        if "elapsed" in before:  # a method that keeps the deadline itself
+            before["elapsed"] = np.asarray(method.elapsed)
+        method.load_state(before)
+
+
+def replacing(method: Method, X: np.ndarray, config: Any) -> Method:
+    """`method` itself, or inside a `Replacing` where its model asks for that."""
+    return Replacing(method, X, config) if getattr(method.model, "replace_redundant", False) else method

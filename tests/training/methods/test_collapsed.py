@@ -1,0 +1,221 @@
+"""The method `collapsed`: descent, deadlines, repairs, and resuming bit for bit."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from svgp.errors import NumericalError, RunError
+from svgp.kernels import Matern32
+from svgp.likelihoods import Gaussian
+from svgp.models import SVGP
+from svgp.models.collapsed.bound import CollapsedBound
+from svgp.training.lbfgs import machine as collapsed_lbfgs
+from svgp.training.lbfgs.box import LENGTHSCALES
+from svgp.training.lbfgs.machine import Lbfgs
+from svgp.training.methods.collapsed import Collapsed
+from svgp.training.methods.registry import METHODS
+
+
+def make_data(rows=300, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(rows, 2))
+    return X, np.sin(2.0 * X[:, :1]) + 0.1 * rng.normal(size=(rows, 1))  # the second input is irrelevant
+
+
+def make_method(rows=300, inducing=12, **options):
+    X, Y = make_data(rows)
+    model = SVGP(Matern32(1.0, [1.0, 1.0]), Gaussian(0.1), X[:inducing], num_data=rows)
+    config = SimpleNamespace(**{"max_seconds": None, "subset_rows": None, "seed": 0, **options})
+    return Collapsed(model, X, Y, config)
+
+
+def rosenbrock(x):
+    value = float(np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2))
+    gradient = np.zeros_like(x)
+    gradient[1:] += 200.0 * (x[1:] - x[:-1] ** 2)
+    gradient[:-1] += -400.0 * x[:-1] * (x[1:] - x[:-1] ** 2) - 2.0 * (1.0 - x[:-1])
+    return value, gradient
+
+
+def make_machine():
+    return Lbfgs(np.full(5, -1.0), np.tile([-2.0, 2.0], (5, 1)))
+
+
+def test_the_machine_finds_the_minimum_of_rosenbrock():
+    machine = make_machine()
+    while machine.advance(rosenbrock) is not None:
+        pass
+    np.testing.assert_allclose(machine.x, 1.0, atol=1e-4)
+    assert "CONVERGENCE" in machine.finished
+
+
+def test_the_machine_stays_in_its_box():
+    machine = Lbfgs(np.full(5, -1.0), np.tile([-2.0, 0.5], (5, 1)))
+    while machine.advance(rosenbrock) is not None:
+        pass
+    assert machine.x.max() == 0.5
+
+
+def test_a_saved_machine_continues_bit_for_bit_also_after_a_step_was_cut_short():
+    machine, calls = make_machine(), []
+
+    def counting(x):
+        calls.append(x)
+        if len(calls) == 9:
+            raise KeyboardInterrupt
+        return rosenbrock(x)
+
+    with pytest.raises(KeyboardInterrupt):
+        while True:
+            machine.advance(counting)
+    state = machine.state()
+    twin = make_machine()
+    twin.load_state(state)
+    assert np.array_equal(twin.x, machine.x)
+    for _ in range(12):  # the interrupted one goes on as well
+        assert np.array_equal(machine.advance(rosenbrock), twin.advance(rosenbrock))
+
+
+def test_a_long_log_starts_a_fresh_memory(monkeypatch):
+    monkeypatch.setattr(collapsed_lbfgs, "LOG_BYTES", 400)
+    machine = make_machine()
+    while machine.advance(rosenbrock) is not None:
+        assert len(machine.answers) < 40
+    np.testing.assert_allclose(machine.x, 1.0, atol=1e-3)
+
+
+def test_training_raises_the_bound_and_leaves_an_ordinary_svgp():
+    method = make_method()
+    X, Y = make_data()
+    records = [method.advance() for _ in range(15)]
+    elbos = [record.values()[0] for record in records]
+    assert np.all(np.diff(elbos) >= -1e-9) and records[-1].step == 15
+    assert elbos[-1] > elbos[0] + 50.0
+    np.testing.assert_allclose(method.model.elbo((X, Y)).numpy(), elbos[-1], rtol=1e-9)
+    mean, _ = method.model.predict_f(X)
+    assert np.sqrt(np.mean((mean.numpy() - np.sin(2.0 * X[:, :1])) ** 2)) < 0.1  # the noise's own scale
+
+
+def test_convergence_is_told_and_lengthscales_end_at_their_limit():
+    method = make_method()
+    while not method.converged and method.step < 400:
+        last = method.advance()
+    assert method.converged
+    lengthscales = method.model.kernel.lengthscales.numpy()
+    assert lengthscales[1] > 10 * lengthscales[0] and lengthscales[1] <= 1.01 * LENGTHSCALES[1]
+    again = method.advance()  # nothing is left to do
+    assert again.values()[0] == last.values()[0] and again.step == last.step + 1
+
+
+def test_interrupted_and_resumed_equals_uninterrupted():
+    whole = make_method()
+    for _ in range(8):
+        whole.advance()
+    first = make_method()
+    for _ in range(4):
+        first.advance()
+    second = make_method()
+    second.load_state(first.state())
+    for _ in range(4):
+        record = second.advance()
+    assert record.step == 8
+    for one, other in zip(whole.model.variables, second.model.variables, strict=True):
+        assert np.array_equal(one.numpy(), other.numpy())
+
+
+def test_a_checkpoint_of_another_model_is_refused():
+    state = make_method().state()
+    with pytest.raises(RunError, match="does not fit the model"):
+        make_method(inducing=13).load_state(state)
+
+
+def test_the_deadline_cuts_a_step_short_and_restores_the_last_iterate():
+    method = make_method(max_seconds=30.0)
+    before = method.advance().values()
+    kept = [v.numpy() for v in method.model.variables]
+    method.elapsed = 31.0
+    record = method.advance()
+    assert record.values()[0] == before[0]
+    for variable, value in zip(method.model.variables, kept, strict=True):
+        assert np.array_equal(variable.numpy(), value)
+
+
+def test_the_first_evaluation_is_completed_whatever_the_deadline():
+    method = make_method(max_seconds=1e-9)
+    assert np.isfinite(method.advance().values()[0])
+    X, Y = make_data()
+    np.testing.assert_allclose(
+        method.model.elbo((X, Y)).numpy(), CollapsedBound(method.model, X, Y).evaluate().bound
+    )
+
+
+def test_max_seconds_is_kept():
+    method = make_method(rows=3000, inducing=60, max_seconds=1.5)
+    method.advance()  # graphs are built here
+    started, before = time.perf_counter(), method.elapsed
+    while method.elapsed < 1.5:
+        method.advance()
+    assert time.perf_counter() - started < max(1.5 - before, 0.0) + 0.75
+
+
+def test_a_trial_point_without_a_value_sends_the_search_back():
+    method = make_method()
+    method.advance()
+    evaluate, failures = method.bound.evaluate, iter([True, True])
+
+    def sometimes(keep_going):
+        if next(failures, False):
+            raise NumericalError("as if Kuu had failed")
+        return evaluate(keep_going)
+
+    method.bound.evaluate = sometimes
+    records = [method.advance() for _ in range(5)]
+    assert sum(record.values()[4] for record in records) == 2
+    assert records[-1].values()[0] > records[0].values()[0]
+    assert all(np.isfinite(record.values()[0]) for record in records)
+
+
+def test_a_start_without_a_value_is_an_error():
+    method = make_method()
+    method.model.Z.assign(np.full(method.model.Z.shape, np.nan))
+    method.optimiser = Lbfgs(method._pack(), method.optimiser.bounds)
+    with pytest.raises(NumericalError):
+        method.advance()
+
+
+def test_a_subset_fits_the_hyperparameters_and_all_rows_the_posterior():
+    method = make_method(subset_rows=100)
+    X, Y = make_data()
+    for _ in range(5):
+        record = method.advance()
+    assert len(method.bound.X) == 100
+    method.finish()
+    whole = CollapsedBound(method.model, X, Y).evaluate()
+    np.testing.assert_allclose(method.model.elbo((X, Y)).numpy(), whole.bound, rtol=1e-9)
+    np.testing.assert_allclose(method._summary[0], whole.bound, rtol=1e-9)
+    assert record.values()[0] == pytest.approx(whole.bound, rel=0.5)  # extrapolated from a third of the rows
+    method.finish()  # once is enough
+
+
+def test_a_subset_is_completed_when_the_time_is_up():
+    method = make_method(subset_rows=100, max_seconds=60.0)
+    X, Y = make_data()
+    method.advance()
+    method.elapsed = 61.0
+    record = method.advance()
+    np.testing.assert_allclose(record.values()[0], method.model.elbo((X, Y)).numpy(), rtol=1e-9)
+
+
+def test_a_subset_is_completed_at_the_last_step_that_the_config_allows():
+    method = make_method(subset_rows=100, max_steps=3, max_epochs=100)
+    X, Y = make_data()
+    records = [method.advance() for _ in range(3)]
+    np.testing.assert_allclose(records[-1].values()[0], method.model.elbo((X, Y)).numpy(), rtol=1e-9)
+
+
+def test_the_registry_knows_it():
+    assert METHODS["collapsed"] is Collapsed
