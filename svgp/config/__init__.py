@@ -16,6 +16,7 @@ from svgp.config.likelihood import (
 )
 from svgp.config.loader import load_config
 from svgp.config.model import InducingConfig, ModelConfig, PosteriorConfig
+from svgp.config.neighbours import NeighboursConfig
 from svgp.config.priors import GammaPrior, LogNormalPrior, Prior, PriorsConfig
 from svgp.config.template import template_for_table
 from svgp.config.train import TrainConfig
@@ -23,7 +24,7 @@ from svgp.config.tree import Config, OutputConfig
 
 __all__ = [
     "BernoulliLikelihood", "BuiltinDataset", "Config", "DataConfig", "GammaPrior", "GaussianLikelihood",
-    "InducingConfig", "Kernel", "Likelihood", "LogNormalPrior", "ModelConfig", "OutputConfig",
+    "InducingConfig", "Kernel", "Likelihood", "LogNormalPrior", "ModelConfig", "NeighboursConfig", "OutputConfig",
     "PoissonLikelihood", "PosteriorConfig", "Prior", "PriorsConfig", "ProductKernel", "Section",
     "SingleKernel", "StudentTLikelihood", "SumKernel", "Task", "TestConfig", "TrainConfig",
     "config_schema", "load_config", "single_kernels", "template_for_table",

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from svgp.config.base import AbsolutePath, Section, WholeNumber, setting
 from svgp.config.kernel import STATIONARY, Kernel, SingleKernel, single_kernels
 from svgp.config.likelihood import GaussianLikelihood, Likelihood
+from svgp.config.neighbours import NeighboursConfig
 from svgp.config.priors import PriorsConfig
 
 
@@ -65,6 +66,7 @@ class ModelConfig(Section):
     likelihood: Likelihood = setting(GaussianLikelihood, "how an observation scatters around the function")
     mean: Literal["zero", "constant", "linear"] = setting("zero", "the prior mean function")
     inducing: InducingConfig = setting(InducingConfig, "the inducing points")
+    neighbours: NeighboursConfig = setting(NeighboursConfig, "predictions that see nearby training rows")
     posterior: PosteriorConfig = setting(PosteriorConfig, "the family of q(u)")
     priors: PriorsConfig = setting(
         PriorsConfig, "priors on hyperparameters: training then finds the most probable ones (MAP)"

@@ -22,8 +22,8 @@ def test_the_exported_names() -> None:
 
     assert svgp.config.__all__ == [
         "BernoulliLikelihood", "BuiltinDataset", "Config", "DataConfig", "GammaPrior", "GaussianLikelihood",
-        "InducingConfig", "Kernel", "Likelihood", "LogNormalPrior", "ModelConfig", "OutputConfig",
-        "PoissonLikelihood", "PosteriorConfig", "Prior", "PriorsConfig", "ProductKernel",
+        "InducingConfig", "Kernel", "Likelihood", "LogNormalPrior", "ModelConfig", "NeighboursConfig",
+        "OutputConfig", "PoissonLikelihood", "PosteriorConfig", "Prior", "PriorsConfig", "ProductKernel",
         "Section", "SingleKernel", "StudentTLikelihood", "SumKernel", "Task", "TestConfig",
         "TrainConfig", "config_schema", "load_config", "single_kernels", "template_for_table",
     ]  # fmt: skip

@@ -1,0 +1,23 @@
+"""`model.neighbours`: training rows near a point, on whose residuals its prediction is conditioned."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from svgp.config.base import Section, WholeNumber, setting
+
+
+class NeighboursConfig(Section):
+    """What the inducing points leave unexplained, predicted from the training rows nearest to a point."""
+
+    example: ClassVar[str] = "{count: 32, fit: evidence}"
+
+    count: WholeNumber = setting(
+        0, "training rows near a point that its prediction sees; 0: the inducing points alone",
+        unit="rows", ge=0, le=512,
+    )  # fmt: skip
+    fit: Literal["evidence", "after"] = setting(
+        "evidence",
+        "evidence: for Gaussian noise, training goes on with a kernel, noise and inducing points of their own "
+        "for predictions with neighbours (other likelihoods: as after); after: the trained model, corrected",
+    )
