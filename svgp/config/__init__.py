@@ -25,7 +25,7 @@ from svgp.config.tree import Config, OutputConfig
 __all__ = [
     "BernoulliLikelihood", "BuiltinDataset", "Config", "DataConfig", "GammaPrior", "GaussianLikelihood",
     "InducingConfig", "Kernel", "Likelihood", "LogNormalPrior", "ModelConfig", "NeighboursConfig",
-    "OutputConfig", "PoissonLikelihood", "PosteriorConfig", "Prior", "PriorsConfig", "ProductKernel", "Section",
-    "SingleKernel", "StudentTLikelihood", "SumKernel", "Task", "TestConfig", "TrainConfig",
+    "OutputConfig", "PoissonLikelihood", "PosteriorConfig", "Prior", "PriorsConfig", "ProductKernel",
+    "Section", "SingleKernel", "StudentTLikelihood", "SumKernel", "Task", "TestConfig", "TrainConfig",
     "config_schema", "load_config", "single_kernels", "template_for_table",
 ]  # fmt: skip

@@ -18,6 +18,6 @@ class NeighboursConfig(Section):
     )  # fmt: skip
     fit: Literal["evidence", "after"] = setting(
         "evidence",
-        "evidence: for Gaussian noise, training goes on with a kernel, noise and inducing points "
-        "of its own for predictions with neighbours (other likelihoods: as after); after: the trained model, corrected",
+        "evidence: for Gaussian noise, training goes on with a kernel, noise and inducing points of its own "
+        "for predictions with neighbours (others: as after); after: the trained model, corrected",
     )
