@@ -12,6 +12,7 @@ from pydantic import Tag
 from pydantic.fields import FieldInfo
 
 from svgp.config.base import Section
+from svgp.config.registry import Registry
 
 Location = Sequence[
     str | int
@@ -54,6 +55,9 @@ def alternatives(annotation: Any, bounds: Iterable[Any] = (), tag: str = "") -> 
             part for item in metadata for part in (item.metadata if isinstance(item, FieldInfo) else [item])
         )
         return alternatives(inner, (*bounds, *flat), tag)
+    registry = next((bound for bound in bounds if isinstance(bound, Registry)), None)
+    if registry is not None:  # the annotation beside it is what all of its sections have in common
+        return [Alternative(registry[word], tag=f"<{word}>") for word in registry]
     if origin is Union or origin is types.UnionType:
         return [found for part in get_args(annotation) for found in alternatives(part, bounds, tag)]
     return [Alternative(annotation, bounds, tag)]

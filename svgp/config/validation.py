@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from svgp.config import wording
 from svgp.config.base import OURS, Section
 from svgp.config.nodes import Node, Problem, descend, plain, with_absolute_paths
-from svgp.config.schema import Location, homes, is_tag, path_keys, slot_at
+from svgp.config.schema import Alternative, Location, homes, is_tag, path_keys, slot_at
 from svgp.errors import ConfigError
 
 SectionType = TypeVar("SectionType", bound=Section)
@@ -91,7 +91,11 @@ def _wrong_choice(
         shown = example.example if example else "{...}"
         given = wording.got(_given(root, keys, details["input"]))
         return _problem(root, keys, f"expected a mapping such as {shown}, got {given}", at_value=True)
-    words = [found.tag.strip("<>") for found in slot.allowed if found.tag] if slot else []
+    # A section without a type (a sum) is chosen by its key.
+    named = (
+        [f for f in slot.allowed if f.tag and f.section and "type" in f.section.model_fields] if slot else []
+    )
+    words = [found.tag.strip("<>") for found in named]
     value = _given(root, [*keys, "type"], None)
     near = wording.nearest(value, words) if isinstance(value, str) else None
     meant = f"; did you mean '{near}'?" if near else ""
@@ -105,10 +109,11 @@ def _unknown_key(schema: type[Section], location: Location) -> str:
     owner = slot.allowed[0].section if slot else None
     if slot is None or owner is None:
         return "unknown key"
-    chosen = _choice(slot.allowed[0].tag)
+    chosen = _choice(slot.allowed[0])
     others = [found for found in slot.siblings if found.section and key in found.section.model_fields]
     if chosen and others:
-        homes_of_key = " or ".join(_choice(found.tag) for found in others)
+        shown = [_choice(found) for found in others]
+        homes_of_key = " or ".join([*shown[:3], "others"] if len(shown) > 4 else shown)
         return f"unknown key beside {chosen}; it goes with {homes_of_key}"
     near = wording.nearest(str(key), owner.model_fields)
     if near:
@@ -119,11 +124,13 @@ def _unknown_key(schema: type[Section], location: Location) -> str:
     return f"unknown key; known here: {', '.join(owner.model_fields)}"
 
 
-def _choice(tag: str) -> str:
-    word = tag.strip("<>")
-    return {"": "", "sum": "'sum'", "product": "'product'", "single": "a single kernel"}.get(
-        word, f"type: {word}"
-    )
+def _choice(found: Alternative) -> str:
+    word = found.tag.strip("<>")
+    if not word or found.section is None:
+        return ""
+    if word == "single":
+        return "a single kernel"
+    return f"type: {word}" if "type" in found.section.model_fields else f"'{word}'"
 
 
 def _home(dotted: str) -> str:
