@@ -5,6 +5,7 @@ from __future__ import annotations
 from svgp.models.build import build_model
 from svgp.models.portable import load_model, load_model_state, model_state, save_model
 from svgp.models.posterior import Posterior
+from svgp.models.predictive import Predictive
 from svgp.models.svgp import SVGP, Elbo, LatentMarginals
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Elbo",
     "LatentMarginals",
     "Posterior",
+    "Predictive",
     "build_model",
     "load_model",
     "load_model_state",

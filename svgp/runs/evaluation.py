@@ -1,24 +1,18 @@
-"""Scores of a model on rows: streamed, compiled once, in the target's original units."""
+"""Scores of a model on rows: streamed, in the target's original units."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from svgp.data import Columns
 from svgp.diagnostics import scores
+from svgp.models.predictive import Latent, SparseRows
 
 _ENTRIES = 2**23  # of one [L, M, n] matrix: 64 MiB in float64
-
-
-class Latent(NamedTuple):
-    """q(f) at rows, in the model's units."""
-
-    mean: np.ndarray  # [N, L]
-    variance: np.ndarray  # [N, L]
 
 
 class Bounds(NamedTuple):
@@ -28,10 +22,19 @@ class Bounds(NamedTuple):
     objective: float  # what training maximises, without a log prior: the same number, but for bound: ppgpr
 
 
-class Evaluator:
-    """q(f) and the exact ELBO of a model at any number of rows, in bounded memory and one trace each.
+class Predictor(Protocol):
+    """Who answers for rows: an `Evaluator` (the inducing points alone), or what `svgp predict` gives."""
 
-    It reads the model's variables anew at every call, so it follows training.
+    @property
+    def likelihood(self) -> Any: ...
+
+    def latent(self, X: np.ndarray) -> Latent: ...
+
+
+class Evaluator:
+    """q(f) from the inducing points alone and the exact ELBO of a model at any number of rows.
+
+    Memory is bounded. It reads the model's variables anew at every call, so it follows training.
     """
 
     def __init__(self, model: Any) -> None:
@@ -40,16 +43,19 @@ class Evaluator:
         inputs = tf.TensorSpec([None, model.Z.shape[1]], self._dtype)
         targets = tf.TensorSpec([None, model.num_latent], self._dtype)
         self._rows = max(256, _ENTRIES // (model.num_inducing * model.num_latent))
-        self._latent = tf.function(lambda X: model.predict_f(X), input_signature=[inputs], autograph=False)
         self._bound = tf.function(
             lambda X, Y: model.elbo_parts((X, Y)), input_signature=[inputs, targets], autograph=False
         )
 
+    @property
+    def likelihood(self) -> Any:
+        """The model's own, which calibration leaves alone."""
+        return self.model.likelihood
+
     def latent(self, X: np.ndarray) -> Latent:
         """q(f) at scaled inputs X `[N, D]`."""
-        parts = [self._latent(tf.constant(X[rows], self._dtype)) for rows in self._chunks(len(X))]
-        means, variances = zip(*parts, strict=True)
-        return Latent(np.concatenate(means), np.concatenate(variances))
+        found = SparseRows(self.model).parts(X)
+        return Latent(found.mean, found.variance)
 
     def elbo(self, X: np.ndarray, Y: np.ndarray) -> float:
         """The ELBO in nats: exact where X `[n, D]`, Y `[n, P]` are all training rows, else an estimate."""
@@ -70,14 +76,13 @@ class Evaluator:
         return (slice(start, start + self._rows) for start in range(0, count, self._rows))
 
 
-def score(evaluator: Evaluator, columns: Columns, X: np.ndarray, Y: np.ndarray) -> dict[str, float]:
+def score(predictor: Predictor, columns: Columns, X: np.ndarray, Y: np.ndarray) -> dict[str, float]:
     """Test metrics of scaled rows X `[N, D]`, Y `[N, P]`, in original units.
 
     Regression: rmse, nlpd (nats a row, all targets together), coverage_50, _90 and _95, and for several
     targets rmse_<name>. Binary: accuracy, nlpd, ece. Count: rmse, nlpd.
     """
-    likelihood = evaluator.model.likelihood
-    latent = evaluator.latent(X)
+    likelihood, latent = predictor.likelihood, predictor.latent(X)
     log_density = likelihood.predict_log_density(*latent, Y).numpy()  # [N]
     # A density in original units: dy = scale dz.
     nlpd = scores.nlpd(log_density) + float(np.log(columns.target_scale).sum())

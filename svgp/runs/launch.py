@@ -97,7 +97,7 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
         finally:
             progress.close()
     folder.write_status("finished", stopped=reason, steps=method.step, finished=timestamp())
-    finished = Run(folder, dataset=dataset, evaluator=session.evaluator)
+    finished = Run(folder, dataset=dataset, evaluator=session.evaluator, predictive=session.predictive)
     finished.write_plots()
     finished.write_report()
     return finished

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from svgp.data import Columns
 from svgp.errors import DataError
-from svgp.runs.evaluation import Evaluator
+from svgp.runs.evaluation import Predictor
 
 LEVELS = (0.025, 0.5, 0.975)
 
@@ -56,11 +56,10 @@ class Predictions:
 
 
 def predict(
-    evaluator: Evaluator, columns: Columns, X: np.ndarray, levels: Sequence[float] = LEVELS
+    predictor: Predictor, columns: Columns, X: np.ndarray, levels: Sequence[float] = LEVELS
 ) -> Predictions:
     """Predictions at scaled inputs X `[N, D]`; quantiles at `levels`, each in (0, 1)."""
-    latent = evaluator.latent(X)
-    likelihood = evaluator.model.likelihood
+    latent, likelihood = predictor.latent(X), predictor.likelihood
     mean, variance = (part.numpy().astype(np.float64) for part in likelihood.predict_mean_and_var(*latent))
     names, several = tuple(columns.target_names), len(columns.target_names) > 1
     if columns.task == "binary":

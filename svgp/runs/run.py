@@ -22,6 +22,7 @@ from svgp.runs.streaming import predict_stream
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from svgp.models import Predictive
 
 _TRAINING_ROWS = 20_000  # in pictures of predictions, where there are no test rows
 
@@ -40,13 +41,17 @@ class Run:
     """One run. Everything is read when it is first asked for."""
 
     def __init__(
-        self, folder: RunFolder, *, dataset: Dataset | None = None, evaluator: Evaluator | None = None
+        self,
+        folder: RunFolder,
+        *,
+        dataset: Dataset | None = None,
+        evaluator: Evaluator | None = None,
+        predictive: Predictive | None = None,
     ) -> None:
         self.folder = folder
-        if dataset is not None:
-            self.__dict__["dataset"] = dataset  # what training has in memory need not be read again
-        if evaluator is not None:
-            self.__dict__["evaluator"] = evaluator
+        known = {"dataset": dataset, "evaluator": evaluator, "predictive": predictive}
+        # What training has in memory need not be read again.
+        self.__dict__.update({name: value for name, value in known.items() if value is not None})
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, status={self.status!r})"
@@ -101,8 +106,15 @@ class Run:
 
     @cached_property
     def evaluator(self) -> Evaluator:
-        """Compiled prediction with this model."""
+        """What the inducing points alone say, and the ELBO."""
         return Evaluator(self._saved[0])
+
+    @cached_property
+    def predictive(self) -> Predictive:
+        """What `predict`, `evaluate` and the report say of rows."""
+        from svgp.models import Predictive
+
+        return Predictive(self.model)
 
     @cached_property
     def columns(self) -> Columns:
@@ -125,7 +137,7 @@ class Run:
 
     def predict_scaled(self, X: np.ndarray, levels: Sequence[float] = LEVELS) -> Predictions:
         """Predictions in original units for inputs `[N, D]` that are scaled already."""
-        return predict(self.evaluator, self.columns, X, levels)
+        return predict(self.predictive, self.columns, X, levels)
 
     def predict_held_out(self, levels: Sequence[float] = LEVELS) -> tuple[Predictions, np.ndarray]:
         """Predictions and scaled targets `[N, P]` of the test rows; without any, of training rows.
@@ -147,7 +159,7 @@ class Run:
         if data is None:
             if self.dataset.X_test is None or self.dataset.Y_test is None:
                 raise RunError(f"{self.path}: its config holds out no test rows; give a file (--data)")
-            return score(self.evaluator, self.columns, self.dataset.X_test, self.dataset.Y_test)
+            return score(self.predictive, self.columns, self.dataset.X_test, self.dataset.Y_test)
         text = list(self.columns.levels)
         table = read_table(data, text=text) if isinstance(data, (str, Path)) else as_table(data, self.columns)
         if not self.columns.has_targets(table):
@@ -156,7 +168,7 @@ class Run:
                 f"evaluate: the data lack the target column '{missing[0]}'; to predict use svgp predict"
             )
         X, Y = self.columns.transform_inputs(table), self.columns.transform_targets(table)
-        return score(self.evaluator, self.columns, X, Y)
+        return score(self.predictive, self.columns, X, Y)
 
     def predict_file(self, data: str | Path, out: str | Path) -> int:
         """Stream the table `data` to `out` with the predictions' columns added; returns the number of rows.

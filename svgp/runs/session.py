@@ -13,7 +13,7 @@ from svgp.config import Config
 from svgp.data import Dataset
 from svgp.diagnostics import fixed_subset, inducing_diagnostics
 from svgp.errors import NumericalError, RunError
-from svgp.models import save_model
+from svgp.models import Predictive, save_model
 from svgp.models.priors import has_priors, log_prior
 from svgp.runs.diagnosis import advice_setup
 from svgp.runs.evaluation import Evaluator, score
@@ -43,6 +43,7 @@ class Session:
         self.folder, self.config, self.dataset, self.method = folder, config, dataset, method
         self.progress, self.model, self.evaluator = progress, method.model, Evaluator(method.model)
         self.Z_start = np.array(self.model.Z.numpy())  # before a checkpoint moves it
+        self.predictive: Predictive | None = None  # made when training has ended
         self.state = LoopState()
         kept = {"metrics": 0, "inducing": 0}
         if checkpoint is not None:
@@ -164,13 +165,25 @@ class Session:
             if pending is not None:
                 self.log(row)
         self.log_diagnostics(step, epoch)
+        self.predictive = Predictive(self.model)
         self.save_model()
-        test = {name: value for name, value in row.items() if name.startswith("test.")}
-        metrics = self._final_metrics(reason, epoch, test)
+        metrics = self._final_metrics(reason, epoch, self._final_scores(row))
         files.write_json(self.folder.metrics, metrics)
         for line in metrics.get("notes", []):
             self.progress.note(line)
         return metrics
+
+    def _final_scores(self, row: dict[str, Any]) -> dict[str, Any]:
+        """`test.*` of what `svgp predict` gives; from `row` `test.sparse.*`, of the inducing points alone."""
+        dataset = self.dataset
+        if dataset.X_test is None or dataset.Y_test is None or self.predictive is None:
+            return {}
+        found = score(self.predictive, dataset.columns, dataset.X_test, dataset.Y_test)
+        sparse = {name[5:]: value for name, value in row.items() if name.startswith("test.")}
+        return {
+            **{f"test.{name}": value for name, value in found.items()},
+            **{f"test.sparse.{name}": value for name, value in sparse.items()},
+        }
 
     def close(self) -> None:
         """Close the files and the progress line."""

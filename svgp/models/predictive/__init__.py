@@ -1,0 +1,8 @@
+"""What a trained model says of new rows."""
+
+from __future__ import annotations
+
+from svgp.models.predictive.predictive import Latent, Predictive
+from svgp.models.predictive.sparse import Parts, SparseRows
+
+__all__ = ["Latent", "Parts", "Predictive", "SparseRows"]
