@@ -65,12 +65,19 @@ def predict(
         Path,
         typer.Option("--output", "-o", help="File to write: .csv, .csv.gz or .parquet.", show_default=False),
     ],
+    samples: Annotated[
+        int, typer.Option("--samples", metavar="K", min=0, help="Also K functions drawn from the posterior.")
+    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Which functions are drawn.")] = 0,
 ) -> None:
-    """Predict each row of a table; its own columns are kept."""
+    """Predict each row of a table; its own columns are kept.
+
+    --samples K adds TARGET_sample_1 to _K, consistent draws of the function without noise.
+    """
     opened = _open(run)
     from svgp.runs import predict_file
 
-    rows = predict_file(opened, data, output)
+    rows = predict_file(opened, data, output, samples=samples, seed=seed)
     print(f"{output}: {rows:,} rows")
 
 

@@ -6,9 +6,11 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from svgp.errors import ModelError
+from svgp.kernels.features import Part, embedded
 
 if TYPE_CHECKING:
     from svgp.kernels.combination import Product, Sum
@@ -71,6 +73,17 @@ class Kernel(tf.Module):
         order = [position.get(column, len(active)) for column in range(D)]
         return tf.gather(tf.concat([own, never], -1), order, axis=-1)  # [..., D]
 
+    def features(self, D: int, count: int, rng: np.random.Generator) -> list[Part] | None:
+        """Explicit features of the prior over D inputs, at the present values (`svgp.kernels.features`).
+
+        A list of parts that add up, with `count` random frequencies in each that has any; None where this
+        kernel has no such form.
+        """
+        active = tuple(range(D)) if self.active_dims is None else self.active_dims
+        self._check_columns(D)
+        parts = self._features(len(active), count, rng)
+        return None if parts is None else [embedded(part, active, D) for part in parts]
+
     def __add__(self, other: Kernel) -> Sum:
         """k1 + k2: the covariance of the sum of two independent functions."""
         from svgp.kernels.combination import Sum
@@ -108,6 +121,10 @@ class Kernel(tf.Module):
     @abstractmethod
     def _variances(self, X: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         """k(x, x) on the active columns, [..., N]."""
+
+    def _features(self, D: int, count: int, rng: np.random.Generator) -> list[Part] | None:
+        """Features over the D active columns; a kernel without any keeps this."""
+        return None
 
     def _lengthscales(self, D: int) -> tf.Tensor:
         """Lengthscales of the active columns, [..., D]; a kernel without any keeps this one."""

@@ -6,10 +6,12 @@ import operator
 from collections.abc import Sequence
 from functools import reduce
 
+import numpy as np
 import tensorflow as tf
 
 from svgp.errors import ModelError
 from svgp.kernels.base import Kernel
+from svgp.kernels.features import Part, product
 
 
 class Combination(Kernel):
@@ -49,6 +51,11 @@ class Sum(Combination):
     def _variances(self, X: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         return reduce(operator.add, [k.K_diag(X, dtype=dtype) for k in self.kernels])  # [..., N]
 
+    def features(self, D: int, count: int, rng: np.random.Generator) -> list[Part] | None:
+        """Those of all parts; None where one has none."""
+        found = [k.features(D, count, rng) for k in self.kernels]
+        return None if any(parts is None for parts in found) else [p for parts in found for p in parts or ()]
+
     def input_lengthscales(self, D: int) -> tf.Tensor:
         """The shortest of the parts' lengthscales in each input, [..., D]."""
         return reduce(tf.minimum, [k.input_lengthscales(D) for k in self.kernels])
@@ -62,6 +69,21 @@ class Product(Combination):
 
     def _variances(self, X: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         return reduce(operator.mul, [k.K_diag(X, dtype=dtype) for k in self.kernels])  # [..., N]
+
+    def features(self, D: int, count: int, rng: np.random.Generator) -> list[Part] | None:
+        """Each part of one factor times each part of the next; None where a product has no features."""
+        product_so_far: list[Part] | None = None
+        for kernel in self.kernels:
+            parts = kernel.features(D, count, rng)
+            if parts is None:
+                return None
+            if product_so_far is not None:
+                pairs = [product(one, other) for one in product_so_far for other in parts]
+                parts = [part for part in pairs if part is not None]
+                if len(parts) < len(pairs):
+                    return None
+            product_so_far = parts
+        return product_so_far
 
     def input_lengthscales(self, D: int) -> tf.Tensor:
         """1/l^2 = sum of the parts' 1/l^2, exact for squared exponentials, [..., D]."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from svgp.errors import ModelError
 from svgp.kernels.base import Kernel
+from svgp.kernels.features import Noise, Offset, Part, Slopes
 from svgp.parameters import positive
 
 
@@ -42,6 +44,11 @@ class Linear(Kernel):
         lengthscales = tf.math.rsqrt(tf.convert_to_tensor(self.variance))
         return tf.broadcast_to(lengthscales, lengthscales.shape[:-1].concatenate(D))  # [..., D]
 
+    def _features(self, D: int, count: int, rng: np.random.Generator) -> list[Part]:
+        variance = np.asarray(tf.convert_to_tensor(self.variance), np.float64)
+        wide = np.broadcast_to(variance, (*variance.shape[:-1], D))
+        return [Slopes(wide.reshape(-1, D))]
+
     def _weights(self, X: tf.Tensor) -> tf.Tensor:
         variance = tf.cast(self.variance, X.dtype)
         if variance.shape.rank == 0:
@@ -63,6 +70,9 @@ class Constant(Kernel):
         variance = tf.cast(self.variance, dtype)[..., None, None]  # [..., 1, 1]
         return variance * tf.ones(_matrix_shape(X, X2), dtype)  # [..., N, N2]
 
+    def _features(self, D: int, count: int, rng: np.random.Generator) -> list[Part]:
+        return [Offset(np.asarray(tf.convert_to_tensor(self.variance), np.float64).reshape(-1))]
+
     def _variances(self, X: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         return tf.cast(self.variance, dtype)[..., None] * tf.ones(tf.shape(X)[:-1], dtype)  # [..., N]
 
@@ -82,6 +92,9 @@ class White(Kernel):
             return tf.linalg.diag(self._variances(X, dtype))  # [..., N, N]
         batch = tf.broadcast_dynamic_shape(tf.shape(self.variance), tf.shape(X)[:-2])
         return tf.zeros(tf.concat([batch, _matrix_shape(X, X2)[-2:]], 0), dtype)  # [..., N, N2]
+
+    def _features(self, D: int, count: int, rng: np.random.Generator) -> list[Part]:
+        return [Noise(np.asarray(tf.convert_to_tensor(self.variance), np.float64).reshape(-1))]
 
     def _variances(self, X: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         return tf.cast(self.variance, dtype)[..., None] * tf.ones(tf.shape(X)[:-1], dtype)  # [..., N]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow as tf
 
 from svgp.errors import ModelError
 from svgp.kernels.base import Kernel
+from svgp.kernels.features import Part, Waves, student_frequencies
 from svgp.kernels.radial import Profile, radial_covariance
 from svgp.parameters import positive
 
@@ -27,6 +30,8 @@ class Stationary(Kernel):
     """
 
     profile: ClassVar[Profile]
+    # Of the Student's t that is the spectral density; None: not known, and no random features.
+    spectral_degrees: ClassVar[float | None] = None
 
     def __init__(
         self,
@@ -70,6 +75,17 @@ class Stationary(Kernel):
         batch = tf.broadcast_static_shape(self.variance.shape, self.lengthscales.shape[:-1])
         shape = tf.concat([tf.broadcast_dynamic_shape(batch, tf.shape(X)[:-2]), tf.shape(X)[-2:-1]], 0)
         return tf.broadcast_to(variance, shape)  # [..., N]
+
+    def _features(self, D: int, count: int, rng: np.random.Generator) -> list[Part] | None:
+        if self.spectral_degrees is None:
+            return None
+        lengthscales = np.asarray(self._lengthscales(D), np.float64)  # [..., D]
+        variance = np.asarray(tf.convert_to_tensor(self.variance), np.float64)  # [...]
+        frequencies = student_frequencies((count, D), self.spectral_degrees, rng)  # [m, D]
+        frequencies = frequencies / lengthscales.reshape(-1, 1, D)  # [L', m, D]
+        return [
+            Waves(frequencies, np.broadcast_to(variance.reshape(-1), max(variance.size, len(frequencies))))
+        ]
 
     def _lengthscales(self, D: int) -> tf.Tensor:
         lengthscales = tf.convert_to_tensor(self.lengthscales)  # [] or [..., D] or [..., 1]
@@ -123,6 +139,7 @@ class SquaredExponential(Stationary):
     """k = v exp(-r^2 / 2), infinitely smooth (Rasmussen & Williams 2006, eq. 4.9)."""
 
     profile = Profile(0.5, -0.5, _exponential, _exponential_back)
+    spectral_degrees = math.inf
 
 
 class Matern12(Stationary):
@@ -132,18 +149,21 @@ class Matern12(Stationary):
     """
 
     profile = Profile(1.0, -0.5, _matern12, _matern12_back)
+    spectral_degrees = 1.0
 
 
 class Matern32(Stationary):
     """k = v (1 + s) exp(-s), s = sqrt(3) r, once differentiable (R&W 2006, eq. 4.17)."""
 
     profile = Profile(3.0, -1.5, _matern32, _slope_back)
+    spectral_degrees = 3.0
 
 
 class Matern52(Stationary):
     """k = v (1 + s + s^2 / 3) exp(-s), s = sqrt(5) r, twice differentiable (R&W 2006, eq. 4.17)."""
 
     profile = Profile(5.0, -5.0 / 6.0, _matern52, _slope_back)
+    spectral_degrees = 5.0
 
 
 def _with_batch(x: tf.Tensor, batch: tf.TensorShape, inner: int) -> tf.Tensor:

@@ -51,6 +51,10 @@ class Likelihood(tf.Module):
         f_mean, f_var = self._tensor(f_mean), self._tensor(f_var)
         return self._predictive_moments(f_mean, f_var)  # [N, P], [N, P]
 
+    def conditional_mean(self, F: Any) -> tf.Tensor:
+        """E[y | f]: the mean of observations where the function is F [..., N, P]; same shape."""
+        return self._moments(self._tensor(F))[0]
+
     def predict_quantiles(self, f_mean: Any, f_var: Any, levels: Sequence[float]) -> tf.Tensor:
         """Quantiles of y at probabilities `levels` under f ~ N(f_mean, f_var), nondecreasing in the level.
 

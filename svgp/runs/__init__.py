@@ -38,9 +38,11 @@ def diagnose(run: Run | str | Path) -> dict[str, Any]:
     return diagnose(_opened(run))
 
 
-def predict_file(run: Run | str | Path, data: str | Path, out: str | Path) -> int:
+def predict_file(
+    run: Run | str | Path, data: str | Path, out: str | Path, *, samples: int = 0, seed: int = 0
+) -> int:
     """Add predictions to a table file; see `Run.predict_file`."""
-    return _opened(run).predict_file(data, out)
+    return _opened(run).predict_file(data, out, samples=samples, seed=seed)
 
 
 def _opened(run: Run | str | Path) -> Run:

@@ -9,6 +9,7 @@ import numpy as np
 
 from svgp.diagnostics import plots, scores
 from svgp.errors import RunError
+from svgp.runs import dependence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,6 +32,7 @@ def figures(run: Run) -> dict[str, Figure]:
     }
     if inputs > 1:
         drawn["ard_relevance"] = ard_relevance(run)
+        drawn |= _for_each_target(run, "partial_dependence", partial_dependence)
     if inputs == 1 and task != "binary":
         drawn["fit"] = fit(run)
     if inputs == 2 and task == "binary":
@@ -135,6 +137,14 @@ def probability_surface(run: Run) -> Figure:
         names=columns.input_names,
         classes=[str(label) for label in columns.classes],
     )
+
+
+def partial_dependence(run: Run, target: int = 0) -> Figure:
+    """How the predicted mean goes with each of the most relevant inputs. Needs the data."""
+    name = run.columns.target_names[target]
+    if run.columns.classes is not None and len(run.columns.classes) == 2:
+        name = f"probability of {run.columns.classes[1]}"
+    return plots.partial_dependence(dependence.partial_dependence(run, target), target=name)
 
 
 def predicted_vs_actual(run: Run, target: int = 0) -> Figure:

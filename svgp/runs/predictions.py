@@ -32,12 +32,26 @@ class Predictions:
     quantiles: np.ndarray | None = None
     probability: np.ndarray | None = None
     label: np.ndarray | None = None
+    samples: np.ndarray | None = None  # [K, N] or [K, N, P]: functions drawn from the posterior
 
     def __len__(self) -> int:
         return len(self.mean)
 
     def to_columns(self) -> dict[str, pa.Array]:
-        """Named columns: `<target>_mean`, `_std`, `_q025` ...; of classes `_probability`, `_label`."""
+        """Named columns: `<target>_mean`, `_std`, `_q025` ..., or `_probability`, `_label`; `_sample_1` ..."""
+        return {**self._own_columns(), **self._sample_columns()}
+
+    def _sample_columns(self) -> dict[str, pa.Array]:
+        if self.samples is None:
+            return {}
+        draws = self.samples.reshape(len(self.samples), len(self), len(self.target_names))  # [K, N, P]
+        return {
+            f"{name}_sample_{number + 1}": pa.array(draw[:, place])
+            for place, name in enumerate(self.target_names)
+            for number, draw in enumerate(draws)
+        }
+
+    def _own_columns(self) -> dict[str, pa.Array]:
         if self.probability is not None and self.label is not None:
             name = self.target_names[0]
             label = pa.array(self.label.tolist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,28 @@ class Run:
         """Predictions in original units for inputs `[N, D]` that are scaled already."""
         return predict(self.predictive, self.columns, X, levels)
 
+    def sample(self, X: Any, count: int = 1, *, seed: int = 0) -> np.ndarray:
+        """`count` functions drawn from the posterior, at X: `[K, N]`, or `[K, N, P]` for several targets.
+
+        In original units, without noise: consistent functions, so that maxima, differences between rows and
+        areas have a distribution. From the inducing points alone. See `svgp.runs.functions.Sampler`.
+        """
+        from svgp.runs.functions import Sampler
+
+        return Sampler(self, count, seed)(self.columns.transform_inputs(as_table(X, self.columns)))
+
+    def covariance(self, X: Any) -> np.ndarray:
+        """Joint covariance of the function at rows X, `[N, N]` or `[P, N, N]`, in squared original units."""
+        from svgp.runs.functions import covariance
+
+        return covariance(self, X)
+
+    def gradient(self, X: Any) -> np.ndarray:
+        """Slope of the predicted mean in `columns.input_names`, `[N, D]` or `[N, P, D]`, original units."""
+        from svgp.runs.functions import gradient
+
+        return gradient(self, X)
+
     def predict_held_out(self, levels: Sequence[float] = LEVELS) -> tuple[Predictions, np.ndarray]:
         """Predictions and scaled targets `[N, P]` of the test rows; without any, of training rows.
 
@@ -170,13 +193,23 @@ class Run:
         X, Y = self.columns.transform_inputs(table), self.columns.transform_targets(table)
         return score(self.predictive, self.columns, X, Y)
 
-    def predict_file(self, data: str | Path, out: str | Path) -> int:
+    def predict_file(self, data: str | Path, out: str | Path, *, samples: int = 0, seed: int = 0) -> int:
         """Stream the table `data` to `out` with the predictions' columns added; returns the number of rows.
 
         Columns: `<target>_mean`, `_std`, `_q025`, `_q500`, `_q975`, or `_probability` (of the class
-        `columns.classes[1]`) and `_label`. Raises DataError, RunError; `out` appears when it is whole.
+        `columns.classes[1]`) and `_label`; with `samples` also `<target>_sample_1` ... of as many functions
+        drawn from the posterior (`sample`). Raises DataError, RunError; `out` appears when it is whole.
         """
-        return predict_stream(data, out, self.predict, text=list(self.columns.levels))
+        from svgp.runs.functions import Sampler
+
+        draw = Sampler(self, samples, seed) if samples else None
+
+        def predict(table: Any) -> Predictions:
+            X = self.columns.transform_inputs(table)
+            said = self.predict_scaled(X)
+            return said if draw is None else replace(said, samples=draw(X))
+
+        return predict_stream(data, out, predict, text=list(self.columns.levels))
 
     def inducing_inputs(self) -> np.ndarray:
         """Z `[M, D]`, scaled."""
@@ -240,6 +273,10 @@ class Run:
     def plot_ard_relevance(self) -> Figure:
         """The effect of each input on the predictions, and its lengthscale."""
         return figures.ard_relevance(self)
+
+    def plot_partial_dependence(self, target: int = 0) -> Figure:
+        """The predicted mean over each of the most relevant inputs, averaged over rows. Needs the data."""
+        return figures.partial_dependence(self, target)
 
     def plot_fit(self) -> Figure:
         """Mean and 95% band over the one input. Needs the data; RunError with more inputs or classes."""

@@ -166,6 +166,16 @@ def test_fits(N: int, constant: bool) -> None:
     _draws(plots.counts_fit(x, np.abs(x).round(), grid, flat + 1, flat, flat + 3))
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_partial_dependence(count: int) -> None:
+    grid = np.linspace(-1, 1, 9)
+    curves = np.outer(np.ones(6), grid) + RNG.normal(size=(6, 1))
+    found = [plots.Dependence(HOSTILE, grid, curves, RNG.normal(size=40)) for _ in range(count)]
+    axes = _draws(plots.partial_dependence(found, target=HOSTILE)).axes
+    np.testing.assert_allclose(axes[0].lines[0].get_ydata(), curves.mean(axis=0))
+    assert sum(panel.axison for panel in axes) == count
+
+
 @pytest.mark.parametrize("probability", [0.2, 0.5, None])
 def test_probability_surface(probability: float | None) -> None:
     grid = np.linspace(-1, 1, 12)

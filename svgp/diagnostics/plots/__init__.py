@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from svgp import files
 from svgp.diagnostics.plots.curves import loss_curves
+from svgp.diagnostics.plots.dependence import Dependence, partial_dependence
 from svgp.diagnostics.plots.fits import counts_fit, fit_1d, probability_surface
 from svgp.diagnostics.plots.inducing import inducing_over_time, inducing_positions
 from svgp.diagnostics.plots.relevance import ard_relevance
@@ -27,6 +28,7 @@ from svgp.diagnostics.plots.scores import (
 from svgp.diagnostics.plots.style import styled
 
 __all__ = [
+    "Dependence",
     "ard_relevance",
     "calibration_classification",
     "calibration_regression",
@@ -35,6 +37,7 @@ __all__ = [
     "inducing_over_time",
     "inducing_positions",
     "loss_curves",
+    "partial_dependence",
     "predicted_vs_actual",
     "probability_surface",
     "residuals_vs_std",

@@ -1,0 +1,48 @@
+"""Partial dependence of a run's predictions on its inputs, in original units."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from svgp.diagnostics.plots.dependence import Dependence
+
+if TYPE_CHECKING:
+    from svgp.runs.run import Run
+
+ROWS, GRID, INPUTS = 100, 24, 6
+
+
+def partial_dependence(run: Run, target: int = 0, *, rows: int = ROWS) -> list[Dependence]:
+    """Of the predicted mean on the up to six most relevant inputs that vary, over `rows` training rows.
+
+    The grid goes from the 1st to the 99th percentile of the input; of a column with few values (a category's
+    0 and 1) it is these. Needs the data. Without neighbours: the smooth part is what such a picture is about.
+    """
+    X, columns = run.dataset.X, run.columns
+    known = run.metrics.get("relevance") or {}
+    lengthscales = np.min(run.lengthscales(), axis=0)  # [D]
+    score = [known.get(name, -scale) for name, scale in zip(columns.input_names, lengthscales, strict=True)]
+    order = np.argsort(-np.nan_to_num(np.asarray(score, float), neginf=-1e300), kind="stable")
+    varying = [int(d) for d in order if np.ptp(X[:, d]) > 0][:INPUTS]
+    few = X[np.random.default_rng(0).permutation(len(X))[:rows]]  # [n, D]
+    found = []
+    for d in varying:
+        values = np.unique(X[:, d])
+        grid = values if len(values) < GRID else _between(X[:, d])
+        wide = np.repeat(few, len(grid), axis=0)  # [n G, D]
+        wide[:, d] = np.tile(grid, len(few))
+        latent = run.evaluator.latent(wide)
+        mean = np.asarray(run.model.likelihood.predict_mean_and_var(*latent)[0], np.float64)
+        curves = columns.unscale_mean(mean)[:, target].reshape(len(few), len(grid))
+        scale, shift = columns.input_scale[d], columns.input_mean[d]
+        found.append(
+            Dependence(columns.input_names[d], grid * scale + shift, curves, X[:, d] * scale + shift)
+        )
+    return found
+
+
+def _between(values: np.ndarray) -> np.ndarray:
+    low, high = np.quantile(values, [0.01, 0.99])
+    return np.linspace(low, high, GRID)

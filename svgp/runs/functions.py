@@ -1,0 +1,91 @@
+"""What a run's posterior says of functions rather than of single rows: draws, joint covariances, slopes.
+
+All of it is of the sparse posterior q(f), from the inducing points; corrections of single rows (by
+neighbours, by calibration) are no part of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.errors import ModelError
+from svgp.models.pathwise import FunctionDraws
+from svgp.runs.predictions import as_table
+
+if TYPE_CHECKING:
+    from svgp.runs.run import Run
+
+MOST_JOINT = 20_000  # rows of one joint covariance: 3 GiB
+
+
+class Sampler:
+    """`count` functions drawn from a run's posterior, in the target's original units.
+
+    Of each draw f it gives E[y | f]: the function itself for a regression, a probability for classes, a rate
+    for counts. Without noise: a draw is what might be true of the mean of many observations. The same seed
+    gives the same functions for any rows; for kernels without explicit features (`svgp.models.pathwise`) so
+    long as it is the same object, whose first rows say where the functions are to be good.
+    """
+
+    def __init__(self, run: Run, count: int, seed: int = 0) -> None:
+        if count < 1:
+            raise ModelError(f"sample: {count} draws; expected at least 1")
+        self._run, self._count, self._seed = run, count, seed
+        self._draws: FunctionDraws | None = None
+
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        """Draws at scaled inputs X [N, D]: [K, N], or [K, N, P] for P > 1 targets."""
+        run = self._run
+        if self._draws is None:
+            self._draws = FunctionDraws(run.model, self._count, seed=self._seed, reference=X)
+        F = self._draws(X)  # [K, N, L]
+        mean = run.model.likelihood.conditional_mean(tf.constant(F, run.model.dtype))  # [K, N, P]
+        values = run.columns.unscale_mean(np.asarray(mean, np.float64))
+        return values[..., 0] if values.shape[-1] == 1 else values
+
+
+def covariance(run: Run, X: Any) -> np.ndarray:
+    """The joint covariance of q(f) at rows X: [N, N], or [P, N, N] for several targets, in squared original
+    units.
+
+    Of the function, noise left out. For likelihoods other than regressions f is the latent function, which
+    has no units. Raises ModelError beyond 20,000 rows.
+    """
+    X = run.columns.transform_inputs(as_table(X, run.columns))
+    if len(X) > MOST_JOINT:
+        raise ModelError(
+            f"covariance: {len(X):,} rows; at most {MOST_JOINT:,}: draw functions instead (sample)"
+        )
+    _, joint = run.model.predict_f(X, full_cov=True)  # [L, N, N]
+    found = np.asarray(joint, np.float64)
+    if run.columns.task == "regression" and len(found) == len(run.columns.target_scale):
+        found = found * (run.columns.target_scale**2)[:, None, None]
+    return found[0] if len(found) == 1 else found
+
+
+def gradient(run: Run, X: Any) -> np.ndarray:
+    """The slope of the predicted mean in each input, at rows X: [N, D], or [N, P, D] for several targets.
+
+    In original units of the target (probability for classes) by original units of the input, in the order of
+    `columns.input_names`: of a categorical column one number for each level, as if it were a number.
+    """
+    rows = run.columns.transform_inputs(as_table(X, run.columns))
+    step = max(64, (1 << 22) // run.model.num_inducing)
+    posterior, likelihood = run.model.posterior(), run.model.likelihood
+    blocks = []
+    for start in range(0, len(rows), step):
+        block = tf.constant(rows[start : start + step], run.model.dtype)
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(block)
+            mean = likelihood.predict_mean_and_var(*posterior.predict_f(block))[0]  # [n, P]
+            outputs = tf.unstack(mean, axis=1)
+        slopes = [tape.gradient(output, block, unconnected_gradients="zero") for output in outputs]
+        blocks.append(np.stack([np.asarray(slope, np.float64) for slope in slopes], axis=1))  # [n, P, D]
+    found = np.concatenate(blocks) if blocks else np.zeros((0, len(run.columns.target_names), rows.shape[1]))
+    if found.shape[1] == len(run.columns.target_scale):
+        found = found * run.columns.target_scale[:, None]
+    found = found / run.columns.input_scale
+    return found[:, 0] if found.shape[1] == 1 else found
