@@ -38,7 +38,7 @@ class Predictions:
         return len(self.mean)
 
     def to_columns(self) -> dict[str, pa.Array]:
-        """Named columns: `<target>_mean`, `_std`, `_q025` ..., or `_probability`, `_label`; `_sample_1` ..."""
+        """Columns: `<target>_mean`, `_std`, `_q025` ..., or `_probability`, `_label`; `_sample_1` ..."""
         return {**self._own_columns(), **self._sample_columns()}
 
     def _sample_columns(self) -> dict[str, pa.Array]:
