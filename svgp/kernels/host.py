@@ -132,6 +132,42 @@ class HostStationary:
         found = self.gradients(sums, products)
         return found._replace(Z=2.0 * found.Z)  # Z is on both sides
 
+    def sets(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """K(X_c, X_c) `[C, s, s]` of C sets of s points `[C, s, D]`, and its slope.
+
+        Each set is centred on its last point. The diagonal is exactly the variance, and its slope zero.
+        """
+        x = (X - X[:, -1:]) * self._inverse  # [C, s, D]
+        norm = np.einsum("csd,csd->cs", x, x)
+        K = np.matmul(x, -2.0 * x.transpose(0, 2, 1))
+        K += norm[:, :, None]
+        K += norm[:, None, :]
+        K *= self._profile.scale
+        diagonal = np.einsum("css->cs", K)
+        diagonal[...] = 0.0
+        slope = np.empty_like(K)
+        self._fill(K, slope, self.variance)
+        diagonal[...] = self.variance
+        if not self.separate_slope:
+            np.copyto(slope, K)
+        np.einsum("css->cs", slope)[...] = 0.0
+        return K, slope
+
+    def sets_gradients(
+        self, X: np.ndarray, K_bar: np.ndarray, K: np.ndarray, slope: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        """Of a function of `sets(X)`: with respect to the lengthscales `[D]`, and sum(K_bar o K).
+
+        `K_bar [C, s, s]` is symmetric. With W = K_bar o slope and scaled points x, the former is a multiple
+        of `sum_jk W_jk (x_j - x_k)^2 = 2 sum_j x_j o ((W 1)_j x_j - (W x)_j)`.
+        """
+        x = (X - X[:, -1:]) * self._inverse  # [C, s, D]
+        W = K_bar * slope
+        rest = W.sum(axis=2)[:, :, None] * x - np.matmul(W, x)  # [C, s, D]
+        spread = 2.0 * np.einsum("csd,csd->d", x, rest)
+        twice = 2.0 * self._profile.factor * self._inverse  # [D]
+        return -twice * spread, float(np.einsum("cij,cij->", K_bar, K))
+
     def _scaled(self, X: np.ndarray) -> np.ndarray:
         return (X - self._centre) * self._inverse
 

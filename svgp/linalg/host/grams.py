@@ -24,3 +24,24 @@ def add_gram_of_rows(A: np.ndarray, into: np.ndarray) -> None:
     count = len(threads.pieces(columns, float(columns) ** 2 * rows))
     edges = [round(columns * (index / count) ** 0.5) for index in range(count + 1)]
     threads.run_all([partial(strip, *edge) for edge in zip(edges[:-1], edges[1:], strict=True)])
+
+
+def add_gram_of_two(A: np.ndarray, B: np.ndarray, into: np.ndarray) -> None:
+    """Lower triangle of `into [M, M] + A^T B + B^T A`, for A and B `[C, M]`: 2 M^2 C operations."""
+    rows, columns = A.shape
+
+    def strip(start: int, stop: int) -> None:
+        a, b, own = A[:, start:stop], B[:, start:stop], slice(start, stop)
+        if start:
+            left = into[own, :start]
+            product(a, B[:, :start], left, transpose_a=True, beta=1.0)
+            product(b, A[:, :start], left, transpose_a=True, beta=1.0)
+        c = into[own, own]
+        _call(
+            "syr2k", A.dtype, b"U", b"N", stop - start, rows,
+            1.0, a, _stride(A), b, _stride(B), 1.0, c, _stride(into),
+        )  # fmt: skip
+
+    count = len(threads.pieces(columns, 2.0 * columns**2 * rows))
+    edges = [round(columns * (index / count) ** 0.5) for index in range(count + 1)]
+    threads.run_all([partial(strip, *edge) for edge in zip(edges[:-1], edges[1:], strict=True)])

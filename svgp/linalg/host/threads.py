@@ -28,7 +28,7 @@ _lock = threading.Lock()
 _jobs: SimpleQueue[_Job] = SimpleQueue()
 _helpers: list[threading.Thread] = []
 _depth = 0
-_before = 1
+_before: list[int] = []
 
 
 @lru_cache(maxsize=1)
@@ -134,41 +134,44 @@ def _forget_threads() -> None:
 
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
-    """SciPy's BLAS uses one thread for each call inside the block; what was set before comes back after."""
+    """BLAS uses one thread for each call inside the block; what was set before comes back after."""
     global _depth, _before
-    get_threads, set_threads = _controls()
+    controls = _controls()
     with _lock:
         _depth += 1
         if _depth == 1:
-            _before = get_threads()
-            set_threads(1)
+            _before = [get_threads() for get_threads, _ in controls]
+            for _, set_threads in controls:
+                set_threads(1)
     try:
         yield
     finally:
         with _lock:
             _depth -= 1
             if _depth == 0:
-                set_threads(_before)
+                for (_, set_threads), before in zip(controls, _before, strict=True):
+                    set_threads(before)
 
 
 @lru_cache(maxsize=1)
-def _controls() -> tuple[Callable[[], int], Callable[[int], Any]]:
-    """How to read and set the number of threads of the OpenBLAS that SciPy uses.
+def _controls() -> list[tuple[Callable[[], int], Callable[[int], Any]]]:
+    """How to read and set the number of threads of the OpenBLAS that SciPy uses, and of NumPy's own.
 
     Called directly, not through threadpoolctl, which since 3.7 ignores all threads but the first that sets
-    it, and the graph calls us from TensorFlow's threads. Where SciPy uses another BLAS nothing is set: MKL
-    and Accelerate share a busy machine without help.
+    it, and the graph calls us from TensorFlow's threads. Another BLAS is left alone: MKL and Accelerate share
+    a busy machine without help.
     """
     import scipy.linalg  # noqa: F401  (loads the library that is to be found)
     from threadpoolctl import ThreadpoolController
 
+    found = []
     for library in ThreadpoolController().select(internal_api="openblas").lib_controllers:
-        for prefix in ("scipy_", ""):
-            for suffix in ("", "64_", "_64"):
-                names = [f"{prefix}openblas_{verb}_num_threads{suffix}" for verb in ("get", "set")]
-                if "numpy.libs" not in library.filepath and all(hasattr(library.dynlib, n) for n in names):
-                    return getattr(library.dynlib, names[0]), getattr(library.dynlib, names[1])
-    return lambda: 1, lambda threads: None
+        for prefix, suffix in ((p, s) for p in ("scipy_", "") for s in ("", "64_", "_64")):
+            names = [f"{prefix}openblas_{verb}_num_threads{suffix}" for verb in ("get", "set")]
+            if all(hasattr(library.dynlib, name) for name in names):
+                found.append((getattr(library.dynlib, names[0]), getattr(library.dynlib, names[1])))
+                break
+    return found
 
 
 if hasattr(os, "register_at_fork"):

@@ -105,12 +105,18 @@ class HostRows:
         rows = self._kernel.gradients(moments, products)
         square = self._kernel.square_gradients(Kuu_bar, *self._square)
         found = (np.add(one, other) for one, other in zip(rows, square, strict=True))
+        if (extra := self._extra(lanes)) is not None:
+            found = (np.add(one, other) for one, other in zip(found, extra, strict=True))
         adjoints = [tf.constant(value, tf.float64) for value in (*found, noise_bar)]
         return [np.asarray(tf.convert_to_tensor(g), np.float64) for g in self._pull(*adjoints)]
 
+    def _extra(self, lanes: Sequence[Lane]) -> host.KernelGradients | None:
+        """What a class made from this one adds to the gradient."""
+        return None
+
     def _read_graph(self) -> list[tf.Tensor]:
         """Z `[M, D]`, the lengthscale of each input `[D]`, the kernel's variance, the noise."""
-        kernel, noise = self.model.kernel, self.model.likelihood.variance
+        kernel, noise = self.model.kernel, _noise(self.model)
         lengthscales = kernel.input_lengthscales(self._columns)
         return [tf.convert_to_tensor(x) for x in (self.model.Z, lengthscales, kernel.variance, noise)]
 
@@ -179,13 +185,20 @@ class TensorFlowRows:
         return self.model.kernel.K(X, self.model.Z), self.model.kernel.K_diag(X)
 
     def _square_graph(self) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.model.kernel.K(self.model.Z), tf.reshape(self.model.likelihood.variance, [])
+        return self.model.kernel.K(self.model.Z), tf.reshape(_noise(self.model), [])
 
     def _pull_graph(self, Kuu_bar: tf.Tensor, noise_bar: tf.Tensor) -> list[tf.Tensor]:
         """The gradient through Kuu and the noise."""
         with tf.GradientTape() as tape:
             outputs = self._square_graph()
         return _gradients(tape, outputs, self.variables, [Kuu_bar, noise_bar])
+
+
+def _noise(model: Any) -> tf.Tensor:
+    """The one noise variance; of a likelihood that has none, zero."""
+    noise = getattr(model.likelihood, "variance", None)
+    single = noise is not None and int(np.prod(tf.convert_to_tensor(noise).shape)) == 1
+    return tf.convert_to_tensor(noise) if single else tf.zeros([], tf.float64)
 
 
 def _gradients(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -51,6 +51,7 @@ class Lane:
         self._size = size
         self.tape: Any = None  # of the panel under way
         self.sums: Any = None  # of the gradient
+        self.set_sums: Any = None  # of the gradient through small sets of points
 
     def panel(self, rows: int) -> Panel:
         """Uninitialised, in the same memory each time."""
@@ -94,23 +95,33 @@ class Lanes:
 
     def run(self, work: Callable[[Lane, int, slice], None], keep_going: Callable[[], bool]) -> None:
         """`work(lane, number of the lane, rows)` for each panel. Raises Stopped, and what `work` raises."""
-        stop = threading.Event()
+        run_panels(self.lanes, self.panels, work, keep_going)
 
-        def panels_of(number: int) -> None:
-            try:
-                for rows in self.panels[number :: len(self.lanes)]:
-                    if number == 0 and not stop.is_set() and not keep_going():
-                        stop.set()
-                    if stop.is_set():
-                        return
-                    work(self.lanes[number], number, rows)
-            except BaseException:
-                stop.set()
-                raise
 
-        threads.run_all([partial(panels_of, number) for number in range(len(self.lanes))])
-        if stop.is_set():
-            raise Stopped
+def run_panels(
+    lanes: Sequence[Lane],
+    panels: Sequence[slice],
+    work: Callable[[Lane, int, slice], None],
+    keep_going: Callable[[], bool],
+) -> None:
+    """`work(lane, number of the lane, rows)` for each panel, dealt out to the lanes in turn."""
+    stop = threading.Event()
+
+    def panels_of(number: int) -> None:
+        try:
+            for rows in panels[number :: len(lanes)]:
+                if number == 0 and not stop.is_set() and not keep_going():
+                    stop.set()
+                if stop.is_set():
+                    return
+                work(lanes[number], number, rows)
+        except BaseException:
+            stop.set()
+            raise
+
+    threads.run_all([partial(panels_of, number) for number in range(len(lanes))])
+    if stop.is_set():
+        raise Stopped
 
 
 def kept_bytes() -> int:

@@ -109,30 +109,29 @@ def test_an_error_is_raised_after_the_other_tasks_have_ended(bad, cores):
 
 
 def test_blas_is_single_threaded_inside_and_as_before_outside():
-    get, put = threads._controls()
-    before = get()
-    try:
-        put(2)
-        if get() != 2:
-            pytest.skip("SciPy's BLAS here has no threads that we set")
-        with threads.single_threaded_blas():
-            assert get() == 1
+    for get, put in threads._controls():
+        before = get()
+        try:
+            put(2)
+            if get() != 2:
+                pytest.skip("BLAS here has no threads that we set")
             with threads.single_threaded_blas():
                 assert get() == 1
-            assert get() == 1
-        assert get() == 2
-        with pytest.raises(ValueError), threads.single_threaded_blas():
-            raise ValueError
-        assert get() == 2
-        _overlap()
-        assert get() == 2
-    finally:
-        put(before)
+                with threads.single_threaded_blas():
+                    assert get() == 1
+                assert get() == 1
+            assert get() == 2
+            with pytest.raises(ValueError), threads.single_threaded_blas():
+                raise ValueError
+            assert get() == 2
+            _overlap(get)
+            assert get() == 2
+        finally:
+            put(before)
 
 
-def _overlap():
+def _overlap(get):
     """Two threads whose blocks overlap: the first to leave must not switch the other's threads on."""
-    get, _ = threads._controls()
     entered, left, seen = threading.Event(), threading.Event(), []
 
     def other():

@@ -1,0 +1,70 @@
+"""The residual process of a model at its present kernel and Z: what predictions and evidence both condition.
+
+`R(x, x') = k(x, x') - a(x)^T a(x')`, `a(x) = L^-1 k(Z, x)`, `L L^T = Kuu + jitter`; see `conditional`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.linalg.host.threads import single_threaded_blas
+from svgp.models.collapsed.panels import Lane, Lanes, Panel
+from svgp.models.collapsed.statistics import Frame, factor_covariance
+from svgp.models.neighbours.conditional import Conditional, condition
+from svgp.models.neighbours.sets import kernel_sets
+
+
+class ResidualProcess:
+    """Reads `model.kernel`, `model.Z`, `model.jitter` (and the noise, where there is one) when made.
+
+    One kernel for all latents. `columns`: of the inputs, D. `variables`: what gradients will be asked for.
+    """
+
+    def __init__(self, model: Any, columns: int, variables: Sequence[tf.Variable] = ()) -> None:
+        self.model = model
+        self.kernel = kernel_sets(model, variables, columns)
+        self.read()
+
+    def read(self) -> None:
+        """Read the parameters anew. Raises NumericalError where Kuu has no factor."""
+        with single_threaded_blas():
+            Kuu, self.noise = self.kernel.begin()
+            L, L_inverse, jitter = factor_covariance(Kuu, float(self.model.jitter))
+        # The noise is in each row's own variance: of unit noise are the rows that are divided by its root.
+        self.frame = Frame(L, L_inverse, 1.0, jitter, tight=False, whitened=True)
+
+    def project(self, X: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """A: the rows `a(x_i)^T` `[N, M]` for X `[N, D]`; M^2 operations a row, on all threads."""
+        size = len(self.frame.L)
+        A = np.empty((len(X), size)) if out is None else out
+        if len(X) == 0:
+            return A
+        lanes = Lanes(len(X), size)
+
+        def fill(lane: Lane, number: int, rows: slice) -> None:
+            self.fill(X[rows], A[rows], lane)
+
+        with single_threaded_blas():
+            lanes.run(fill, lambda: True)
+        return A
+
+    def fill(self, X: np.ndarray, A: np.ndarray, lane: Lane) -> None:
+        """Rows of A for some rows, with a lane's memory; the kernel is ready for their adjoint then."""
+        own = lane.panel(len(X))
+        self.kernel.fill(X, Panel(A, own.slope, own.scratch, own.kff), lane)
+        self.frame.project(A)
+
+    def condition(
+        self, X: np.ndarray, A: np.ndarray, sets: np.ndarray, present: np.ndarray, lam: np.ndarray
+    ) -> Conditional:
+        """b and D of rows given their neighbours (see `svgp.models.neighbours.conditional`).
+
+        X `[U, D]`, A `[U, M]` of a pool of rows, `sets [C, m + 1]` the pool's rows [neighbours; row],
+        `present [C, m]` (`index_sets` makes both), `lam [C, m + 1]` noise variances of the sets; the last
+        is part of D, and 0 there gives the variance of f. Runs on the calling thread; threads may share it.
+        """
+        return condition(A, sets, present, self.kernel.sets(X[sets])[0], lam)

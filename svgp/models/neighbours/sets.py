@@ -1,0 +1,86 @@
+"""Covariances of many small sets of points and their adjoints, beside the panels of the collapsed bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.kernels import host
+from svgp.kernels.host import KernelGradients
+from svgp.models.collapsed.kernels import HostRows, KernelRows, TensorFlowRows
+from svgp.models.collapsed.panels import Lane
+
+
+class KernelSets(KernelRows, Protocol):
+    """The kernel as predictions with neighbours see it: panels K(X, Z), and sets K(X_c, X_c)."""
+
+    def sets(self, X: np.ndarray) -> tuple[np.ndarray, Any]:
+        """`[C, s, s]` for C sets of s points `[C, s, D]`, and what `add_sets_adjoint` wants to have back."""
+
+    def add_sets_adjoint(
+        self, X: np.ndarray, K_bar: np.ndarray, K: np.ndarray, kept: Any, lane: Lane
+    ) -> None:
+        """Add to the lane's gradient that through `sets(X)`; K_bar `[C, s, s]` is symmetric."""
+
+
+def kernel_sets(model: Any, variables: Sequence[tf.Variable], columns: int) -> KernelSets:
+    """The faster of the two that can do the model's kernel; inputs have so many columns."""
+    kind = HostSets if host.supports(model.kernel) and model.Z.dtype == tf.float64 else TensorFlowSets
+    return kind(model, variables, columns)
+
+
+class HostSets(HostRows):
+    """A stationary kernel in NumPy."""
+
+    def clear(self, lanes: Sequence[Lane]) -> None:
+        super().clear(lanes)
+        for lane in lanes:
+            lane.set_sums = [np.zeros(self._columns), 0.0]
+
+    def sets(self, X: np.ndarray) -> tuple[np.ndarray, Any]:
+        return self._kernel.sets(X)
+
+    def add_sets_adjoint(
+        self, X: np.ndarray, K_bar: np.ndarray, K: np.ndarray, kept: Any, lane: Lane
+    ) -> None:
+        l_bar, products = self._kernel.sets_gradients(X, K_bar, K, kept)
+        lane.set_sums[0] += l_bar
+        lane.set_sums[1] += products
+
+    def _extra(self, lanes: Sequence[Lane]) -> KernelGradients:
+        l_bar = np.sum([lane.set_sums[0] for lane in lanes], axis=0)
+        products = float(sum(lane.set_sums[1] for lane in lanes))
+        return KernelGradients(np.zeros(self.model.Z.shape), l_bar, products / self._kernel.variance)
+
+
+class TensorFlowSets(TensorFlowRows):
+    """Any kernel that takes batches of inputs, by TensorFlow's operations and their gradients."""
+
+    def __init__(self, model: Any, variables: Sequence[tf.Variable], columns: int) -> None:
+        super().__init__(model, variables, columns)
+        self._sets = tf.function(model.kernel.K, autograph=False)  # traced for each shape
+
+    def sets(self, X: np.ndarray) -> tuple[np.ndarray, Any]:
+        count = len(X)
+        # Kernels want to know the batch's size: of powers of two there are few.
+        padded = 1 << max(0, count - 1).bit_length()
+        points = np.concatenate([X, np.broadcast_to(X[-1:], (padded - count, *X.shape[1:]))])
+        with tf.GradientTape() as tape:
+            K = self._sets(tf.convert_to_tensor(points, tf.float64))
+        return np.array(K[:count], np.float64), (tape, K)
+
+    def add_sets_adjoint(
+        self, X: np.ndarray, K_bar: np.ndarray, K: np.ndarray, kept: Any, lane: Lane
+    ) -> None:
+        tape, output = kept
+        adjoint = np.zeros(output.shape, output.dtype.as_numpy_dtype)
+        adjoint[: len(K_bar)] = K_bar
+        found = tape.gradient(
+            output, self.variables, output_gradients=tf.convert_to_tensor(adjoint),
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )  # fmt: skip
+        for array, gradient in zip(lane.sums, found, strict=True):
+            array += np.asarray(tf.convert_to_tensor(gradient))
