@@ -29,6 +29,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from svgp.errors import ModelError
+from svgp.linalg import blocks
 from svgp.linalg.backend import use_host
 from svgp.linalg.factor import Factor
 from svgp.linalg.host.marginals import host_backward, host_forward
@@ -104,10 +105,10 @@ def _forward(
     L_inverse: tf.Tensor, Kuf: tf.Tensor, kff: tf.Tensor, q_mean: tf.Tensor, q_sqrt: tf.Tensor, whiten: bool
 ) -> tuple[tf.Tensor, ...]:
     wide, narrow = q_mean.dtype, Kuf.dtype
-    A = tf.matmul(tf.cast(L_inverse, narrow), Kuf)  # [1 or L, M, B]
+    A = blocks.lower_product(tf.cast(L_inverse, narrow), Kuf)  # [1 or L, M, B]
     m = q_mean if whiten else tf.linalg.matvec(L_inverse, q_mean)  # [L, M]
-    S = q_sqrt if whiten else tf.matmul(L_inverse, q_sqrt)  # [L, M, M]
-    C = tf.matmul(tf.cast(S, narrow), A, transpose_a=True)  # [L, M, B]
+    S = q_sqrt if whiten else blocks.lower_times_lower(L_inverse, q_sqrt)  # [L, M, M]
+    C = blocks.lower_product(tf.cast(S, narrow), A, transpose=True)  # [L, M, B]
     mean = tf.cast(tf.linalg.matvec(A, tf.cast(m, narrow), transpose_a=True), wide)  # [L, B]
     explained = tf.cast(tf.reduce_sum(C * C, -2), wide)  # [L, B]
     residual = kff - tf.cast(tf.reduce_sum(A * A, -2), wide) + tf.zeros_like(explained)  # [L, B]
@@ -133,22 +134,26 @@ def _backward(
     wide, narrow = m.dtype, A.dtype
     g_m, g_s, g_d = (tf.cast(g[..., None, :], narrow) for g in (g_m, g_s, g_d))  # [L, 1, B]
     g_k = g_k[:, None]  # [L, 1]
-    A_bar = tf.cast(m[..., None], narrow) * g_m + 2.0 * tf.matmul(tf.cast(S, narrow), C) * g_s
+    A_bar = tf.cast(m[..., None], narrow) * g_m + 2.0 * blocks.lower_product(tf.cast(S, narrow), C) * g_s
     A_bar -= 2.0 * A * g_d  # [L, M, B]
-    Kuf_bar = tf.matmul(tf.cast(L_inverse, narrow), A_bar, transpose_a=True)  # [L, M, B]
-    P_s = tf.cast(tf.matmul(A * g_s, A, transpose_b=True), wide)  # [L, M, M]
-    P_d = tf.cast(tf.matmul(A * g_d, A, transpose_b=True), wide)  # [L, M, M]
+    Kuf_bar = blocks.lower_product(tf.cast(L_inverse, narrow), A_bar, transpose=True)  # [L, M, B]
+    P_s = tf.cast(blocks.weighted_gram(A, g_s), wide)  # [L, M, M]
+    # Alike in the standard bound: one of the two products is saved there.
+    alike = tf.reduce_all(tf.equal(g_s, g_d))
+    P_d = tf.cond(alike, lambda: P_s, lambda: tf.cast(blocks.weighted_gram(A, g_d), wide))  # [L, M, M]
     Agm = tf.cast(tf.reduce_sum(A * g_m, -1), wide)  # [L, M]
-    W = tf.matmul(S, P_s, transpose_a=True)  # [L, M, M]
-    X = m[..., None] * Agm[:, None, :] + 2.0 * tf.matmul(S, W) - 2.0 * P_d  # [L, M, M]
+    W = blocks.lower_product(S, P_s, transpose=True)  # [L, M, M]
+    X = (
+        2.0 * blocks.lower_of_product(S, W) - 2.0 * P_d + m[..., None] * Agm[:, None, :]
+    )  # lower half, as below
     m_bar = Agm + g_k * m  # [L, M]
     S_bar = tf.linalg.band_part(2.0 * tf.linalg.matrix_transpose(W) + g_k[..., None] * S, -1, 0)
     S_bar = tf.linalg.set_diag(S_bar, tf.linalg.diag_part(S_bar) - g_k / tf.linalg.diag_part(S))
     if not whiten:
-        X += m_bar[..., None] * m[:, None, :] + tf.matmul(S_bar, S, transpose_b=True)
+        X += m_bar[..., None] * m[:, None, :] + blocks.lower_of_lower_times_upper(S_bar, S)
         m_bar = tf.linalg.matvec(L_inverse, m_bar, transpose_a=True)
-        S_bar = tf.linalg.band_part(tf.matmul(L_inverse, S_bar, transpose_a=True), -1, 0)
+        S_bar = blocks.lower_of_upper_times_lower(L_inverse, S_bar)
     lower = tf.linalg.band_part(X, -1, 0)
     Phi = tf.linalg.set_diag(lower, 0.5 * tf.linalg.diag_part(lower))  # [L, M, M]
-    Kuu_bar = -tf.matmul(L_inverse, tf.matmul(Phi, L_inverse), transpose_a=True)  # [L, M, M]
+    Kuu_bar = -blocks.upper_times_lower(L_inverse, blocks.lower_times_lower(Phi, L_inverse))  # [L, M, M]
     return Kuu_bar, Kuf_bar, m_bar, S_bar

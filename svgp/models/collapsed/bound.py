@@ -20,7 +20,7 @@ summed, Kuf_bar is one product with Kuf), whitened 2 + 2; tight 3 + 3, and one m
 kept between the passes. The cheap form loses eps |Kuf Kfu| |L^-1|^2 / s2 nats (`Frame.cheap_error`); it is
 taken where that is below 3, when the true error is below 1e-2.
 Memory: O(M^2 + M C), and up to 1 GiB of panels that are kept (`svgp.models.collapsed.panels`).
-Formulas: Titsias 2009, eq. 9; math.md of the project, section 5.
+Formulas: Titsias 2009, eq. 9.
 """
 
 from __future__ import annotations

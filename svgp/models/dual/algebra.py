@@ -4,7 +4,7 @@ With `L L^T = Kuu` and `u = L v`, the data's part of q's natural parameters is a
 
     q(v) ~ N(v | 0, I) exp(e^T v - v^T W v / 2)      B = I + W      S = B^-1      m = S e
 
-(math.md, section 4: `Lam = L W L^T`, `l = L e`, `R = L B L^T`). Marginals and KL, with `A = L^-1 Kuf`:
+(unwhitened: `Lam = L W L^T`, `l = L e`, `R = L B L^T`). Marginals and KL, with `A = L^-1 Kuf`:
 
     mean = A^T m          explained = diag(A^T S A)          residual = kff - colsum(A^2)
     KL = (tr S + |m|^2 - M + log|B|) / 2
@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from svgp.linalg import lower_and_inverse
+from svgp.linalg import blocks, lower_and_inverse
 from svgp.linalg.backend import use_host
 from svgp.linalg.host import dual as dual_host
 
@@ -72,7 +72,7 @@ def project(L_inverse: tf.Tensor, Kuf: tf.Tensor) -> tf.Tensor:
     if use_host(Kuf):
         A = tf.numpy_function(dual_host.project, [L_inverse, Kuf], Kuf.dtype)
         return tf.ensure_shape(A, Kuf.shape)
-    return tf.matmul(L_inverse, Kuf)
+    return blocks.lower_product(L_inverse, Kuf)
 
 
 def evaluate(A: tf.Tensor, precision: tf.Tensor, shift: tf.Tensor) -> DualPoint:
@@ -86,7 +86,7 @@ def evaluate(A: tf.Tensor, precision: tf.Tensor, shift: tf.Tensor) -> DualPoint:
         return DualPoint(precision, shift, *parts)
     L, root = lower_and_inverse(precision + tf.eye(shift.shape[-1], dtype=A.dtype))  # [L, M, M]
     m = tf.linalg.matvec(root, tf.linalg.matvec(root, shift), transpose_a=True)  # [L, M]
-    C = tf.matmul(root, A)  # [L, M, B]
+    C = blocks.lower_product(root, A)  # [L, M, B]
     half_logdet = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(L)), -1)  # [L]
     size = tf.cast(shift.shape[-1], A.dtype)
     kl = 0.5 * (tf.reduce_sum(root * root, [-2, -1]) + tf.reduce_sum(m * m, -1) - size) + half_logdet
@@ -101,7 +101,10 @@ def moments(A: tf.Tensor, g: RowGradients) -> Moments:
         outputs = tf.numpy_function(dual_host.moments, [A, *g], [A.dtype] * 3)
         shapes = [[latents, size, size], [latents, size, size], [latents, size]]
         return Moments(*(tf.ensure_shape(x, shape) for x, shape in zip(outputs, shapes, strict=True)))
-    P_s, P_d = (tf.matmul(A * x[:, None, :], A, transpose_b=True) for x in (g.explained, g.residual))
+    P_s = blocks.weighted_gram(A, g.explained[:, None, :])
+    # Alike in the standard bound: one of the two products is saved there.
+    alike = tf.reduce_all(tf.equal(g.explained, g.residual))
+    P_d = tf.cond(alike, lambda: P_s, lambda: blocks.weighted_gram(A, g.residual[:, None, :]))
     return Moments(P_s, P_d, tf.linalg.matvec(A, g.mean))
 
 
@@ -138,8 +141,9 @@ def reframe(
     if use_host(L):
         outputs = tf.numpy_function(dual_host.reframe, [old_inverse, L, precision, shift], [L.dtype] * 2)
         return tf.ensure_shape(outputs[0], precision.shape), tf.ensure_shape(outputs[1], shift.shape)
-    G = tf.matmul(old_inverse, L)  # [1 or L, M, M]
-    moved = tf.matmul(G, tf.matmul(precision, G), transpose_a=True)  # [L, M, M]
+    G = blocks.lower_times_lower(old_inverse, L)  # [1 or L, M, M]
+    right = tf.linalg.matrix_transpose(blocks.lower_product(G, precision, transpose=True))  # W G, W symmetric
+    moved = blocks.lower_product(G, right, transpose=True)  # [L, M, M]
     return 0.5 * (moved + tf.linalg.matrix_transpose(moved)), tf.linalg.matvec(G, shift, transpose_a=True)
 
 
@@ -165,14 +169,16 @@ def from_mean_and_root(m: tf.Tensor, root: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
 def _adjoints(
     L_inverse: tf.Tensor, A: tf.Tensor, point: DualPoint, sums: Moments, g: RowGradients
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    m, SA = point.m, tf.matmul(point.root, point.C, transpose_a=True)  # [L, M], [L, M, B]
+    m, SA = point.m, blocks.lower_product(point.root, point.C, transpose=True)  # [L, M], [L, M, B]
     g_m, g_s, g_d = (x[:, None, :] for x in g)  # [L, 1, B]
     A_bar = m[..., None] * g_m + 2.0 * SA * g_s - 2.0 * A * g_d  # [L, M, B]
-    H = tf.eye(m.shape[-1], dtype=A.dtype) - tf.matmul(point.root, point.root, transpose_a=True)  # [L, M, M]
+    S = blocks.upper_times_lower(point.root, point.root)  # [L, M, M]
+    H = tf.eye(m.shape[-1], dtype=A.dtype) - S
     T = sums.explained + 0.5 * point.precision  # [L, M, M]
     Y = 2.0 * (tf.matmul(tf.matmul(H, T), H) - T + sums.residual) + H  # [L, M, M]
     Hr = tf.linalg.matvec(H, sums.mean - m) + 0.5 * m  # [L, M]
     outer = Hr[:, :, None] * m[:, None, :]
     Y -= outer + tf.linalg.matrix_transpose(outer)
-    Kuu_bar = 0.5 * tf.matmul(L_inverse, tf.matmul(Y, L_inverse), transpose_a=True)
-    return Kuu_bar, tf.matmul(L_inverse, A_bar, transpose_a=True)
+    right = blocks.lower_product(L_inverse, Y, transpose=True)  # L^-T Y, whose transpose is Y L^-1
+    Kuu_bar = 0.5 * blocks.lower_product(L_inverse, tf.linalg.matrix_transpose(right), transpose=True)
+    return Kuu_bar, blocks.lower_product(L_inverse, A_bar, transpose=True)
