@@ -12,7 +12,6 @@ from svgp.models.dual import algebra as dual
 SHAPES = [(1, 1, 7, 11), (1, 2, 6, 5), (2, 2, 5, 9), (1, 1, 230, 12)]  # kernels, L, M (leaf: 192), B
 
 
-
 @pytest.fixture(autouse=True)
 def strips_of_any_size(monkeypatch):
     monkeypatch.setattr(blocks, "SMALLEST", 5)
