@@ -204,8 +204,9 @@ def _gradient(model: Any, variables: Sequence[tf.Variable], X: np.ndarray, Y: np
             factor = factorise(prior.Kuu, model.jitter)
             q = marginals(prior.Kuu, prior.Kuf, prior.kff, q_mean, q_sqrt, factor, whiten=False)
             mean = tf.transpose(q.mean) + prior.mean
-            parts = (mean, tf.transpose(q.explained), tf.maximum(tf.transpose(q.residual), 0.0))
-            per_row, _ = bound_terms(model, *(tf.cast(part, model.dtype) for part in parts), y)
+            explained, residual = tf.transpose(q.explained), tf.maximum(tf.transpose(q.residual), 0.0)
+            mean, explained, residual = (tf.cast(x, model.dtype) for x in (mean, explained, residual))
+            per_row, _ = bound_terms(model, mean, explained, residual, y)
             value = tf.cast(tf.reduce_sum(per_row), tf.float64)
             if index == 0:
                 value -= tf.reduce_sum(q.kl)
