@@ -69,6 +69,7 @@ def redundancy_threshold(Kuu: np.ndarray, noise: float | None) -> float:
 
 def smallest_noise(likelihood: Any) -> float | None:
     """The smallest Gaussian noise variance, None for another likelihood."""
-    if type(likelihood).__name__ != "Gaussian":
+    structure = getattr(likelihood, "noise", None)
+    if structure is None:
         return None
-    return float(np.min(tf.convert_to_tensor(likelihood.variance)))
+    return float(np.min(likelihood.noise_variance()))

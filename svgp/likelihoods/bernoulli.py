@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -48,6 +49,11 @@ class Bernoulli(Likelihood):
         if self.link == "probit":
             return self._log_density(f_mean * tf.math.rsqrt(1.0 + f_var), Y)  # [N, P]
         return super()._predictive_log_density(f_mean, f_var, Y)
+
+    def class_probabilities(self, f_mean: Any, f_var: Any) -> tf.Tensor:
+        """[P(y = 0), P(y = 1)]: [N, 2]."""
+        probability = self.predict_mean_and_var(f_mean, f_var)[0]  # [N, 1]
+        return tf.concat([1.0 - probability, probability], -1)
 
     def _quantiles(self, f_mean: tf.Tensor, f_var: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
         raise ModelError(

@@ -2,55 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from svgp.config.likelihood import (
-    BernoulliLikelihood,
-    GaussianLikelihood,
-    PoissonLikelihood,
-    StudentTLikelihood,
-)
-from svgp.errors import ModelError
+from svgp.config.registry import load_class
 from svgp.likelihoods.base import Likelihood
-from svgp.likelihoods.bernoulli import Bernoulli
-from svgp.likelihoods.gaussian import Gaussian
-from svgp.likelihoods.poisson import Poisson
-from svgp.likelihoods.student_t import StudentT
-
-START_SHARE = 0.1  # of the target's variance is taken for noise at first: a fit can move either way from it
-FLOOR_SHARE = 1e-6  # of the target's variance is the least noise variance
-
-LikelihoodConfig = GaussianLikelihood | StudentTLikelihood | BernoulliLikelihood | PoissonLikelihood
+from svgp.likelihoods.start import LatentStart, Targets
 
 
 def from_config(
-    config: LikelihoodConfig, *, target_variance: float | np.ndarray = 1.0, dtype: tf.DType = tf.float64
+    config: Any,
+    targets: Targets | None = None,
+    *,
+    target_variance: float | np.ndarray = 1.0,
+    dtype: tf.DType = tf.float64,
 ) -> Likelihood:
-    """The likelihood that `model.likelihood` describes.
+    """The likelihood that `model.likelihood` describes: an instance of the class that its section names.
 
     `target_variance` is that of the targets as the model sees them (1 when standardised), one number or
-    [P]: each of P > 1 outputs then has noise of its own. Open start values: Gaussian noise variance 0.1 of
-    it, Student-t scale the root of that; the Gaussian floor is 1e-6 of the least. A constant target counts
-    as variance 1. Raises ModelError where the config's noise is not above the floor.
+    [P]: each of P > 1 outputs then has noise of its own. A constant target counts as variance 1. `targets` are
+    the training rows themselves. Raises ModelError where the config's settings do not suit the data.
     """
     spread = np.asarray(target_variance, np.float64)
-    spread = np.where(np.isfinite(spread) & (spread > 0.0), spread, 1.0)  # [] or [P]
-    start: Any = START_SHARE * (float(spread.item()) if spread.size == 1 else spread)
-    if isinstance(config, GaussianLikelihood):
-        variance = start if config.variance is None else config.variance
-        floor = FLOOR_SHARE * float(spread.min())
-        if np.min(variance) <= floor:
-            raise ModelError(
-                f"model.likelihood.variance: {np.min(variance):g} is not above the floor {floor:g} (1e-6 of "
-                "the target's variance); start from a larger value"
-            )
-        return Gaussian(variance, floor=floor, dtype=dtype)
-    if isinstance(config, StudentTLikelihood):
-        scale = np.sqrt(start) if config.scale is None else config.scale
-        return StudentT(scale, config.df, dtype=dtype)
-    if isinstance(config, BernoulliLikelihood):
-        return Bernoulli(config.link, dtype=dtype)
-    return Poisson(dtype=dtype)
+    spread = np.atleast_1d(np.where(np.isfinite(spread) & (spread > 0.0), spread, 1.0))  # [P]
+    targets = Targets(np.zeros((0, len(spread)))) if targets is None else targets
+    kind = load_class(config)
+    return kind(**kind.arguments_for(config, replace(targets, variance=spread)), dtype=dtype)
+
+
+def restored(config: Any, arguments: Mapping[str, Any], *, dtype: tf.DType = tf.float64) -> Likelihood:
+    """A likelihood of the structure that `arguments` (of `Likelihood.arguments`) tell; its values come later."""
+    return load_class(config)(**arguments, dtype=dtype)
+
+
+def targets_of(config: Any, Y: np.ndarray, classes: int = 0) -> Targets:
+    """Training rows Y [N, P + E] as a likelihood is made from them; of several outputs NaN becomes the mean."""
+    extras = len(getattr(config, "extra_columns", {}))
+    outputs = Y.shape[1] - extras
+    values, told = Y[:, :outputs], Y[:, outputs:]
+    missing = np.isnan(values)
+    if missing.any():
+        values = np.where(missing, np.nanmean(values, axis=0), values)
+    return Targets(values, told, classes)
+
+
+def latent_start(config: Any, targets: Targets) -> LatentStart:
+    """Where f starts under the likelihood that `config` describes."""
+    found: LatentStart = load_class(config).latent_start(config, targets)
+    return found

@@ -7,11 +7,15 @@ from typing import Any
 
 import tensorflow as tf
 
+import numpy as np
 from svgp.errors import ModelError
-from svgp.likelihoods.base import Likelihood
+from svgp.likelihoods.base import Likelihood, NoiseStructure
+from svgp.likelihoods.start import LatentStart, Targets, variance_of
 from svgp.parameters import positive
 
 LOG_2PI = math.log(2.0 * math.pi)
+START_SHARE = 0.1  # of the target's variance is taken for noise at first: a fit can move either way from it
+FLOOR_SHARE = 1e-6  # of the target's variance is the least noise variance
 
 
 class Gaussian(Likelihood):
@@ -35,6 +39,42 @@ class Gaussian(Likelihood):
         super().__init__(dtype=dtype, name=name)
         self.floor = float(floor)
         self.variance = positive(variance, f"{self.name}.variance", low=self.floor, dtype=dtype)
+
+    @classmethod
+    def arguments_for(cls, config: Any, targets: Targets) -> dict[str, Any]:
+        """Noise variance 0.1 of the targets', or the config's; the floor is 1e-6 of the least of them.
+
+        Raises ModelError where the config's noise is not above the floor.
+        """
+        floor = FLOOR_SHARE * float(targets.variance.min())
+        if config.variance is None:
+            return {"variance": start_noise(targets.variance), "floor": floor}
+        if config.variance <= floor:
+            raise ModelError(
+                f"model.likelihood.variance: {config.variance:g} is not above the floor {floor:g} (1e-6 of "
+                "the target's variance); start from a larger value"
+            )
+        return {"variance": config.variance, "floor": floor}
+
+    @classmethod
+    def latent_start(cls, config: Any, targets: Targets) -> LatentStart:
+        """A regression: f is the target's mean, with the target's variance."""
+        variance = variance_of(targets.Y)
+        return LatentStart(targets.Y, float(variance.mean()), variance)
+
+    def arguments(self) -> dict[str, Any]:
+        """The floor to the last bit, and a variance that is above it in any precision."""
+        shape = tf.convert_to_tensor(self.variance).shape
+        return {"variance": np.full(shape, self.floor + 1.0).tolist(), "floor": self.floor}
+
+    @property
+    def noise(self) -> NoiseStructure:
+        """One variance for all outputs, or one for each of them."""
+        return "shared" if int(np.prod(self.variance.shape)) == 1 else "per_output"
+
+    def noise_variance(self, Y: Any = None) -> tf.Tensor:
+        """[] or [P], in units of y squared."""
+        return tf.convert_to_tensor(self.variance)
 
     def _noise(self, F: tf.Tensor) -> tf.Tensor:
         variance, outputs = tf.convert_to_tensor(self.variance), F.shape[-1]
@@ -69,3 +109,8 @@ class Gaussian(Likelihood):
 def log_normal(y: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
     """log N(y | mean, variance), elementwise."""
     return -0.5 * (LOG_2PI + tf.math.log(variance) + (y - mean) ** 2 / variance)
+
+
+def start_noise(variance: np.ndarray) -> Any:
+    """A tenth of the targets' variance [P]: one number for one output."""
+    return START_SHARE * (float(variance.item()) if variance.size == 1 else variance)

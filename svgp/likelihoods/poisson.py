@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +11,7 @@ import tensorflow as tf
 from svgp.likelihoods.base import Likelihood
 from svgp.likelihoods.poisson_mixture import count_quantiles, log_density_mode
 from svgp.likelihoods.quadrature import log_expectation
+from svgp.likelihoods.start import LatentStart, Targets, level_of
 
 
 class Poisson(Likelihood):
@@ -21,6 +23,12 @@ class Poisson(Likelihood):
     """
 
     task = "count"
+
+    @classmethod
+    def latent_start(cls, config: Any, targets: Targets) -> LatentStart:
+        """f is the log rate: see `svgp.likelihoods.start`."""
+        level = level_of(np.log(np.maximum(targets.Y, 0.0) + 0.5))
+        return LatentStart(None, level.square, np.ones(targets.outputs), level)
 
     def _log_density(self, F: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
         return Y * F - bounded_exp(F) - tf.math.lgamma(Y + 1.0)

@@ -38,3 +38,29 @@ def _points(mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]
     # A variance of zero, or just below from rounding, keeps a finite derivative.
     deviation = tf.sqrt(tf.maximum(variance, np.finfo(mean.dtype.as_numpy_dtype).tiny ** 0.5))
     return mean + deviation * nodes, tf.constant(weights, mean.dtype)  # [Q, ...], [Q]
+
+
+def product_expectation(function: Function, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+    """E[function(f)] for pairs of independent latents; `function` maps [400, ..., 2] to [400, ...].
+
+    Shapes: mean, variance [..., 2] -> [...].
+    """
+    F, weights = _pairs(mean, variance)  # [400, ..., 2], [400]
+    return tf.tensordot(weights, function(F), axes=1)  # [...]
+
+
+def product_log_expectation(log_function: Function, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+    """log E[exp(log_function(f))] for pairs of independent latents. Shapes as `product_expectation`."""
+    F, weights = _pairs(mean, variance)  # [400, ..., 2], [400]
+    log_weights = tf.reshape(tf.math.log(weights), [-1] + [1] * (F.shape.rank - 2))
+    return tf.reduce_logsumexp(log_weights + log_function(F), axis=0)  # [...]
+
+
+def _pairs(mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    first, weights = _points(mean[..., 0], variance[..., 0])  # [20, ...], [20]
+    second, _ = _points(mean[..., 1], variance[..., 1])  # [20, ...]
+    shape = tf.concat([[NODES, NODES], tf.shape(first)[1:]], 0)
+    pairs = tf.stack([tf.broadcast_to(first[:, None], shape), tf.broadcast_to(second[None], shape)], -1)
+    F = tf.reshape(pairs, tf.concat([[NODES * NODES], tf.shape(pairs)[2:]], 0))
+    F = tf.ensure_shape(F, [NODES * NODES, *mean.shape])
+    return F, tf.reshape(weights[:, None] * weights[None], [-1])  # [400, ..., 2], [400]

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from svgp.errors import ModelError
 from svgp.likelihoods.base import Likelihood
-from svgp.likelihoods.gaussian import log_normal
+from svgp.likelihoods.gaussian import log_normal, start_noise
+from svgp.likelihoods.start import LatentStart, Targets, variance_of
 from svgp.parameters import positive
 
 
@@ -44,6 +45,18 @@ class StudentT(Likelihood):
             raise ModelError(f"{self.name}: df must be finite and above 0, got {df:g}")
         self.df = float(df)
         self.scale = positive(scale, f"{self.name}.scale", dtype=dtype)
+
+    @classmethod
+    def arguments_for(cls, config: Any, targets: Targets) -> dict[str, Any]:
+        """A scale of the root of a tenth of the targets' variance, or the config's."""
+        scale = np.sqrt(start_noise(targets.variance)) if config.scale is None else config.scale
+        return {"scale": scale, "df": config.df}
+
+    @classmethod
+    def latent_start(cls, config: Any, targets: Targets) -> LatentStart:
+        """A regression whose scale a few outliers do not set."""
+        variance = variance_of(targets.Y, robust=True)
+        return LatentStart(targets.Y, float(variance.mean()), variance)
 
     def _log_density(self, F: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
         half = 0.5 * (self.df + 1.0)

@@ -44,9 +44,11 @@ def bound_terms(
         return expect(mean, explained + scale * residual, Y), -0.5 * tf.reduce_sum(
             scale - tf.math.log(scale) - 1.0
         )
-    noise = tf.convert_to_tensor(model.likelihood.variance)  # [] or [P]
-    price = 0.5 * tf.reduce_sum(tf.math.log1p(residual / noise), -1)  # [B]
-    return expect(mean, explained, Y) - price, zero
+    noise = model.likelihood.noise_variance(Y)  # [], [P] or [B, 1]
+    price = 0.5 * tf.math.log1p(residual / noise)  # [B, P]
+    if price.shape[-1] != 1:
+        price = tf.where(model.likelihood.observed(Y), price, tf.zeros_like(price))
+    return expect(mean, explained, Y) - tf.reduce_sum(price, -1), zero
 
 
 def require_elbo(model: SVGP, method: str) -> None:

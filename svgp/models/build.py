@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from svgp import inducing, kernels, likelihoods, means
 from svgp.config.model import ModelConfig
+from svgp.likelihoods.start import Level
 from svgp.linalg import factorise
 from svgp.models.priors import set_priors
-from svgp.models.start.counts import CountLevel
 from svgp.models.start.values import start_values
 from svgp.models.svgp import SVGP
 
@@ -41,12 +41,13 @@ def build_model(
     """The model that `config` describes, started from the training rows X [N, D], Y [N, P].
 
     Kernel and noise start where `svgp.models.start` says, inducing points where `config.inducing` says, and
-    q(u) at the prior (for counts see `svgp.models.start.counts`). `columns` (`svgp.data.Columns`) names the
+    q(u) at the prior, or at the level of the targets (see `svgp.likelihoods.start`). `columns` (`svgp.data.Columns`) names the
     inputs and gives their scaling. `lengthscale_factor` multiplies those that the data suggest, for another
     start. Returns the model and notes for the user. Raises ModelError and DataError.
     """
     dtype, batch_dtype = PRECISIONS[precision]
-    start = start_values(config, X, Y, seed=seed)
+    classes = len(getattr(columns, "classes", None) or [])
+    start = start_values(config, X, Y, classes=classes, seed=seed)
     kernel = kernels.from_config(
         config.kernel,
         columns.input_names,
@@ -54,7 +55,10 @@ def build_model(
         variance=start.variance,
         dtype=dtype,
     )
-    likelihood = likelihoods.from_config(config.likelihood, target_variance=start.noise_scale, dtype=dtype)
+    targets = likelihoods.targets_of(config.likelihood, Y, classes)
+    likelihood = likelihoods.from_config(
+        config.likelihood, targets, target_variance=start.noise_scale, dtype=dtype
+    )
     Z, notes = inducing.choose(
         X,
         config.inducing.count,
@@ -65,12 +69,11 @@ def build_model(
         min_separation=config.inducing.min_separation,
         transform=lambda rows: (rows - columns.input_mean) / columns.input_scale,
     )
-    model = _assemble(
-        config, kernel, likelihood, Z, Y.shape[1], len(X) if num_data is None else num_data, batch_dtype
-    )
+    rows, latents = len(X) if num_data is None else num_data, likelihood.num_latent(targets.outputs)
+    model = _assemble(config, kernel, likelihood, Z, latents, rows, batch_dtype)
     _start_at_prior(model)
-    if start.counts is not None:
-        _start_at_level(model, start.counts)
+    if start.level is not None:
+        _start_at_level(model, start.level)
     if config.inducing.keep_in_range:
         model.inducing_range = X.min(axis=0), X.max(axis=0)
     model.replace_redundant = config.inducing.replace_redundant
@@ -84,15 +87,24 @@ def skeleton(config: ModelConfig, shapes: dict[str, Any], precision: str) -> SVG
     kernel = kernels.from_config(
         config.kernel, names, lengthscales=np.ones(len(names)), variance=1.0, dtype=dtype
     )
-    floor = shapes.get("noise_floor")  # of Gaussian noise: 1e-6 of the variance of the targets at the time
-    spread = np.full(shapes["outputs"], 1.0 if floor is None else floor / likelihoods.builder.FLOOR_SHARE)
-    likelihood = likelihoods.from_config(config.likelihood, target_variance=spread, dtype=dtype)
-    if floor is not None:  # to the last bit
-        likelihood = likelihoods.Gaussian(
-            np.full(likelihood.variance.shape, floor + 1.0), floor=floor, dtype=dtype
-        )
+    latents = shapes.get("latents", shapes["outputs"])
+    if "likelihood" in shapes:
+        likelihood = likelihoods.restored(config.likelihood, shapes["likelihood"], dtype=dtype)
+    else:
+        likelihood = _of_first_format(config, shapes, dtype)
     Z = np.zeros((shapes["inducing"], len(names)))
-    return _assemble(config, kernel, likelihood, Z, shapes["outputs"], shapes["num_data"], batch_dtype)
+    return _assemble(config, kernel, likelihood, Z, latents, shapes["num_data"], batch_dtype)
+
+
+def _of_first_format(config: ModelConfig, shapes: dict[str, Any], dtype: tf.DType) -> likelihoods.Likelihood:
+    """The likelihood of a description that does not tell its arguments, as those of svgp 0.1 do not."""
+    likelihood = likelihoods.from_config(
+        config.likelihood, target_variance=np.ones(shapes["outputs"]), dtype=dtype
+    )
+    floor = shapes.get("noise_floor")  # of Gaussian noise: 1e-6 of the variance of the targets at the time
+    if floor is None:
+        return likelihood
+    return likelihoods.Gaussian(np.full(likelihood.variance.shape, floor + 1.0), floor=floor, dtype=dtype)
 
 
 def _assemble(
@@ -100,11 +112,11 @@ def _assemble(
     kernel: kernels.Kernel,
     likelihood: likelihoods.Likelihood,
     Z: np.ndarray,
-    outputs: int,
+    latents: int,
     num_data: int | None,
     batch_dtype: tf.DType,
 ) -> SVGP:
-    mean = means.from_config(config.mean, num_inputs=Z.shape[1], num_latent=outputs, dtype=kernel.dtype)
+    mean = means.from_config(config.mean, num_inputs=Z.shape[1], num_latent=latents, dtype=kernel.dtype)
     scale = float(np.mean(kernel.K_diag(Z).numpy())) if len(Z) else 1.0
     relative = max(config.jitter, FLOAT32_JITTER if batch_dtype == tf.float32 else 0.0)
     model = SVGP(
@@ -117,7 +129,7 @@ def _assemble(
         bound=config.bound,
         jitter=relative * scale,
         q_diag=config.posterior.type == "diagonal",
-        num_latent=outputs,
+        num_latent=latents,
         batch_dtype=batch_dtype,
     )
     set_priors(model, config.priors)
@@ -137,14 +149,17 @@ def _start_at_prior(model: SVGP) -> None:
     model.q_sqrt.assign(tf.broadcast_to(root, model.q_sqrt.shape))
 
 
-def _start_at_level(model: SVGP, level: CountLevel) -> None:
-    """q(u) moved to the mean log rate and narrowed from the prior to `level.around`, where it is wider."""
-    share = level.around / float(np.mean(model.kernel.K_diag(model.Z).numpy()))
-    if share >= 1.0:
+def _start_at_level(model: SVGP, level: Level) -> None:
+    """q(u) moved to a latent's mean and narrowed from the prior to `level.around`, where that is wider."""
+    share = np.minimum(level.around / float(np.mean(model.kernel.K_diag(model.Z).numpy())), 1.0)
+    share = np.broadcast_to(share, model.num_latent)  # [L]
+    if np.all(share == 1.0):
         return
-    mean = tf.cast(level.mean[:, None], model.dtype) * tf.ones_like(model.q_mean)  # [L, M]
+    level_of_latent = np.where(share < 1.0, level.mean, 0.0)  # [L]
+    mean = tf.cast(level_of_latent[:, None], model.dtype) * tf.ones_like(model.q_mean)  # [L, M]
     if model.whiten:
         factor = factorise(model.Kuu(), model.jitter)
         mean = tf.linalg.matvec(factor.L_inverse, mean)  # [L, M]
     model.q_mean.assign(mean)
-    model.q_sqrt.assign(share**0.5 * model.q_sqrt)
+    root = np.reshape(share**0.5, [-1] + [1] * (model.q_sqrt.shape.rank - 1))
+    model.q_sqrt.assign(tf.cast(root, model.dtype) * model.q_sqrt)

@@ -49,10 +49,11 @@ def save_model(
         "precision": precision,
         "shapes": {
             "input_names": list(columns.input_names),
-            "outputs": model.num_latent,
+            "outputs": model.likelihood.num_outputs(model.num_latent),
+            "latents": model.num_latent,
             "inducing": model.num_inducing,
             "num_data": model.num_data,
-            "noise_floor": getattr(model.likelihood, "floor", None),
+            "likelihood": model.likelihood.arguments(),
         },
         "jitter": model.jitter,
         "columns": columns.to_dict(),

@@ -62,7 +62,7 @@ class SVGP(tf.Module):
         jitter: added to the diagonal of Kuu, absolute. Where that is not enough more is tried inside the
             graph: from 1e-6 of the mean diagonal, ten times more each time, six times at most.
         q_diag: q's covariance is diagonal.
-        num_latent: L, where neither the kernel, q_mean nor q_sqrt tells (default 1).
+        num_latent: L, where neither the kernel, q_mean nor q_sqrt tells (default: what one output needs).
         batch_dtype: float type of the [M, B] matrices (None: the kernel's own). float32 under a float64
             kernel is `precision: mixed`.
 
@@ -99,7 +99,8 @@ class SVGP(tf.Module):
         size = self.Z.shape[0]
         own = kernel.K_diag(inducing).shape[:-1].as_list()  # [] or [L]
         told = own[0] if own and own != [1] else _count_latents(q_mean, q_sqrt, q_diag, size)
-        latents = num_latent or told
+        latents = num_latent or told or likelihood.num_latent(1)
+        likelihood.num_outputs(latents)  # or an error: they do not go together
         if own not in ([], [1], [latents]):
             raise ModelError(
                 f"kernel: hyperparameters for {own} latent functions, and the model has {latents}; "
@@ -109,7 +110,7 @@ class SVGP(tf.Module):
         self.q_sqrt = tf.Variable(as_q_sqrt(q_sqrt, latents, size, q_diag, self.dtype), name="q_sqrt")
         self.whiten, self.q_diag, self.bound = bool(whiten), bool(q_diag), bound
         self.num_data, self.jitter = num_data, float(jitter)
-        if bound == "tight" and not hasattr(likelihood, "variance"):
+        if bound == "tight" and likelihood.noise is None:
             # Scales the residual variance under q, one for each latent (math: `svgp.models.bounds`).
             self.residual_scale = positive(np.ones(latents), "residual_scale", dtype=self.dtype)
 
@@ -117,6 +118,11 @@ class SVGP(tf.Module):
     def num_latent(self) -> int:
         """L, the number of latent functions."""
         return int(self.q_mean.shape[0])
+
+    @property
+    def num_columns(self) -> int:
+        """Columns of Y: P targets, and what the likelihood is told of each row besides."""
+        return self.likelihood.num_columns(self.num_latent)
 
     @property
     def num_inducing(self) -> int:

@@ -87,8 +87,8 @@ def _data(run: Run) -> Any:
 
 def _obstacle(model: Any) -> str | None:
     """Why there is no certificate, and what can be said instead; None where there is one."""
-    kind = type(model.likelihood).__name__
-    if kind != "Gaussian":
+    if model.likelihood.noise is None:
+        kind = type(model.likelihood).__name__
         return (
             f"How much more points could bring is not bounded: for a {kind} likelihood no upper bound on "
             "the log evidence is known that can be computed. The ELBO is a lower bound all the same, and the "

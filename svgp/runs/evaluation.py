@@ -41,7 +41,7 @@ class Evaluator:
         self.model = model
         self._dtype = model.dtype
         inputs = tf.TensorSpec([None, model.Z.shape[1]], self._dtype)
-        targets = tf.TensorSpec([None, model.num_latent], self._dtype)
+        targets = tf.TensorSpec([None, model.num_columns], self._dtype)
         self._rows = max(256, _ENTRIES // (model.num_inducing * model.num_latent))
         self._bound = tf.function(
             lambda X, Y: model.elbo_parts((X, Y)), input_signature=[inputs, targets], autograph=False

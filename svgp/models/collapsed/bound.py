@@ -233,11 +233,13 @@ def collapsed_variables(model: Any) -> list[tf.Variable]:
 
 def check_model(model: Any, outputs: int) -> None:
     """Raise ModelError where `model` is not one that the collapsed bound covers."""
-    noise = getattr(model.likelihood, "variance", None)
-    if type(model.likelihood).__name__ != "Gaussian" or noise is None:
+    noise = model.likelihood.noise
+    if noise is None:
         kind = type(model.likelihood).__name__
         raise ModelError(f"the collapsed bound needs a Gaussian likelihood, got {kind}: use method: natgrad")
-    if int(np.prod(tf.convert_to_tensor(noise).shape)) != 1:
+    if noise == "per_row":
+        raise ModelError("the collapsed bound needs one noise variance for all rows: use method: natgrad")
+    if noise != "shared":
         raise ModelError("the collapsed bound needs one noise variance for all outputs")
     if tf.convert_to_tensor(model.q_sqrt).shape.rank != 3:
         raise ModelError("the optimal q(u) has a full covariance: use model.posterior.type: full")

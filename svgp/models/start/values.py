@@ -7,7 +7,8 @@ by the exact GP's evidence on a small random subset: with a lengthscale for each
 fitted (`svgp.models.start.evidence`), else one factor is chosen among a few.
 
 Variance and noise scale are the target's variance; for a Student-t, where a few outliers would set that,
-the square of its normalised median absolute deviation. For counts see `svgp.models.start.counts`.
+the square of its normalised median absolute deviation. What the targets say about f, each likelihood knows
+(`svgp.likelihoods.start`).
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.linalg
 
+from svgp import likelihoods
 from svgp.config.model import ModelConfig
+from svgp.likelihoods.start import Level, Targets, length_factor
 from svgp.linalg.host.threads import single_threaded_blas
-from svgp.models.start.counts import CountLevel, count_level, length_factor
 from svgp.models.start.evidence import fit_lengthscales
 
 SUBSET = 400  # rows on which the evidence is compared: a factorisation of them takes some milliseconds
@@ -27,7 +29,6 @@ LENGTHSCALE_FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0)
 NOISE_SHARES = (0.01, 0.1, 0.4)
 TAIL = 5.0  # standard deviations beyond which a target counts no further in the evidence
 UNTESTED_FACTOR = 0.5  # of sqrt(D) deviations: lengthscales where no evidence is asked
-MAD_TO_STD = 1.4826  # of a normal distribution
 
 
 class StartValues(NamedTuple):
@@ -37,28 +38,26 @@ class StartValues(NamedTuple):
     variance: float  # prior variance of f
     noise_scale: np.ndarray  # [P] target variance from which a likelihood derives its noise
     notes: list[str]
-    counts: CountLevel | None = None  # where q(u) starts; None: at the prior
+    level: Level | None = None  # where q(u) starts; None: at the prior
 
 
-def start_values(config: ModelConfig, X: np.ndarray, Y: np.ndarray, *, seed: int = 0) -> StartValues:
-    """The starting values for rows X [N, D], Y [N, P]; a setting in the config overrides them later."""
+def start_values(
+    config: ModelConfig, X: np.ndarray, Y: np.ndarray, *, classes: int = 0, seed: int = 0
+) -> StartValues:
+    """The starting values for rows X [N, D], Y [N, P + E]; a setting in the config overrides them later.
+
+    `classes`: how many there are of a classification.
+    """
     spread, varies = column_spread(X)  # [D], [D]
     root = np.sqrt(max(1, np.count_nonzero(varies)))
-    noise = np.ones(Y.shape[1])  # a scale that these likelihoods do not have
-    if config.likelihood.task == "count":
-        level = count_level(Y)
-        lengthscales = length_factor(level, UNTESTED_FACTOR) * root * spread
-        return StartValues(lengthscales, level.square, noise, [], level)
-    if config.likelihood.task != "regression":
-        return StartValues(UNTESTED_FACTOR * root * spread, 1.0, noise, [])
-    variance = Y.var(axis=0)  # [P]
-    if config.likelihood.type == "student_t":
-        robust = (MAD_TO_STD * np.median(np.abs(Y - np.median(Y, axis=0)), axis=0)) ** 2
-        variance = np.where(robust > 0, robust, variance)
-    variance = np.where(variance > 0, variance, 1.0)
+    start = likelihoods.latent_start(config.likelihood, likelihoods.targets_of(config.likelihood, Y, classes))
+    if start.regressed is None:
+        factor = UNTESTED_FACTOR if start.level is None else length_factor(start.level, UNTESTED_FACTOR)
+        return StartValues(factor * root * spread, start.variance, start.spread, [], start.level)
+    g = start.regressed
     rows = np.random.default_rng([seed, 7]).permutation(len(X))[:SUBSET]
-    few, deviation = X[rows] / spread, np.sqrt(variance)
-    targets = np.clip((Y[rows] - np.median(Y[rows], axis=0)) / deviation, -TAIL, TAIL)
+    few, deviation = X[rows] / spread, np.sqrt(start.spread)
+    targets = np.clip((g[rows] - np.median(g[rows], axis=0)) / deviation, -TAIL, TAIL)
     targets = targets - targets.mean(axis=0)
     factors = np.full(X.shape[1], root)
     with single_threaded_blas():
@@ -66,7 +65,7 @@ def start_values(config: ModelConfig, X: np.ndarray, Y: np.ndarray, *, seed: int
             factors[varies] = fit_lengthscales(few[:, varies], targets)
         else:
             factors *= _best_factor(few / root, targets)
-    return StartValues(factors * spread, float(variance.mean()), variance, [])
+    return StartValues(factors * spread, start.variance, start.spread, [], start.level)
 
 
 def column_spread(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -92,7 +92,7 @@ def describe_step_size(model: Any, rows: int, config: Any) -> str | None:
 
 def _obstacle_to_collapsed(model: Any, rows: int, config: Any) -> str | None:
     """Why the collapsed bound does not serve, or None."""
-    if type(model.likelihood).__name__ != "Gaussian":
+    if model.likelihood.noise is None:
         return f"a {type(model.likelihood).__name__} likelihood has no collapsed bound"
     try:
         check_model(model, model.num_latent)
