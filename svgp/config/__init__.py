@@ -6,7 +6,7 @@ from svgp.config.base import Section
 from svgp.config.data import BuiltinDataset, DataConfig, TestConfig
 from svgp.config.json_schema import config_schema
 from svgp.config.kernel import Kernel, ProductKernel, SingleKernel, SumKernel, single_kernels
-from svgp.config.likelihood import (
+from svgp.config.likelihoods import (
     BernoulliLikelihood,
     GaussianLikelihood,
     Likelihood,

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import get_args
 
 from svgp.config.kernel import KERNEL_KEYS
-from svgp.config.likelihood import Likelihood
+from svgp.config.likelihoods import LIKELIHOODS
 from svgp.config.nodes import OVERRIDES, Node, Problem
 from svgp.config.priors import Prior
 from svgp.config.schema import alternatives
@@ -34,7 +34,6 @@ def _keys_by_type(union: object) -> dict[str, tuple[str, ...]]:
     return {found.tag.strip("<>"): tuple(found.section.model_fields) for found in parts if found.section}
 
 
-_LIKELIHOOD_KEYS = _keys_by_type(Likelihood)
 _PRIOR_KEYS = _keys_by_type(Prior)
 
 
@@ -114,7 +113,7 @@ def _known_keys(choice: str, keys: Keys) -> tuple[str, ...]:
         # Between a sum and a single kernel nothing carries over.
         return KERNEL_KEYS.get(choice, (choice,))
     if keys == ("model", "likelihood"):
-        return _LIKELIHOOD_KEYS.get(choice, ())
+        return LIKELIHOODS.keys(choice)
     if keys[:2] == ("model", "priors"):
         return _PRIOR_KEYS.get(choice, ())
     return ("name", "rows", "noise", "seed")

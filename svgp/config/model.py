@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from svgp.config.base import AbsolutePath, Section, WholeNumber, setting
 from svgp.config.kernel import STATIONARY, Kernel, SingleKernel, single_kernels
-from svgp.config.likelihood import GaussianLikelihood, Likelihood
+from svgp.config.likelihoods import GaussianLikelihood, Likelihood
 from svgp.config.neighbours import NeighboursConfig
 from svgp.config.priors import PriorsConfig
 
@@ -83,8 +83,9 @@ class ModelConfig(Section):
     )  # fmt: skip
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        if self.priors.noise is not None and self.likelihood.type in ("bernoulli", "poisson"):
-            yield "priors.noise", f"a '{self.likelihood.type}' likelihood has no noise parameter; remove it"
+        if self.priors.noise is not None and not self.likelihood.has_noise:
+            name = self.likelihood.type_name
+            yield "priors.noise", f"a '{name}' likelihood has no noise parameter; remove it"
         kinds = {kernel.type for _, kernel in single_kernels(self.kernel)}
         if self.priors.lengthscales is not None and not kinds & set(STATIONARY):
             yield "priors.lengthscales", "no kernel here has a lengthscale; remove it"

@@ -59,7 +59,8 @@ class Registry:
         return word in self._sections
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._sections)
+        # The default first: it is the example that messages give.
+        return iter(sorted(self._sections, key=lambda word: word != self.default))
 
     def get(self, word: str) -> type[Section] | None:
         """The section that `word` chooses, None where there is none."""

@@ -7,17 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from svgp.config.likelihoods import LIKELIHOODS
 from svgp.config.writer import inline
 
 ColumnKind = Literal["number", "category", "other"]
-LikelihoodName = Literal["gaussian", "student_t", "bernoulli", "poisson"]
-
-_WHY = {
-    "gaussian": "a number with normal noise; student_t if some rows are far off",
-    "student_t": "a number with heavy-tailed noise; gaussian if no row is far off",
-    "bernoulli": "two classes; its prediction is the probability of the second one",
-    "poisson": "a count: 0, 1, 2, ...",
-}
+LikelihoodName = str  # a word of `svgp.config.likelihoods.LIKELIHOODS`
 
 # A tab stands before a comment; values hold none, since YAML escapes it. Comments are aligned at the end.
 _TEMPLATE = """\
@@ -103,7 +97,7 @@ def template_for_table(
         categorical=_categorical(inputs),
         missing=_missing(missing),
         likelihood=likelihood,
-        why=_WHY[likelihood],
+        why=getattr(LIKELIHOODS[likelihood], "suits", ""),
         count=count,
         count_why="512 suits many tables." if count == 512 else "This is about every training row.",
         max_epochs=epochs,
@@ -128,8 +122,8 @@ def _check(columns: Sequence[tuple[str, ColumnKind]], likelihood: str) -> None:
     kinds = sorted({kind for _, kind in columns} - set(get_args(ColumnKind)))
     if kinds:
         raise ValueError(f"unknown kinds of columns {kinds}; expected {', '.join(get_args(ColumnKind))}")
-    if likelihood not in get_args(LikelihoodName):
-        raise ValueError(f"unknown likelihood {likelihood!r}; expected {', '.join(get_args(LikelihoodName))}")
+    if likelihood not in LIKELIHOODS:
+        raise ValueError(f"unknown likelihood {likelihood!r}; expected {', '.join(LIKELIHOODS)}")
 
 
 def _epochs(rows: int | None) -> int:

@@ -64,10 +64,10 @@ class Config(Section):
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         likelihood, targets = self.model.likelihood, self.data.target
-        if likelihood.task == "binary" and len(targets) > 1:
+        if not likelihood.several_targets and len(targets) > 1:
             yield (
                 "data.target",
-                f"{len(targets)} targets, and a bernoulli likelihood predicts one; choose one",
+                f"{len(targets)} targets, and a {likelihood.type_name} likelihood predicts one; choose one",
             )
         yield from self._kernel_conflicts()
         if self.model.bound == "ppgpr" and self.train.method in ("collapsed", "natgrad"):
@@ -77,12 +77,12 @@ class Config(Section):
                 "for another one; use adam or auto",
             )
         if self.train.method == "collapsed":
-            if likelihood.type != "gaussian":
+            if not likelihood.collapsible:
                 yield (
                     "train.method",
                     (
-                        f"collapsed has a closed form for a gaussian likelihood only, and this one is "
-                        f"{likelihood.type}; use natgrad, adam or auto"
+                        "collapsed has a closed form for a gaussian likelihood of one noise variance only, "
+                        f"and this one is {likelihood.type_name}; use natgrad, adam or auto"
                     ),
                 )
             if self.model.posterior.type == "diagonal":

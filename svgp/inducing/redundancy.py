@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from scipy.linalg import lapack
 from scipy.spatial import cKDTree
 

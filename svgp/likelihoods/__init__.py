@@ -9,4 +9,14 @@ from svgp.likelihoods.gaussian import Gaussian
 from svgp.likelihoods.poisson import Poisson
 from svgp.likelihoods.student_t import StudentT
 
-__all__ = ["Bernoulli", "Gaussian", "Likelihood", "Poisson", "StudentT", "from_config", "latent_start", "restored", "targets_of"]
+__all__ = [
+    "Bernoulli",
+    "Gaussian",
+    "Likelihood",
+    "Poisson",
+    "StudentT",
+    "from_config",
+    "latent_start",
+    "restored",
+    "targets_of",
+]

@@ -25,11 +25,11 @@ NoiseStructure = Literal["shared", "per_output", "per_row"]
 class Likelihood(tf.Module):
     """p(y | f), independent over rows and outputs.
 
-    Output p depends on `latents_per_output` = R latent functions of its own: columns `p R` to `p R + R - 1` of
-    F [N, Q], Q = P R. Observations Y are [N, P], or [N] where P = 1, and after the P targets the columns that
-    `extras` names, one number a row each ("exposure", "trials", "censored", "noise"). Anything else raises
-    ModelError: rows are never broadcast against rows. Of several outputs a target of NaN is missing and counts
-    for nothing.
+    Output p depends on `latents_per_output` = R latent functions of its own: columns `p R` to `p R + R - 1`
+    of F [N, Q], Q = P R. Observations Y are [N, P], or [N] where P = 1, and after the P targets the columns
+    that `extras` names, one number a row each ("exposure", "trials", "censored", "noise"). Anything else
+    raises ModelError: rows are never broadcast against rows. Of several outputs a target of NaN is missing
+    and counts for nothing.
 
     Subclasses give elementwise formulas for F [..., N, P] (R = 1) or [..., N, P, R], Y [N, P] and each extra
     [N, 1]; what has no closed form goes through 20-point Gauss-Hermite quadrature (20 by 20 for R = 2).
@@ -54,7 +54,7 @@ class Likelihood(tf.Module):
         return None
 
     def noise_variance(self, Y: Any = None) -> tf.Tensor:
-        """The variance of Gaussian noise: [], [P], or [N, 1] for the rows of Y. Raises ModelError without it."""
+        """The variance of Gaussian noise: [], [P], or [N, 1] for the rows of Y. Else raises ModelError."""
         raise ModelError(f"{self.name}: its noise is not Gaussian")
 
     def num_latent(self, outputs: int) -> int:
@@ -62,7 +62,7 @@ class Likelihood(tf.Module):
         return outputs * self.latents_per_output
 
     def num_outputs(self, num_latent: int) -> int:
-        """P, the outputs of Q latent functions. Raises ModelError where Q is no multiple of what one needs."""
+        """P, the outputs of Q latent functions. Raises ModelError where Q does not divide evenly."""
         outputs, rest = divmod(num_latent, self.latents_per_output)
         if rest or not outputs:
             raise ModelError(
@@ -76,17 +76,17 @@ class Likelihood(tf.Module):
 
     @classmethod
     def arguments_for(cls, config: Any, targets: Targets) -> dict[str, Any]:
-        """What the constructor is given: the settings of `config`, and what it leaves open from the targets."""
+        """What the constructor is given: the config's settings; what it leaves open, from the targets."""
         known = inspect.signature(cls.__init__).parameters
         return {name: value for name in known if (value := getattr(config, name, None)) is not None}
 
     @classmethod
     def latent_start(cls, config: Any, targets: Targets) -> LatentStart:
-        """Where f starts, see there. By default at a prior of variance 1, with lengthscales by rule of thumb."""
+        """Where f starts. By default at a prior of variance 1, with lengthscales by rule of thumb."""
         return LatentStart(None, 1.0, np.ones(targets.outputs))
 
     def arguments(self) -> dict[str, Any]:
-        """Plain data with which the constructor makes a likelihood of the same structure (and start values)."""
+        """Plain data with which the constructor makes a likelihood of the same structure."""
         names = [name for name in inspect.signature(type(self).__init__).parameters if hasattr(self, name)]
         return {name: _plain(getattr(self, name)) for name in names if name not in ("self", "dtype", "name")}
 
@@ -108,7 +108,9 @@ class Likelihood(tf.Module):
         f_mean, f_var, Y, extras = self._matched(f_mean, f_var, Y)
         return self._summed(self._predictive_log_density(f_mean, f_var, self._filled(Y), *extras), Y)  # [N]
 
-    def predict_mean_and_var(self, f_mean: Any, f_var: Any, extras: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+    def predict_mean_and_var(
+        self, f_mean: Any, f_var: Any, extras: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and variance of y under f ~ N(f_mean, f_var). Shapes: [N, Q] -> [N, P], [N, P].
 
         `extras` [N, E]: the columns after the targets in Y; None: their defaults (see the likelihood).
@@ -126,7 +128,7 @@ class Likelihood(tf.Module):
         """Quantiles of y at probabilities `levels` under f ~ N(f_mean, f_var), nondecreasing in the level.
 
         Shapes: f_mean, f_var [N, Q], K levels -> [N, P, K]; `extras` as in `predict_mean_and_var`. Raises
-        ModelError where a level is not strictly between 0 and 1, or where quantiles have no meaning (classes).
+        ModelError where a level is not strictly between 0 and 1, or where y is a class.
         """
         probabilities = np.asarray(levels, self.dtype.as_numpy_dtype).reshape(-1)
         if not np.all((probabilities > 0.0) & (probabilities < 1.0)):
@@ -187,9 +189,7 @@ class Likelihood(tf.Module):
         outputs = self.num_outputs(F.shape[-1])
         return tf.reshape(F, tf.concat([tf.shape(F)[:-1], [outputs, self.latents_per_output]], 0))
 
-    def _latents(
-        self, f_mean: Any, f_var: Any, extras: Any
-    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    def _latents(self, f_mean: Any, f_var: Any, extras: Any) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """Latents by output, and the extras that were told, [N, 1] each; none where they were not."""
         f_mean, f_var = self._by_output(self._tensor(f_mean)), self._by_output(self._tensor(f_var))
         if extras is None:
@@ -197,8 +197,8 @@ class Likelihood(tf.Module):
         told = self._tensor(extras)
         if told.shape.rank != 2 or told.shape[1] != len(self.extras):
             raise ModelError(
-                f"{self.name}: extras have shape {told.shape}; expected [N, {len(self.extras)}]"
-                f"{f': {', '.join(self.extras)}' if self.extras else ''}"
+                f"{self.name}: extras have shape {told.shape}; expected [N, {len(self.extras)}] for "
+                f"{', '.join(self.extras) or 'a likelihood without any'}"
             )
         return f_mean, f_var, [told[:, place : place + 1] for place in range(len(self.extras))]
 
@@ -219,9 +219,7 @@ class Likelihood(tf.Module):
             values = tf.where(tf.math.is_nan(Y), tf.zeros_like(values), values)
         return tf.reduce_sum(values, -1)
 
-    def _matched(
-        self, F: Any, f_var: Any, Y: Any
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    def _matched(self, F: Any, f_var: Any, Y: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """F and its variance (F again where None) by output, targets [N, P] and extras [N, 1] of Y."""
         F, Y = self._tensor(F), self._tensor(Y)
         f_var = F if f_var is None else self._tensor(f_var)
@@ -241,7 +239,11 @@ class Likelihood(tf.Module):
         return self._by_output(F), self._by_output(f_var), columns[:, :first], extras
 
     def _check_shapes(self, F: tf.Tensor, f_var: tf.Tensor, Y: tf.Tensor, columns: tf.Tensor) -> None:
-        fits = F.shape.rank == 2 and columns.shape.rank == 2 and F.shape[:1].is_compatible_with(columns.shape[:1])
+        fits = (
+            F.shape.rank == 2
+            and columns.shape.rank == 2
+            and F.shape[:1].is_compatible_with(columns.shape[:1])
+        )
         if not fits or None in (F.shape[-1], columns.shape[-1]) or not self._divides(F, columns):
             each = "" if self.latents_per_output == 1 else f", {self.latents_per_output} a target"
             more = f" and the columns {', '.join(self.extras)}" if self.extras else ""

@@ -24,8 +24,8 @@ def from_config(
     """The likelihood that `model.likelihood` describes: an instance of the class that its section names.
 
     `target_variance` is that of the targets as the model sees them (1 when standardised), one number or
-    [P]: each of P > 1 outputs then has noise of its own. A constant target counts as variance 1. `targets` are
-    the training rows themselves. Raises ModelError where the config's settings do not suit the data.
+    [P]: each of P > 1 outputs then has noise of its own. A constant target counts as variance 1. `targets`
+    are the training rows themselves. Raises ModelError where the config's settings do not suit the data.
     """
     spread = np.asarray(target_variance, np.float64)
     spread = np.atleast_1d(np.where(np.isfinite(spread) & (spread > 0.0), spread, 1.0))  # [P]
@@ -35,12 +35,12 @@ def from_config(
 
 
 def restored(config: Any, arguments: Mapping[str, Any], *, dtype: tf.DType = tf.float64) -> Likelihood:
-    """A likelihood of the structure that `arguments` (of `Likelihood.arguments`) tell; its values come later."""
+    """A likelihood of the structure that `Likelihood.arguments` told; its values come later."""
     return load_class(config)(**arguments, dtype=dtype)
 
 
 def targets_of(config: Any, Y: np.ndarray, classes: int = 0) -> Targets:
-    """Training rows Y [N, P + E] as a likelihood is made from them; of several outputs NaN becomes the mean."""
+    """Training rows Y [N, P + E] as a likelihood is made from them; a missing target is the mean."""
     extras = len(getattr(config, "extra_columns", {}))
     outputs = Y.shape[1] - extras
     values, told = Y[:, :outputs], Y[:, outputs:]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-import numpy as np
 from svgp.errors import ModelError
 from svgp.likelihoods.base import Likelihood, NoiseStructure
 from svgp.likelihoods.start import LatentStart, Targets, variance_of

@@ -1,8 +1,8 @@
 """Where f starts, from the training targets: what a likelihood says of it. Plain NumPy.
 
-A latent that stands for a logarithm (a log rate, a log scale) may lie far from the prior mean, zero. With g what
-the targets say about f, f needs a prior variance of at least V = mean(g^2): counts near 10^5 have an f near 11.5.
-About its level f only has to vary by v = max(1, var g), and two things keep it at that:
+A latent that stands for a logarithm (a log rate, a log scale) may lie far from the prior mean, zero. With g
+what the targets say about f, f needs a prior variance of at least V = mean(g^2): counts near 10^5 have an f
+near 11.5. About its level f only has to vary by v = max(1, var g), and two things keep it at that:
 
 - Lengthscales: two random rows, at a squared distance of `2 D` standard deviations, differ under variance V
   by what v allows, `2 V (1 - k(r / l)) = 2 v`, when `l = sqrt(3 D (V / v - 1))`: of the Matérn 3/2,

@@ -41,9 +41,10 @@ def build_model(
     """The model that `config` describes, started from the training rows X [N, D], Y [N, P].
 
     Kernel and noise start where `svgp.models.start` says, inducing points where `config.inducing` says, and
-    q(u) at the prior, or at the level of the targets (see `svgp.likelihoods.start`). `columns` (`svgp.data.Columns`) names the
-    inputs and gives their scaling. `lengthscale_factor` multiplies those that the data suggest, for another
-    start. Returns the model and notes for the user. Raises ModelError and DataError.
+    q(u) at the prior, or at the level of the targets (`svgp.likelihoods.start`). `columns`
+    (`svgp.data.Columns`) names the inputs and gives their scaling. `lengthscale_factor` multiplies those
+    that the data suggest, for another start. Returns the model and notes for the user. Raises ModelError and
+    DataError.
     """
     dtype, batch_dtype = PRECISIONS[precision]
     classes = len(getattr(columns, "classes", None) or [])

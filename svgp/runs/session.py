@@ -231,7 +231,7 @@ class Session:
     def _notes(self, used: dict[str, float], test: dict[str, Any]) -> list[str]:
         """What a user should know at the end, a line each."""
         rows = 0 if self.dataset.X_test is None else len(self.dataset.X_test)
-        gaussian = self.config.model.likelihood.type == "gaussian"
+        gaussian = self.config.model.likelihood.type_name == "gaussian"
         X, Y, regression = self.dataset.X, self.dataset.Y, self.dataset.columns.task == "regression"
         flat = on_signal(self.evaluator, X, Y) if regression else []
         # Of flat predictions neither the inputs nor, of a constant target, the intervals mean anything.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from svgp.config.likelihood import (
+from svgp.config.likelihoods import (
     BernoulliLikelihood,
     GaussianLikelihood,
     PoissonLikelihood,

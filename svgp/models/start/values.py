@@ -20,7 +20,7 @@ import scipy.linalg
 
 from svgp import likelihoods
 from svgp.config.model import ModelConfig
-from svgp.likelihoods.start import Level, Targets, length_factor
+from svgp.likelihoods.start import Level, length_factor
 from svgp.linalg.host.threads import single_threaded_blas
 from svgp.models.start.evidence import fit_lengthscales
 

@@ -108,7 +108,7 @@ def test_large_counts_let_f_vary_no_more_than_small_ones_do():
     start = start_values(COUNTS, X, counts)
     K = Matern32(start.variance, start.lengthscales)(X).numpy()
     assert np.median(start.variance - K[np.triu_indices(400, 1)]) == pytest.approx(1.0, rel=0.25)
-    assert start.counts.mean == pytest.approx(np.log(1e5), rel=1e-3) and start.counts.around == 1.0
+    assert start.level.mean == pytest.approx(np.log(1e5), rel=1e-3) and start.level.around == 1.0
 
 
 def test_units_of_inputs_and_targets_are_followed():
