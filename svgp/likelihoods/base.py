@@ -187,7 +187,8 @@ class Likelihood(tf.Module):
         if self.latents_per_output == 1:
             return F
         outputs = self.num_outputs(F.shape[-1])
-        return tf.reshape(F, tf.concat([tf.shape(F)[:-1], [outputs, self.latents_per_output]], 0))
+        apart = tf.reshape(F, tf.concat([tf.shape(F)[:-1], [outputs, self.latents_per_output]], 0))
+        return tf.ensure_shape(apart, [*F.shape[:-1], outputs, self.latents_per_output])
 
     def _latents(self, f_mean: Any, f_var: Any, extras: Any) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """Latents by output, and the extras that were told, [N, 1] each; none where they were not."""
