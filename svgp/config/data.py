@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
-from svgp.config.base import AbsolutePath, Names, Section, WholeNumber, quoted, repeated, setting
+from svgp.config.base import AbsolutePath, Names, Section, Text, WholeNumber, quoted, repeated, setting
+from svgp.config.table import ColumnConfig, FormatConfig
 
 DatasetName = Literal["robot_arm", "curve", "two_classes", "counts", "diabetes", "breast_cancer"]
 
@@ -75,14 +76,18 @@ class DataConfig(Section):
     example: ClassVar[str] = "{path: table.csv, target: y}"
 
     path: AbsolutePath | None = setting(
-        None, "CSV or TSV (also .gz), a Parquet file or folder, or .npz; or give 'dataset'"
+        None,
+        "delimited text (also .gz), Parquet (file or folder), Arrow, Feather, .npz, Excel, SQLite or DuckDB; "
+        "or give 'dataset'",
     )
+    format: FormatConfig = setting(FormatConfig, "how 'path' and the test rows' path are read")
     dataset: Annotated[BuiltinDataset | None, BeforeValidator(_named)] = setting(
         None, "a built-in data set, by name or as {name: ..., rows: ...}; or give 'path'"
     )
     target: Names = setting([], "the column to predict, or a list of them; [] for a built-in set: its own")
     inputs: Names | None = setting(None, "the columns to predict from; null: every column but the target")
     categorical: Names = setting([], "input columns to one-hot encode")
+    columns: dict[Text, ColumnConfig] = setting({}, "how single columns are read, by name")
     unseen: Literal["zeros", "error"] = setting(
         "zeros", "a level not seen in training: all-zero one-hot columns (counted and reported), or an error"
     )
@@ -117,6 +122,25 @@ class DataConfig(Section):
             both = sorted(set(names) & set(self.target))
             if both:
                 yield key, f"{quoted(both)} is the target and cannot be an input as well"
+        for key in ("table", "query"):
+            if self.dataset is not None and getattr(self.format, key) is not None:
+                yield f"format.{key}", "is for a file, and 'dataset' names a built-in data set"
+        yield from self._reading_conflicts()
         unused = sorted(set(self.categorical) - set(self.inputs or self.categorical) - set(self.target))
         if unused:
             yield "categorical", f"{quoted(unused)} is not among 'inputs'; add it there or remove it here"
+
+    def _reading_conflicts(self) -> Iterator[tuple[str, str]]:
+        for name, column in self.columns.items():
+            if name in self.categorical and column.type in ("number", "date"):
+                yield f"columns.{name}.type", f"is {column.type}, and '{name}' is listed under 'categorical'"
+            if self.inputs is not None and name not in {*self.inputs, *self.target}:
+                yield f"columns.{name}", "is neither among 'inputs' nor a target; remove it here"
+            if name in self.target and (column.type in ("date", "category") or column.parts):
+                yield f"columns.{name}", "is the target, which can be read as numbers only"
+
+    @property
+    def categories(self) -> list[str]:
+        """Columns to one-hot encode: of 'categorical', and those whose type says so."""
+        typed = [name for name, column in self.columns.items() if column.type == "category"]
+        return [*self.categorical, *(name for name in typed if name not in self.categorical)]

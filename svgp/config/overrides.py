@@ -10,6 +10,8 @@ from svgp.config.merge import merged
 from svgp.config.nodes import OVERRIDES, Node, Place, Problem
 from svgp.config.reader import Reader
 
+_MARKS = (",", "|", "'", "\\t")
+
 
 def overridden(root: Node, overrides: Iterable[str], problems: list[Problem]) -> Node:
     """`root` with the overrides laid over it, one after the other; malformed ones are added to `problems`."""
@@ -35,7 +37,8 @@ def _parsed(text: str, place: Place, problems: list[Problem]) -> Node | None:
     def place_of(mark: Any) -> Place:
         return place
 
-    reader = Reader(value, place_of)
+    # A mark by itself, as in data.format.decimal=, is text that YAML would ask to be quoted.
+    reader = Reader(f'"{value}"' if value in _MARKS else value, place_of)
     node = reader.read()
     problems += [replace(problem, key=problem.key or key) for problem in reader.problems]
     if node is None:

@@ -89,6 +89,9 @@ def slot_at(root: type[Section], location: Location) -> Slot | None:
         if isinstance(element, int):
             items = [found.type for found in allowed if get_origin(found.type) is list]
             allowed = [part for item in items for part in alternatives(get_args(item)[0])]
+        elif values := [get_args(found.type)[1] for found in allowed if get_origin(found.type) is dict]:
+            field = None  # a name of the user's own
+            allowed = [part for value in values for part in alternatives(value)]
         else:
             fields = [fields_of(found.section) for found in allowed if found.section]
             field = next((known[element] for known in fields if element in known), None)

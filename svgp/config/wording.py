@@ -48,6 +48,8 @@ def _expected(found: Alternative) -> str:
         return f"a mapping such as {found.section.example}"
     if get_origin(found.type) is Literal:
         return one_of(get_args(found.type))
+    if get_origin(found.type) is dict:
+        return "a mapping from names to values"
     if get_origin(found.type) is list:
         (item,) = get_args(found.type)
         kind = next((plural for known, (_, plural) in _NAMES.items() if known in _leaves(item)), "values")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ import pyarrow as pa
 from svgp.data.categories import MISSING, UNSEEN, find_levels, level_codes, refuse_unseen
 from svgp.data.checks import refuse_infinite, refuse_missing, require
 from svgp.data.numeric import moments, to_float
+from svgp.data.readings import Reading, apply, names_of, refuse_doubts
+from svgp.data.survey import Survey
 from svgp.data.targets import TASKS, find_classes, target_values
 from svgp.errors import DataError
 
@@ -22,9 +24,11 @@ _TEXT_ADVICE = "list it under data.categorical, or leave it out of data.inputs"
 class Columns:
     """How raw columns become inputs `X [N, D]` and targets `Y [N, P]`, fitted on training rows only.
 
-    Numbers become `(x - mean) / scale`. A categorical column becomes one column of 0 and 1 for each
-    level, in the place of the original, not scaled: a rare level would otherwise lie many units
-    away from the rest. A level that training has not seen is all zeros, or an error (`unseen`).
+    A column is read as `readings` says of it, else as numbers: a date becomes days, and a column more for
+    each part that was asked for. Numbers become `(x - mean) / scale`. A categorical column becomes one
+    column of 0 and 1 for each level, in the place of the original, not scaled: a rare level would
+    otherwise lie many units away from the rest. A level that training has not seen is all zeros, or an
+    error (`unseen`).
     """
 
     task: str
@@ -37,6 +41,7 @@ class Columns:
     input_scale: np.ndarray  # [D]
     target_mean: np.ndarray  # [P]
     target_scale: np.ndarray  # [P]
+    readings: Mapping[str, Reading] = field(default_factory=dict)  # of raw columns
 
     @classmethod
     def fit(
@@ -50,6 +55,7 @@ class Columns:
         unseen: str = "zeros",
         standardize: bool = True,
         classes: list[Any] | None = None,
+        readings: Mapping[str, Reading] | None = None,
     ) -> Columns:
         """Levels, classes, means and standard deviations of the training rows `table`.
 
@@ -67,8 +73,9 @@ class Columns:
         levels = {name: find_levels(table, name) for name in inputs if name in set(categorical)}
         columns = cls(
             task, list(inputs), levels, unseen, list(targets), classes,
-            np.zeros(0), np.ones(0), np.zeros(len(targets)), np.ones(len(targets)),
+            np.zeros(0), np.ones(0), np.zeros(len(targets)), np.ones(len(targets)), readings or {},
         )  # fmt: skip
+        table = columns.as_numbers(table)
         mean, scale = columns._input_moments(table, standardize)
         target_mean, target_scale = columns._target_moments(table, standardize)
         return cls(
@@ -82,6 +89,7 @@ class Columns:
             scale,
             target_mean,
             target_scale,
+            columns.readings,
         )
 
     @property
@@ -90,10 +98,41 @@ class Columns:
         return list(self.levels)
 
     @property
+    def features(self) -> list[str]:
+        """The inputs, with a date's parts behind it."""
+        return names_of(self.readings, self.inputs)
+
+    @property
+    def text(self) -> list[str]:
+        """Columns that a file's reader must leave as text: categories, and numbers with other marks."""
+        marked = [
+            name
+            for name, reading in self.readings.items()
+            if reading.type == "number" and (reading.spelling.thousands or reading.spelling.decimal != ".")
+        ]
+        return [*self.levels, *marked]
+
+    def as_numbers(self, table: pa.Table) -> pa.Table:
+        """The table with inputs and targets read as `readings` says. Raises DataError."""
+        return apply(table, self.readings, [*self.inputs, *self.target_names])
+
+    def matched(self, tables: Iterable[pa.Table], source: str = "the table") -> Columns:
+        """These columns for another table, given in pieces, that may write numbers and dates differently.
+
+        What it leaves open (1,234; 01/02/2024) is read as in training. Raises DataError for what is in doubt.
+        """
+        skip = {*self.levels, *(self.target_names if self.classes is not None else [])}
+        survey = Survey(prior=self.readings, skip=skip)
+        names = {*self.inputs, *self.target_names}
+        for table in tables:
+            survey.add(table.select([name for name in table.column_names if name in names]))
+        return replace(self, readings={**self.readings, **refuse_doubts(survey.decide(), source)})
+
+    @property
     def input_names(self) -> list[str]:
         """Names of the D columns of X; level `red` of `colour` is `colour=red`."""
         names: list[str] = []
-        for name in self.inputs:
+        for name in self.features:
             names += [f"{name}={level}" for level in self.levels[name]] if name in self.levels else [name]
         return names
 
@@ -151,6 +190,7 @@ class Columns:
             "target_names": list(self.target_names),
             "classes": self.classes,
             **{name: getattr(self, name).tolist() for name in _ARRAYS},
+            "readings": {name: reading.settings() for name, reading in self.readings.items()},
         }
 
     @classmethod
@@ -166,6 +206,7 @@ class Columns:
                 target_names=list(data["target_names"]),
                 classes=data["classes"],
                 **arrays,
+                readings={name: Reading.from_settings(of) for name, of in data.get("readings", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"the stored columns are damaged: {type(error).__name__} {error}") from error
@@ -177,9 +218,10 @@ class Columns:
 
     def _raw_inputs(self, table: pa.Table) -> np.ndarray:
         require(table, self.inputs, "input")
+        table = self.as_numbers(table)
         X = np.empty((table.num_rows, len(self.input_names)))  # [N, D]
         place = 0
-        for name in self.inputs:
+        for name in self.features:
             if name not in self.levels:
                 X[:, place] = to_float(table, name, _TEXT_ADVICE)
                 place += 1
@@ -195,6 +237,7 @@ class Columns:
 
     def _raw_targets(self, table: pa.Table) -> np.ndarray:
         require(table, self.target_names, "target")
+        table = self.as_numbers(table)
         return np.stack(
             [target_values(table, name, self.task, self.classes) for name in self.target_names], axis=1
         )
@@ -202,7 +245,9 @@ class Columns:
     def _owners(self) -> list[str]:
         """For each column of X, the raw column that it comes from."""
         return [
-            name for name in self.inputs for _ in range(len(self.levels[name]) if name in self.levels else 1)
+            name
+            for name in self.features
+            for _ in range(len(self.levels[name]) if name in self.levels else 1)
         ]
 
     def _refuse_gaps(

@@ -13,13 +13,18 @@ from svgp.data.builtin import find_dataset, make_dataset, table_fingerprint
 from svgp.data.categories import MISSING, level_codes
 from svgp.data.checks import missing_counts, refuse_infinite, refuse_missing, require
 from svgp.data.columns import Columns
+from svgp.data.layout import TableFormat
 from svgp.data.names import counted, listed, nearest
 from svgp.data.numeric import to_float
-from svgp.data.origin import mark, source_of
+from svgp.data.origin import layout_of, mark, source_of
+from svgp.data.readings import Reading, Wish, apply, names_of, refuse_doubts
 from svgp.data.sources import fingerprint, read_table
+from svgp.data.survey import Survey
 from svgp.data.targets import find_classes, target_values
 from svgp.errors import DataError
 
+_LABELLED = ("binary", "multiclass", "ordinal")  # tasks whose targets are labels, which text may be
+_USUAL = ("", "commas between fields, utf-8", "tabs between fields, utf-8")  # not worth a note
 _INPUT_ADVICE = "list it under data.categorical, or leave it out of data.inputs"
 
 
@@ -44,6 +49,11 @@ class _Choice:
     inputs: list[str]
     targets: list[str]
     categorical: list[str]
+    readings: dict[str, Reading] = field(default_factory=dict)
+
+    @property
+    def features(self) -> list[str]:
+        return names_of(self.readings, self.inputs)
 
 
 def load_dataset(data: Any, task: str) -> Dataset:
@@ -55,14 +65,21 @@ def load_dataset(data: Any, task: str) -> Dataset:
     """
     table, name, sha256 = _read(data)
     choice = _choose(table, data)
-    table, notes = _clean(table, choice, task, data.missing)
+    layout, note = layout_of(table)
+    notes = [f"{source_of(table)}: {layout}"] if layout not in _USUAL else []
+    notes += [note] if note else []
+    readings = _readings(table, choice, task, data, {})
+    notes += [reading.describe(name) for name, reading in readings.items()]
+    choice = replace(choice, readings=readings)
+    table, more = _clean(table, choice, task, data.missing)
+    notes += more
     classes = (
         find_classes(table, choice.targets[0]) if task == "binary" and len(choice.targets) == 1 else None
     )
     train, test = _split(table, data, choice, task, notes)
     columns = Columns.fit(
         train, task=task, inputs=choice.inputs, targets=choice.targets, categorical=choice.categorical,
-        unseen=data.unseen, standardize=data.standardize, classes=classes,
+        unseen=data.unseen, standardize=data.standardize, classes=classes, readings=readings,
     )  # fmt: skip
     X, Y = columns.transform_inputs(train), columns.transform_targets(train)
     _check_training_rows(table, columns, X, Y)
@@ -87,7 +104,38 @@ def _read(data: Any) -> tuple[pa.Table, str, str]:
         table = make_dataset(name, **data.dataset.options)
         return mark(table, f"dataset {name}"), name, table_fingerprint(table)
     name = data.path.name.split(".")[0] or data.path.name
-    return read_table(data.path, text=data.categorical), name, fingerprint(data.path)
+    table = read_table(data.path, text=_text(data), format=_format(data))
+    return table, name, fingerprint(data.path)
+
+
+def _format(data: Any) -> TableFormat:
+    return TableFormat(**data.format.model_dump())
+
+
+def _text(data: Any) -> list[str]:
+    """Columns to read as text: categories, and those of whose numbers something is said."""
+    spelled = [name for name, column in data.columns.items() if column.decimal or column.thousands]
+    return [*data.categories, *spelled]
+
+
+def _readings(
+    table: pa.Table, choice: _Choice, task: str, data: Any, prior: dict[str, Reading]
+) -> dict[str, Reading]:
+    """How each of the chosen columns is read that is not numbers already. Raises DataError if in doubt."""
+    wishes = {name: Wish.of(column.model_dump()) for name, column in data.columns.items()}
+    _require(table, list(wishes), "data.columns:")
+    survey = Survey(
+        wishes,
+        _format(data),
+        prior,
+        skip={*choice.categorical, *(choice.targets if task in _LABELLED else [])},
+    )
+    survey.add(table.select([*choice.inputs, *choice.targets]))
+    found = refuse_doubts(survey.decide(), source_of(table))
+    # A date is no target; to say so is the target's own check.
+    return {
+        name: reading for name, reading in found.items() if name in choice.inputs or reading.type == "number"
+    }
 
 
 def _choose(table: pa.Table, data: Any) -> _Choice:
@@ -103,7 +151,7 @@ def _choose(table: pa.Table, data: Any) -> _Choice:
         raise DataError(f"{source_of(table)}: {listed(both)} cannot be both target and input")
     if not inputs:
         raise DataError(f"{source_of(table)}: no input column is left beside the target {listed(targets)}")
-    categorical = list(data.categorical)
+    categorical = list(data.categories)
     for name in categorical:
         if name not in inputs:
             raise DataError(
@@ -116,16 +164,16 @@ def _require(table: pa.Table, names: Sequence[str], role: str) -> None:
     try:
         require(table, names, role)
     except DataError as error:
-        if len(table.column_names) == 1 and any(other in table.column_names[0] for other in ";\t|"):
+        if len(table.column_names) == 1 and any(other in table.column_names[0] for other in ";\t|~^:"):
             raise DataError(
-                f"{error}; is the delimiter right? .csv is read with commas, .tsv with tabs"
+                f"{error}; is the delimiter right? data.format.delimiter names another one"
             ) from error
         raise
 
 
 def _clean(table: pa.Table, choice: _Choice, task: str, missing: str) -> tuple[pa.Table, list[str]]:
     """The chosen columns, with rows that miss a value dropped if `missing` is 'drop'."""
-    table = table.select([*choice.inputs, *choice.targets])
+    table = apply(table.select([*choice.inputs, *choice.targets]), choice.readings, table.column_names)
     absent = _absent(table, choice, task)
     empty = [name for name, values in absent.items() if np.isnan(values).all()]
     if empty:
@@ -172,10 +220,11 @@ def _split(
     if data.test is None:
         return table, None
     if data.test.path is not None:
-        test = read_table(data.test.path, text=choice.categorical)
+        test = read_table(data.test.path, text=_text(data), format=_format(data))
         require(test, choice.targets, "target")
         require(test, choice.inputs, "input")
-        test, more = _clean(test, choice, task, data.missing)
+        own = _readings(test, choice, task, data, choice.readings)
+        test, more = _clean(test, replace(choice, readings={**choice.readings, **own}), task, data.missing)
         notes += more
         return table, test
     held_out = split_rows(table.num_rows, data.test.fraction, data.test.seed)

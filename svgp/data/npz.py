@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 from svgp.errors import DataError
 
 
-def read(path: Path, text: Sequence[str] = ()) -> pa.Table:
+def read(path: Path) -> pa.Table:
     """Arrays by name: 1-D `y` is column y, 2-D `X` [N, D] is x1..xD, 2-D `y` [N, 1] is y.
 
     Raises DataError for arrays with other dimensions, of objects, or of unequal lengths.
@@ -35,9 +35,9 @@ def read(path: Path, text: Sequence[str] = ()) -> pa.Table:
     return pa.table(columns)
 
 
-def stream(path: Path, rows: int, text: Sequence[str] = ()) -> Iterator[pa.Table]:
+def stream(path: Path, rows: int) -> Iterator[pa.Table]:
     """The table as one piece: an archive has to be read whole."""
-    yield read(path, text)
+    yield read(path)
 
 
 def _columns(path: Path, name: str, array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

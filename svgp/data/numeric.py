@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from svgp.data.origin import row_number, source_of
+from svgp.data.spelling import trimmed
 from svgp.errors import DataError
 
-# What the CSV reader takes as missing in a column of numbers.
-_MISSING_TEXT = pa.array(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "n/a", "#N/A", "None"])
 # Squares of larger (or smaller) magnitudes overflow (underflow) float64.
 _LARGE, _SMALL = 1e150, 1e-150
 
@@ -76,8 +74,7 @@ def moments(values: np.ndarray) -> tuple[float, float]:
 
 
 def _parsed(table: pa.Table, name: str, column: pa.ChunkedArray, advice: str) -> pa.ChunkedArray:
-    text = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    text = pc.if_else(pc.is_in(text, value_set=_MISSING_TEXT), pa.scalar(None, pa.string()), text)
+    text = trimmed(column)
     if _spells_numbers(text):
         return text.cast(pa.float64())
     first = _first_text(text)

@@ -8,6 +8,8 @@ import pyarrow as pa
 
 _SOURCE = b"svgp.source"
 _FIRST_ROW = b"svgp.first_row"
+_NUMBERS = b"svgp.numbers"
+_LAYOUT, _NOTE = b"svgp.layout", b"svgp.note"
 
 
 def mark(table: pa.Table, source: str, first_row: int = 1) -> pa.Table:
@@ -24,6 +26,28 @@ def source_of(table: pa.Table) -> str:
 def row_number(table: pa.Table, index: int) -> int:
     """Number of the table's row `index` among the data rows of its source, counted from 1."""
     return int((table.schema.metadata or {}).get(_FIRST_ROW, b"1")) + int(index)
+
+
+def mark_numbers(table: pa.Table) -> pa.Table:
+    """The same table, remembering that its columns have been read as numbers."""
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), _NUMBERS: b"1"})
+
+
+def is_numbers(table: pa.Table) -> bool:
+    """Whether `mark_numbers` marked it."""
+    return _NUMBERS in (table.schema.metadata or {})
+
+
+def mark_layout(table: pa.Table, layout: str, note: str) -> pa.Table:
+    """The same table, remembering in words how its file was read, and what is to be noted about that."""
+    said = {_LAYOUT: layout.encode(), **({_NOTE: note.encode()} if note else {})}
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), **said})
+
+
+def layout_of(table: pa.Table) -> tuple[str, str]:
+    """What `mark_layout` kept: the layout in words and the note; empty texts where there is none."""
+    known = table.schema.metadata or {}
+    return known.get(_LAYOUT, b"").decode(), known.get(_NOTE, b"").decode()
 
 
 def rechunk(tables: Iterable[pa.Table], rows: int, source: str) -> Iterator[pa.Table]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,12 +25,12 @@ def files_in(folder: Path) -> list[Path]:
     return found
 
 
-def read(path: Path, text: Sequence[str] = ()) -> pa.Table:
-    """Read everything; `text` is not needed, as Parquet stores its types. Raises DataError."""
+def read(path: Path) -> pa.Table:
+    """Read everything. Raises DataError."""
     return _dataset(path).to_table()
 
 
-def stream(path: Path, rows: int, text: Sequence[str] = ()) -> Iterator[pa.Table]:
+def stream(path: Path, rows: int) -> Iterator[pa.Table]:
     """Read batches of at most `rows` rows, in the order of the sorted files."""
     # Little read-ahead: a stream is asked for where memory is short.
     for batch in _dataset(path).to_batches(batch_size=rows, batch_readahead=2, fragment_readahead=1):

@@ -1,6 +1,8 @@
 """Reading tables: one front for every file format, whole or as a stream.
 
-Formats, by suffix: .csv, .tsv, .csv.gz, .tsv.gz, .parquet (file, or a folder of them), .npz.
+Formats, by suffix: delimited text (.csv, .tsv, .txt, .dat, .data, each also with .gz), Parquet (.parquet,
+or a folder of such files), Arrow (.arrow, .feather, .ipc), NumPy (.npz), and with an extra installed Excel
+(.xlsx), SQLite (.sqlite, .db; needs none) and DuckDB (.duckdb).
 """
 
 from __future__ import annotations
@@ -14,26 +16,49 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from svgp.data import delimited, npz, parquet
+from svgp.data import arrow, database, delimited, excel, npz, parquet
+from svgp.data.layout import AS_FOUND, TableFormat, check_encoding
 from svgp.data.names import listed, nearest
 from svgp.data.origin import mark, rechunk
 from svgp.errors import DataError
 
-SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".npz")
+_TEXT = (".csv", ".tsv", ".txt", ".dat", ".data", ".tab")
+SUFFIXES = (
+    *_TEXT, *(f"{suffix}.gz" for suffix in _TEXT), ".parquet", ".pq", ".arrow", ".feather", ".ipc", ".npz",
+    ".xlsx", ".sqlite", ".sqlite3", ".db", ".duckdb",
+)  # fmt: skip
 
 
 class _Format(NamedTuple):
-    read: Callable[[Path, Sequence[str]], pa.Table]
-    stream: Callable[[Path, int, Sequence[str]], Iterator[pa.Table]]
+    read: Callable[[Path, Sequence[str], TableFormat], pa.Table]
+    stream: Callable[[Path, int, Sequence[str], TableFormat], Iterator[pa.Table]]
+
+
+def _typed(read: Callable[[Path], pa.Table], stream: Callable[[Path, int], Iterator[pa.Table]]) -> _Format:
+    """A format that knows its own types: what a config says of text is not for it."""
+    return _Format(lambda path, text, wanted: read(path), lambda path, rows, text, wanted: stream(path, rows))
+
+
+def _in_one_piece(read: Callable[[Path, TableFormat], pa.Table]) -> _Format:
+    """A format that has to be read whole."""
+    return _Format(
+        lambda path, text, wanted: read(path, wanted),
+        lambda path, rows, text, wanted: iter([read(path, wanted)]),
+    )
 
 
 _DELIMITED = _Format(delimited.read, delimited.stream)
-_PARQUET = _Format(parquet.read, parquet.stream)
-_NPZ = _Format(npz.read, npz.stream)
+_PARQUET = _typed(parquet.read, parquet.stream)
+_NPZ = _typed(npz.read, npz.stream)
+_ARROW = _typed(arrow.read, arrow.stream)
+_EXCEL = _in_one_piece(excel.read)
+_DATABASE = _in_one_piece(database.read)
 
 
-def read_table(path: str | Path, *, text: Sequence[str] = ()) -> pa.Table:
+def read_table(path: str | Path, *, text: Sequence[str] = (), format: TableFormat = AS_FOUND) -> pa.Table:
     """Read a whole table; CSV columns named in `text` are read as text whatever they look like.
+
+    Of text files, delimiter and encoding are found where `format` does not state them.
 
     Missing values are Arrow nulls; in CSV they are empty fields and the usual spellings (NA, N/A,
     NaN, null). Raises DataError where the file is missing, unreadable, damaged, without a header,
@@ -41,14 +66,16 @@ def read_table(path: str | Path, *, text: Sequence[str] = ()) -> pa.Table:
     """
     path = Path(path)
     with _reading(path):
-        table = _format_of(path).read(path, text)
+        table = _format_of(path, format).read(path, text, format)
         _check_names(path, table.column_names)
     if table.num_rows == 0:
         raise _no_rows(path)
     return mark(_without_index(table), str(path))
 
 
-def iter_tables(path: str | Path, rows: int = 65536, *, text: Sequence[str] = ()) -> Iterator[pa.Table]:
+def iter_tables(
+    path: str | Path, rows: int = 65536, *, text: Sequence[str] = (), format: TableFormat = AS_FOUND
+) -> Iterator[pa.Table]:
     """Stream a table in pieces of `rows` rows that all have one schema, in bounded memory.
 
     A CSV file that is too large to hold is read twice: once for its column types, which depend on
@@ -60,7 +87,7 @@ def iter_tables(path: str | Path, rows: int = 65536, *, text: Sequence[str] = ()
     path = Path(path)
     pieces = 0
     with _reading(path):
-        stream = _format_of(path).stream(path, rows, text)
+        stream = _format_of(path, format).stream(path, rows, text, format)
         for piece in rechunk(map(_without_index, stream), rows, str(path)):
             if pieces == 0:
                 _check_names(path, piece.column_names)
@@ -90,19 +117,23 @@ def _feed(digest: hashlib._Hash, path: Path) -> None:
             digest.update(block)
 
 
-def _format_of(path: Path) -> _Format:
+def _format_of(path: Path, wanted: TableFormat) -> _Format:
     if not path.exists():
         raise DataError(_missing(path))
     if path.is_dir():
         return _PARQUET
     name = path.name.lower()
-    if name.endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz")):
+    if wanted.encoding:
+        check_encoding(wanted.encoding)
+    if name.removesuffix(".gz").endswith(_TEXT):
         _check_content(path)
         return _DELIMITED
-    if name.endswith((".parquet", ".pq")):
-        return _PARQUET
-    if name.endswith(".npz"):
-        return _NPZ
+    for suffixes, format in (
+        ((".parquet", ".pq"), _PARQUET), ((".npz",), _NPZ), ((".arrow", ".feather", ".ipc"), _ARROW),
+        ((".xlsx", ".xlsm"), _EXCEL), ((".sqlite", ".sqlite3", ".db", ".duckdb"), _DATABASE),
+    ):  # fmt: skip
+        if name.endswith(suffixes):
+            return format
     raise DataError(
         f"{path}: the format is told by the suffix, one of {', '.join(SUFFIXES)}; rename or convert the file"
     )
@@ -110,15 +141,17 @@ def _format_of(path: Path) -> _Format:
 
 def _check_content(path: Path) -> None:
     with path.open("rb") as file:
-        start = file.read(4)
+        start = file.read(6)
     if not start:
         raise DataError(f"{path}: the file is empty (0 bytes)")
     if start[:2] == b"\x1f\x8b" and not path.name.lower().endswith(".gz"):
         raise DataError(f"{path}: the content is gzip-compressed; rename it to {path.name}.gz")
-    if start == b"PAR1":
-        raise DataError(f"{path}: the content is Parquet; rename it to {path.stem}.parquet")
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(f"{path}: the text is UTF-16; save it as UTF-8")
+    for magic, kind, suffix in (
+        (b"PAR1", "Parquet", ".parquet"), (b"ARROW1", "Arrow", ".arrow"), (b"PK\x03\x04", "Excel", ".xlsx"),
+        (b"SQLite", "SQLite", ".sqlite"),
+    ):  # fmt: skip
+        if start.startswith(magic):
+            raise DataError(f"{path}: the content is {kind}; rename it to {path.stem}{suffix}")
 
 
 def _missing(path: Path) -> str:
@@ -162,7 +195,10 @@ def _reading(path: Path) -> Iterator[None]:
     except PermissionError as error:
         raise DataError(f"{path}: permission denied; make the file readable for this user") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: the text is not UTF-8 ({error.reason}); save it as UTF-8") from error
+        raise DataError(
+            f"{path}: the text is not {error.encoding} ({error.reason}); save it as UTF-8, or set"
+            " data.format.encoding"
+        ) from error
     except (pa.ArrowException, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise DataError(

@@ -12,7 +12,8 @@ import numpy as np
 
 from svgp import files
 from svgp.config import Config, load_config
-from svgp.data import Columns, Dataset, load_dataset, read_table
+from svgp.data import Columns, Dataset, iter_tables, load_dataset, read_table
+from svgp.data.origin import source_of
 from svgp.errors import DataError, RunError
 from svgp.runs import figures
 from svgp.runs.evaluation import Evaluator, score
@@ -134,7 +135,8 @@ class Run:
         An array is `[N, D]` in original units, its columns in the order of `columns.inputs`.
         Raises DataError for columns that are missing or unusable.
         """
-        return self.predict_scaled(self.columns.transform_inputs(as_table(X, self.columns)), levels)
+        table = as_table(X, self.columns)
+        return self.predict_scaled(self.columns.matched([table]).transform_inputs(table), levels)
 
     def predict_scaled(self, X: np.ndarray, levels: Sequence[float] = LEVELS) -> Predictions:
         """Predictions in original units for inputs `[N, D]` that are scaled already."""
@@ -183,14 +185,15 @@ class Run:
             if self.dataset.X_test is None or self.dataset.Y_test is None:
                 raise RunError(f"{self.path}: its config holds out no test rows; give a file (--data)")
             return score(self.predictive, self.columns, self.dataset.X_test, self.dataset.Y_test)
-        text = list(self.columns.levels)
-        table = read_table(data, text=text) if isinstance(data, (str, Path)) else as_table(data, self.columns)
+        from_file = isinstance(data, (str, Path))
+        table = read_table(data, text=self.columns.text) if from_file else as_table(data, self.columns)
         if not self.columns.has_targets(table):
             missing = [name for name in self.columns.target_names if name not in table.column_names]
             raise DataError(
                 f"evaluate: the data lack the target column '{missing[0]}'; to predict use svgp predict"
             )
-        X, Y = self.columns.transform_inputs(table), self.columns.transform_targets(table)
+        columns = self.columns.matched([table], source_of(table))
+        X, Y = columns.transform_inputs(table), columns.transform_targets(table)
         return score(self.predictive, self.columns, X, Y)
 
     def predict_file(self, data: str | Path, out: str | Path, *, samples: int = 0, seed: int = 0) -> int:
@@ -203,13 +206,14 @@ class Run:
         from svgp.runs.functions import Sampler
 
         draw = Sampler(self, samples, seed) if samples else None
+        columns = self.columns.matched(iter_tables(data, text=self.columns.text), str(data))
 
         def predict(table: Any) -> Predictions:
-            X = self.columns.transform_inputs(table)
+            X = columns.transform_inputs(table)
             said = self.predict_scaled(X)
             return said if draw is None else replace(said, samples=draw(X))
 
-        return predict_stream(data, out, predict, text=list(self.columns.levels))
+        return predict_stream(data, out, predict, text=columns.text)
 
     def inducing_inputs(self) -> np.ndarray:
         """Z `[M, D]`, scaled."""

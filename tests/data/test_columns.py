@@ -182,8 +182,8 @@ def test_too_many_levels():
             r"new.csv: input column 'size' is not there; did you mean 'sizes'\? \(columns: sizes, colour",
         ),
         (
-            {"size": ["1", "?", "3"]},
-            r"new.csv: column 'size' has text .* row 12: '\?'; list it under data.categorical",
+            {"size": ["1", "!", "3"]},
+            r"new.csv: column 'size' has text .* row 12: '!'; list it under data.categorical",
         ),
         ({"size": [1.0, None, None]}, r"new.csv: missing values in 'size' \(2 rows\), of 3 rows"),
         ({"colour": ["red", None, "red"]}, r"missing values in 'colour' \(1 row\)"),

@@ -168,7 +168,7 @@ def test_a_column_without_values_is_named(write, data_config, missing):
             r"data.categorical: 'aa' is not an input; did you mean 'a'\?",
         ),
         ("y\n1\n2\n", {}, "no input column is left beside the target 'y'"),
-        ("a;y\n1;2\n2;3\n", {}, "target column 'y' is not there .*is the delimiter right"),
+        ("a~y\n1~2\n2~3\n", {}, "target column 'y' is not there .*is the delimiter right"),
         ("a,y\n1,2020-01-01\n2,2020-01-02\n", {}, "holds date32"),
     ],
 )
