@@ -128,6 +128,10 @@ class Columns:
             survey.add(table.select([name for name in table.column_names if name in names]))
         return replace(self, readings={**self.readings, **refuse_doubts(survey.decide(), source)})
 
+    def read_inputs(self, table: pa.Table) -> np.ndarray:
+        """`transform_inputs` of a whole table of a user's, which may write numbers and dates in its own way."""
+        return self.matched([table]).transform_inputs(table)
+
     @property
     def input_names(self) -> list[str]:
         """Names of the D columns of X; level `red` of `colour` is `colour=red`."""

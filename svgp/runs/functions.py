@@ -54,7 +54,7 @@ def covariance(run: Run, X: Any) -> np.ndarray:
     Of the function, noise left out. For likelihoods other than regressions f is the latent function, which
     has no units. Raises ModelError beyond 20,000 rows.
     """
-    X = run.columns.transform_inputs(as_table(X, run.columns))
+    X = run.columns.read_inputs(as_table(X, run.columns))
     if len(X) > MOST_JOINT:
         raise ModelError(
             f"covariance: {len(X):,} rows; at most {MOST_JOINT:,}: draw functions instead (sample)"
@@ -72,7 +72,7 @@ def gradient(run: Run, X: Any) -> np.ndarray:
     In original units of the target (probability for classes) by original units of the input, in the order of
     `columns.input_names`: of a categorical column one number for each level, as if it were a number.
     """
-    rows = run.columns.transform_inputs(as_table(X, run.columns))
+    rows = run.columns.read_inputs(as_table(X, run.columns))
     step = max(64, (1 << 22) // run.model.num_inducing)
     posterior, likelihood = run.model.posterior(), run.model.likelihood
     blocks = []

@@ -135,8 +135,7 @@ class Run:
         An array is `[N, D]` in original units, its columns in the order of `columns.inputs`.
         Raises DataError for columns that are missing or unusable.
         """
-        table = as_table(X, self.columns)
-        return self.predict_scaled(self.columns.matched([table]).transform_inputs(table), levels)
+        return self.predict_scaled(self.columns.read_inputs(as_table(X, self.columns)), levels)
 
     def predict_scaled(self, X: np.ndarray, levels: Sequence[float] = LEVELS) -> Predictions:
         """Predictions in original units for inputs `[N, D]` that are scaled already."""
@@ -150,7 +149,7 @@ class Run:
         """
         from svgp.runs.functions import Sampler
 
-        return Sampler(self, count, seed)(self.columns.transform_inputs(as_table(X, self.columns)))
+        return Sampler(self, count, seed)(self.columns.read_inputs(as_table(X, self.columns)))
 
     def covariance(self, X: Any) -> np.ndarray:
         """Joint covariance of the function at rows X, `[N, N]` or `[P, N, N]`, in squared original units."""
