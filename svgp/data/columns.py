@@ -129,7 +129,7 @@ class Columns:
         return replace(self, readings={**self.readings, **refuse_doubts(survey.decide(), source)})
 
     def read_inputs(self, table: pa.Table) -> np.ndarray:
-        """`transform_inputs` of a whole table of a user's, which may write numbers and dates in its own way."""
+        """`transform_inputs` of a user's whole table, which may write numbers and dates in its own way."""
         return self.matched([table]).transform_inputs(table)
 
     @property
