@@ -14,7 +14,13 @@ import numpy as np
 from benchmarks.step_case import SHORT, Case
 from benchmarks.worker import Worker, WorkerFailed, closing_all
 
-MODULES = {"ours": "step_ours", "GPflow": "step_gpflow", "GPyTorch": "step_gpytorch"}
+MODULES = {
+    "ours": "step_ours",
+    "ours XLA": "step_ours_xla",
+    "GPflow": "step_gpflow",
+    "GPyTorch": "step_gpytorch",
+}
+PEERS = ("GPflow", "GPyTorch")
 MATMUL_SIZE = 2048
 EQUAL = 1e-7  # relative, ours against GPflow in float64
 
@@ -69,7 +75,7 @@ def measure(result: Result, pythons: Mapping[str, str], rounds: int) -> None:
     """One case: a new process for each library, so that its peak memory is its own."""
     started = time.perf_counter()
     peers_too = result.case.dtype != "mixed"
-    used = {name: python for name, python in pythons.items() if peers_too or name == "ours"}
+    used = {name: python for name, python in pythons.items() if peers_too or name not in PEERS}
     workers = [Worker(name, python, f"benchmarks.{MODULES[name]}") for name, python in used.items()]
     with closing_all(workers):
         alive = list(_prepared(workers, result))

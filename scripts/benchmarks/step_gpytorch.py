@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from typing import Any
 
@@ -51,10 +52,15 @@ class Gpytorch:
         )
         self._settings.enter_context(exact)
         self._settings.enter_context(gpytorch.settings.max_cholesky_size(10**9))
-        self.model = Model(case, given)
+        on_gpu = os.environ.get("SVGP_BENCHMARK_GPU") == "1" and torch.cuda.is_available()
+        device = "cuda" if on_gpu else "cpu"
+        torch.backends.cuda.matmul.allow_tf32 = False
+        self.model = Model(case, given).to(device)
         self.likelihood = gpytorch.likelihoods.GaussianLikelihood()
         self.likelihood.noise = NOISE
-        self._X, self._Y = torch.tensor(given.X), torch.tensor(given.Y[:, 0])
+        self.likelihood.to(device)
+        self._X = torch.tensor(given.X, device=device)
+        self._Y = torch.tensor(given.Y[:, 0], device=device)
         self._elbo = gpytorch.mlls.VariationalELBO(self.likelihood, self.model, num_data=NUM_DATA)
         parameters = [*self.model.parameters(), *self.likelihood.parameters()]
         self._optimiser = torch.optim.Adam(parameters, lr=LEARNING_RATE, fused=True)

@@ -17,6 +17,8 @@ from svgp.training.methods.adam import AdamOptimiser
 class Ours:
     """svgp.models.SVGP and its Adam in one tf.function."""
 
+    jit_compile = False
+
     def __init__(self, case: Case, given: Numbers) -> None:
         dtype = tf.as_dtype(case.float_type)
         self.model = SVGP(
@@ -33,7 +35,7 @@ class Ours:
         self._data = (tf.constant(given.X), tf.constant(given.Y))
         self._variables = self.model.trainable_variables
         self._optimiser = AdamOptimiser(self._variables, LEARNING_RATE)
-        self._step = tf.function(self._update, autograph=False)
+        self._step = tf.function(self._update, autograph=False, jit_compile=self.jit_compile)
 
     def step(self) -> float:
         return float(self._step(*self._data))

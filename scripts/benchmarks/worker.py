@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 SCRIPTS = Path(__file__).resolve().parent.parent
+GPU = "SVGP_BENCHMARK_GPU"  # set to 1 by --gpu: workers see the GPU, and use it
 
 
 class WorkerFailed(Exception):
@@ -35,7 +36,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             text=True,
-            env=environment(),
+            env=environment(torch=any("torch" in word for word in (module, *arguments))),
             start_new_session=True,  # Ctrl-C is for the parent, which still has a table to print
         )
 
@@ -79,14 +80,25 @@ class Worker:
         return self._stderr.read()[-2000:]
 
 
-def environment() -> dict[str, str]:
-    """Of a worker: finds this package and svgp, sees no GPU (the benchmarks are about CPUs), prints little.
+def environment(*, torch: bool = False) -> dict[str, str]:
+    """Of a worker: finds this package and svgp, prints little, sees a GPU only with SVGP_BENCHMARK_GPU=1.
+
+    What else was on PYTHONPATH stays for TensorFlow, which may be installed there; a worker with PyTorch
+    (`torch`) goes without it, and without the libraries below it: two CUDA releases do not mix in a process.
 
     OpenMP's threads sleep at barriers: where they spin, as PyTorch's do by default, a few other processes
     on the machine made a small step of GPyTorch take fifty times as long. OMP_WAIT_POLICY, if set, is kept.
     """
-    path = os.pathsep.join([str(SCRIPTS), str(SCRIPTS.parent)])
-    own = {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    given = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    path = [str(SCRIPTS), str(SCRIPTS.parent), *([] if torch else given)]
+    own = {"PYTHONPATH": os.pathsep.join(path), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if os.environ.get(GPU) != "1":
+        own["CUDA_VISIBLE_DEVICES"] = "-1"
+    libraries = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
+    if torch and given:
+        own["LD_LIBRARY_PATH"] = os.pathsep.join(
+            entry for entry in libraries if entry and not any(entry.startswith(site) for site in given)
+        )
     return {"OMP_WAIT_POLICY": "passive", **os.environ, **own}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+import svgp.linalg  # noqa: F401  (turns TensorFloat-32 off)
 from svgp.errors import ModelError
 from svgp.kernels.features import Part, embedded
 

@@ -30,7 +30,7 @@ from svgp.training import (
     train_steps,
 )
 from svgp.training.checkpoints import Checkpoint
-from svgp.training.device import choose_device, describe_device
+from svgp.training.device import choose_device, describe_device, precision_advice
 from svgp.training.interrupts import StopRequest
 
 
@@ -74,6 +74,7 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
             _describe_method(method, len(dataset.X), config.train),
             *dataset.notes,
             *notes,
+            *filter(None, [precision_advice(device, config.train.precision)]),
         ]
         checkpoint = _open(folder, config, dataset, method, progress, device, lines, resumed)
         try:

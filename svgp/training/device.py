@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 import tensorflow as tf
 
@@ -12,10 +12,14 @@ from svgp.errors import RunError
 def choose_device(wanted: str) -> str:
     """The TensorFlow device for `auto`, `cpu` or `gpu`.
 
-    Turns TF32 off: its 10 bits of mantissa are too few to factorise a kernel matrix. Lets the GPU's
-    memory grow, so that two runs can share it. Raises RunError where a GPU is asked for and none is seen.
+    `cpu` hides GPUs from the whole process, so that the host's BLAS is used; where TensorFlow has begun to
+    use one already, that comes too late and is left. Lets a GPU's memory grow, so that two runs can share it.
+    TensorFloat-32 is off (see `svgp.linalg`). Raises RunError where a GPU is asked for and none is seen.
     """
     tf.config.experimental.enable_tensor_float_32_execution(False)
+    if wanted == "cpu":
+        with suppress(RuntimeError):
+            tf.config.set_visible_devices([], "GPU")
     gpus = tf.config.list_physical_devices("GPU") if wanted != "cpu" else []
     if wanted == "gpu" and not gpus:
         raise RunError(
@@ -41,3 +45,23 @@ def describe_device(name: str) -> str:
         return "cpu"
     details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
     return f"gpu ({details.get('device_name', 'unknown model')})"
+
+
+# Compute capabilities whose float64 rate is half of the float32 one, or all of it: data-centre cards. Every
+# other one has a thirty-second or a sixty-fourth (CUDA C++ Programming Guide, arithmetic instructions).
+FAST_FLOAT64 = {(6, 0), (7, 0), (8, 0), (9, 0), (10, 0)}
+
+
+def precision_advice(name: str, precision: str) -> str | None:
+    """A sentence where this GPU computes float64 at a fraction of its float32 rate; None elsewhere."""
+    if not name.startswith("/GPU") or precision != "float64":
+        return None
+    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+    capability = details.get("compute_capability")
+    if capability is None or tuple(capability) in FAST_FLOAT64:
+        return None
+    return (
+        f"{details.get('device_name', 'this GPU')} computes float64 at a thirty-second of its float32 rate "
+        "or less: train.precision=mixed takes float32 where a GP does not need more, and train.device=cpu "
+        "may be faster"
+    )
