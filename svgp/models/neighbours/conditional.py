@@ -58,7 +58,7 @@ def grams(A: np.ndarray, sets: np.ndarray) -> np.ndarray:
     """`A_s A_s^T` `[C, s, s]` for the rows of A `[U, M]` in each set `[C, s]`: s^2 M operations a set."""
     count, size = sets.shape
     G = np.empty((count, size, size))
-    step = max(1, GATHER // (size * A.shape[1]))
+    step = max(1, GATHER // max(1, size * A.shape[1]))
     held = np.empty((min(step, count), size, A.shape[1]))
     for start in range(0, count, step):
         part = sets[start : start + step]
@@ -72,7 +72,7 @@ def dots(A: np.ndarray, sets: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """`A_s v` `[C, s]` for the rows of A `[U, M]` in each set `[C, s]` and a vector `[C, M]` for each."""
     count, size = sets.shape
     found = np.empty((count, size))
-    step = max(1, GATHER // (size * A.shape[1]))
+    step = max(1, GATHER // max(1, size * A.shape[1]))
     held = np.empty((min(step, count), size, A.shape[1]))
     for start in range(0, count, step):
         part = sets[start : start + step]

@@ -54,9 +54,15 @@ class ResidualProcess:
 
     def fill(self, X: np.ndarray, A: np.ndarray, lane: Lane) -> None:
         """Rows of A for some rows, with a lane's memory; the kernel is ready for their adjoint then."""
-        own = lane.panel(len(X))
-        self.kernel.fill(X, Panel(A, own.slope, own.scratch, own.kff), lane)
+        self.panel(X, A, lane)
         self.frame.project(A)
+
+    def panel(self, X: np.ndarray, values: np.ndarray, lane: Lane) -> Panel:
+        """K(X, Z) in `values [C, M]`, with a lane's memory for its slope."""
+        own = lane.panel(len(X))
+        panel = Panel(values, own.slope, own.scratch, own.kff)
+        self.kernel.fill(X, panel, lane)
+        return panel
 
     def condition(
         self, X: np.ndarray, A: np.ndarray, sets: np.ndarray, present: np.ndarray, lam: np.ndarray

@@ -1,0 +1,350 @@
+"""The log evidence with inducing points and neighbours, streamed: an approximation, no bound.
+
+Rows stand in a fixed random order, n(i) are the m nearest before row i; b, D, at and yt as in `conditional`,
+with y less its mean. Then y has the density of independent rows given v ~ N(0, I), u = L v:
+
+    log p(y) ~ log N(yt | 0, At At^T + diag(D))        rows of At are at_i^T, here [N, M]
+    B = I + At^T D^-1 At     p = At^T D^-1 yt     w = B^-1 p     e = yt - At w
+    = -(N log 2 pi + sum log D + log|B| + sum e^2 / D + |w|^2) / 2
+
+No neighbours: FITC. All earlier rows: the exact log evidence, whatever Z. Its sums are the collapsed bound's,
+over rows divided by the roots of their own D: the same code finds w and B^-1 (`optimal_posterior`, unit
+noise), and sums of several machines add up. P outputs share kernel and noise: w, e and yt add up.
+
+Adjoints by row, w and B^-1 held:
+    at_bar = (e w - P B^-1 at) / D     yt_bar = -e / D     D_bar = (e^2 + P at^T B^-1 at - P D) / (2 D^2)
+and on through the neighbours as `conditional` says, with ut = u^T A; the sum over all rows of what comes
+to A is known but for one symmetric update, so that Kuu_bar = -L^-T X L^-1 / 2 needs no A_bar:
+
+    X = A_bar^T A = w w^T - P (I - B^-1) - (Ut^T At + At^T Ut)
+
+Cost in M^2 N operations: 1 to project, 1 to sum, and 2 for B^-1 at, 2 for X, 1 back through L; beside these
+about 3 m^2 M operations a row, m^3, and what is touched twice where rows do not fit in one block.
+Memory: `svgp.models.neighbours.blocks`. Sang & Huang 2012, Katzfuss 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.errors import NumericalError
+from svgp.linalg.host import blas
+from svgp.linalg.host.grams import add_gram_of_rows, add_gram_of_two
+from svgp.linalg.host.threads import single_threaded_blas, workers
+from svgp.models.collapsed.mean import mean_gradients, residuals
+from svgp.models.collapsed.panels import LARGEST_LANES, PANEL_ENTRIES, SHARED_ENTRIES, Lane, run_panels
+from svgp.models.collapsed.posterior import OptimalPosterior, optimal_posterior
+from svgp.models.collapsed.statistics import Frame, Statistics
+from svgp.models.neighbours.blocks import Block, Blocks
+from svgp.models.neighbours.conditional import Conditional, combination, dots, with_one
+from svgp.models.neighbours.process import ResidualProcess
+from svgp.models.neighbours.search import earlier_neighbours, kernel_scales, random_order
+
+FEWEST_ROWS = 64  # of a panel: what NumPy does for each must not cost more than the arithmetic
+MOST_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class NeighbourEvaluation:
+    """The evidence at one setting of the parameters: in nats for all rows, an approximation and no bound.
+
+    `gradients` in the order of `NeighbourEvidence.variables`; `posterior` of v given all rows; `jitter` is
+    what the diagonal of Kuu got, absolute.
+    """
+
+    evidence: float
+    gradients: list[np.ndarray]
+    posterior: OptimalPosterior
+    jitter: float
+
+
+@dataclass
+class Held:
+    """What a block's rows have been found to be."""
+
+    A: np.ndarray  # [U, M]
+    At: np.ndarray  # [own, M]
+    conditionals: dict[int, Conditional]  # by the first row of a panel
+    yt: np.ndarray  # [own, P]
+
+
+class NeighbourEvidence:
+    """log p(Y | X) of a model with Gaussian noise, as a function of the model's own variables.
+
+    `model` has `kernel`, `likelihood` (one variance), `mean`, `Z`, `jitter`: a NeighbourModel, or an SVGP.
+    `X [N, D]`, `Y [N, P]`. `count`: neighbours m of a row; `seed`: of the order. `neighbours [N, m]`: rows
+    that come earlier, NONE for none; by default searched for at the model's lengthscales, as `search()` does
+    again. `block_rows`, `panel_rows`: for tests.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        X: np.ndarray,
+        Y: np.ndarray,
+        *,
+        count: int = 16,
+        seed: int = 0,
+        neighbours: np.ndarray | None = None,
+        block_rows: int | None = None,
+        panel_rows: int | None = None,
+    ) -> None:
+        self.model, self.X, self.count = model, np.asarray(X, np.float64), count
+        self.Y = np.asarray(Y, np.float64).reshape(len(X), -1)
+        self.order = random_order(len(X), seed)
+        held = {id(getattr(model, name, None)) for name in ("q_mean", "q_sqrt")}
+        self.variables: list[tf.Variable] = [v for v in model.trainable_variables if id(v) not in held]
+        self.passes = 0  # over all rows
+        self._block_rows, self._panel_rows = block_rows, panel_rows
+        self.process = ResidualProcess(model, self.X.shape[1], self.variables)
+        self._make_lanes()
+        self._use(self._found() if neighbours is None else neighbours)
+
+    def search(self) -> None:
+        """Find each row's neighbours anew, at the model's present lengthscales: the objective jumps."""
+        self._use(self._found())
+
+    def evaluate(self, keep_going: Callable[[], bool] = lambda: True) -> NeighbourEvaluation:
+        """The evidence and its gradient, in two passes over the rows.
+
+        Raises NumericalError where a factorisation fails or the evidence is not finite, and Stopped.
+        """
+        self.process.read()
+        with single_threaded_blas():
+            R = residuals(self.model, self.X, self.Y)  # [N, P]
+            sums, kept = self._first_pass(R, keep_going, keep=len(self._blocks) == 1)
+            posterior = optimal_posterior(self.process.frame, sums)
+            return self._second_pass(posterior, sums, R, kept, keep_going)
+
+    def statistics(self, frame: Frame | None = None) -> Statistics:
+        """Sums over these rows; of several machines, seen through the same frame, they add up.
+
+        `gram` At^T D^-1 At (lower triangle), `projection` At^T D^-1 yt, `squares` sum yt^2 / D, `log_ratio`
+        sum log D: `evidence_from_sums` makes the evidence of them.
+        """
+        self.process.read()
+        if frame is not None:
+            self.process.frame = frame
+        with single_threaded_blas():
+            return self._first_pass(residuals(self.model, self.X, self.Y), lambda: True, keep=False)[0]
+
+    def posterior(self) -> OptimalPosterior:
+        """q(v) given all rows: its mean w `[M, P]` and covariance B^-1, in one pass over the rows."""
+        return optimal_posterior(self.process.frame, self.statistics())
+
+    # ---- first pass
+
+    def _first_pass(
+        self, R: np.ndarray, keep_going: Callable[[], bool], keep: bool
+    ) -> tuple[Statistics, Held | None]:
+        size = self.model.Z.shape[0]
+        sums = [Statistics.zero(size, R.shape[1], tight=False) for _ in self._lanes]
+        held = None
+        for block in self._blocks:
+            held = self._transform(block, R, keep_going, sums)
+        self.passes += 1
+        return sum(sums[1:], start=sums[0]), held if keep else None
+
+    def _transform(
+        self, block: Block, R: np.ndarray, keep_going: Callable[[], bool], sums: list[Statistics] | None
+    ) -> Held:
+        """A of a block's rows, b, D, at and yt of its own ones; `sums` get these where there are any."""
+        held = self._memory(block, R.shape[1])
+        X, r, noise = self.X[block.rows], R[block.rows], self.process.noise
+
+        def project(lane: Lane, number: int, rows: slice) -> None:
+            self.process.fill(X[rows], held.A[rows], lane)
+
+        def transform(lane: Lane, number: int, rows: slice) -> None:
+            sets, present = block.sets[rows], block.present[rows]
+            found = self.process.condition(X, held.A, sets, present, np.full(sets.shape, noise))
+            bt = combination(sets, with_one(found.b), len(held.A))
+            held.At[rows], held.yt[rows] = bt @ held.A, bt @ r
+            held.conditionals[rows.start] = found
+            if sums is not None:
+                add_transformed(sums[number], held.At[rows], held.yt[rows], found.D, lane)
+
+        self._run(project, len(block.rows), keep_going)
+        self._run(transform, block.own, keep_going)
+        return held
+
+    # ---- second pass
+
+    def _second_pass(
+        self,
+        posterior: OptimalPosterior,
+        sums: Statistics,
+        R: np.ndarray,
+        kept: Held | None,
+        keep_going: Callable[[], bool],
+    ) -> NeighbourEvaluation:
+        size, outputs = posterior.mean.shape
+        self.process.kernel.clear(self._lanes)
+        adjoint = Adjoint(np.zeros_like(R), [np.zeros((size, size)) for _ in self._lanes])
+        for block in self._blocks:
+            held = kept or self._transform(block, R, keep_going, None)
+            self._pull_back(posterior, block, held, R, adjoint, keep_going)
+        self.passes += 1
+        X = covariance_moment(posterior, adjoint.moments)
+        trace = float(np.trace(X))
+        L_inverse = posterior.frame.L_inverse
+        blas.triangular_product(L_inverse, X, transpose=True)
+        blas.triangular_product_right(X, L_inverse)
+        Kuu_bar = -0.25 * (X + X.T)
+        evidence = evidence_from(posterior, sums, adjoint.squared_error)
+        from_kernel = self.process.kernel.gradients(self._lanes, Kuu_bar, adjoint.noise_bar, trace)
+        from_mean = mean_gradients(self.model, self.variables, self.X, -adjoint.r_bar)
+        gradients = [one + other for one, other in zip(from_kernel, from_mean, strict=True)]
+        if not np.isfinite(evidence) or not all(np.all(np.isfinite(g)) for g in gradients):
+            raise NumericalError("the evidence with neighbours or its gradient is not finite")
+        return NeighbourEvaluation(evidence, gradients, posterior, posterior.frame.jitter)
+
+    def _pull_back(
+        self,
+        posterior: OptimalPosterior,
+        block: Block,
+        held: Held,
+        R: np.ndarray,
+        adjoint: Adjoint,
+        keep_going: Callable[[], bool],
+    ) -> None:
+        """Add the adjoints of a block's own rows."""
+        X, r, outputs = self.X[block.rows], R[block.rows], R.shape[1]
+        kernel, w = self.process.kernel, posterior.mean
+        V = np.empty_like(held.At)  # [own, M] at_bar - ut
+        weights: np.ndarray = np.empty((2, *block.sets.shape))  # bt and u
+        yt_bar = np.empty_like(held.yt)
+        scalars = np.zeros((len(self._lanes), 2))  # sum e^2 / D, noise_bar
+
+        def rows_back(lane: Lane, number: int, rows: slice) -> None:
+            found, at, v = held.conditionals[rows.start], held.At[rows], V[rows]
+            sets, D, yt = found.sets, found.D, held.yt[rows]
+            e = yt - np.einsum("cm,mp->cp", at, w)  # [C, P]
+            blas.product(at, posterior.covariance, v)  # B^-1 at
+            D_bar = np.einsum("cp,cp->c", e, e) + outputs * (np.einsum("cm,cm->c", at, v) - D)
+            D_bar /= 2.0 * D**2
+            v *= -outputs / D[:, None]
+            for column, weight in zip(e.T, w.T, strict=True):
+                blas.add_outer(v, column / D, weight)
+            yt_bar[rows] = -e / D[:, None]
+            b_bar = -dots(held.A, sets[:, :-1], v) - np.einsum("cmp,cp->cm", r[sets[:, :-1]], yt_bar[rows])
+            b_bar = np.where(found.present, b_bar, 0.0)
+            q = np.linalg.solve(found.C, b_bar[..., None])[..., 0] if b_bar.size else b_bar
+            bt = with_one(found.b)
+            u = D_bar[:, None] * bt
+            u[:, :-1] += q
+            weights[0, rows], weights[1, rows] = bt, u
+            K, kept = kernel.sets(X[sets])
+            K_bar = 0.5 * (u[:, :, None] * bt[:, None, :] + bt[:, :, None] * u[:, None, :])
+            kernel.add_sets_adjoint(X[sets], K_bar, K, kept, lane)
+            ut = combination(sets, u, len(held.A)) @ held.A
+            add_gram_of_two(ut, at, adjoint.moments[number])
+            v -= ut
+            scalars[number] += np.sum(e**2 / D[:, None]), np.sum(u * bt)
+
+        self._run(rows_back, block.own, keep_going)
+        back = [combination(block.sets, x, len(block.rows)).T.tocsr() for x in weights]  # [U, own]
+        adjoint.r_bar[block.rows] += back[0] @ yt_bar
+
+        def kernel_back(lane: Lane, number: int, rows: slice) -> None:
+            panel = self.process.panel(X[rows], lane.panel(rows.stop - rows.start).values, lane)
+            K_bar = back[0][rows] @ V - back[1][rows] @ held.At  # A_bar
+            blas.triangular_product_right(K_bar, posterior.frame.L_inverse)
+            kernel.add_adjoint(X[rows], panel, K_bar, np.zeros(len(K_bar)), lane)
+
+        self._run(kernel_back, len(block.rows), keep_going)
+        adjoint.squared_error += float(scalars[:, 0].sum())
+        adjoint.noise_bar += float(scalars[:, 1].sum())
+
+    # ---- memory and threads
+
+    def _found(self) -> np.ndarray:
+        scales = kernel_scales(self.model.kernel, self.X)
+        return earlier_neighbours(self.X, scales, self.order, self.count)
+
+    def _use(self, neighbours: np.ndarray) -> None:
+        self.neighbours = neighbours
+        scales = kernel_scales(self.model.kernel, self.X)
+        kept = np.isfinite(scales)
+        points = self.X[:, kept] / scales[kept]
+        self._blocks = Blocks(points, neighbours, int(self.model.Z.shape[0]), self._block_rows)
+        self._arrays: tuple[np.ndarray, np.ndarray] | None = None
+
+    def _make_lanes(self) -> None:
+        size = int(self.model.Z.shape[0])
+        alone = size > LARGEST_LANES
+        wanted = (SHARED_ENTRIES if alone else PANEL_ENTRIES) // max(size, 1)
+        self._chunk = self._panel_rows or min(max(wanted, FEWEST_ROWS), MOST_ROWS)
+        count = 1 if alone else min(workers(), -(-len(self.X) // self._chunk))
+        self._lanes = [Lane(self._chunk, size) for _ in range(max(1, count))]
+
+    def _memory(self, block: Block, outputs: int) -> Held:
+        """Arrays for a block, in the same memory each time where all rows make one block."""
+        size = int(self.model.Z.shape[0])
+        if self._arrays is None or len(self._blocks) > 1:
+            self._arrays = np.empty((len(block.rows), size)), np.empty((block.own, size))
+        return Held(*self._arrays, {}, np.empty((block.own, outputs)))
+
+    def _run(
+        self, work: Callable[[Lane, int, slice], None], rows: int, keep_going: Callable[[], bool]
+    ) -> None:
+        panels = -(-rows // self._chunk)
+        panels = -(-panels // len(self._lanes)) * len(self._lanes) if rows >= len(self._lanes) else panels
+        edges = [round(rows * index / max(panels, 1)) for index in range(panels + 1)]
+        pieces = [slice(*both) for both in zip(edges[:-1], edges[1:], strict=True)]
+        run_panels(self._lanes, pieces, work, keep_going)
+
+
+@dataclass
+class Adjoint:
+    """Sums of the second pass."""
+
+    r_bar: np.ndarray  # [N, P] of the residuals y - mean
+    moments: list[np.ndarray]  # [M, M] of each lane: Ut^T At + At^T Ut, lower triangle
+    squared_error: float = 0.0  # sum e^2 / D
+    noise_bar: float = 0.0
+
+
+def add_transformed(into: Statistics, at: np.ndarray, yt: np.ndarray, D: np.ndarray, lane: Lane) -> None:
+    """Add rows at `[C, M]`, yt `[C, P]` of variance D `[C]` to the sums."""
+    root = D**-0.5
+    scaled = lane.panel(len(at)).values  # [C, M]
+    np.multiply(at, root[:, None], out=scaled)
+    targets = yt * root[:, None]
+    add_gram_of_rows(scaled, into.gram)
+    for output, column in enumerate(targets.T):
+        into.projection[:, output] += blas.times_vector(scaled, column, transpose=True)
+    into.rows += len(at)
+    into.squares += float(np.sum(targets**2))
+    into.log_ratio += float(np.sum(np.log(D)))
+
+
+def evidence_from(posterior: OptimalPosterior, sums: Statistics, squared_error: float) -> float:
+    """The evidence in nats, `squared_error` = sum e^2 / D."""
+    outputs = posterior.mean.shape[1]
+    quadratic = squared_error + float(np.sum(posterior.mean**2))
+    spread = sums.rows * np.log(2.0 * np.pi) + sums.log_ratio + posterior.log_det
+    return -0.5 * (outputs * spread + quadratic)
+
+
+def evidence_from_sums(posterior: OptimalPosterior, sums: Statistics) -> float:
+    """The same from one pass: sum e^2 / D = sum yt^2 / D - p^T w - |w|^2 loses digits with little noise."""
+    w = posterior.mean
+    squared_error = sums.squares - float(np.sum(sums.projection * w)) - float(np.sum(w * w))
+    return evidence_from(posterior, sums, max(squared_error, 0.0))
+
+
+def covariance_moment(posterior: OptimalPosterior, moments: list[np.ndarray]) -> np.ndarray:
+    """X = A_bar^T A `[M, M]`, symmetric."""
+    w, outputs = posterior.mean, posterior.mean.shape[1]
+    X = outputs * posterior.covariance
+    X[np.diag_indices_from(X)] -= outputs
+    for column in w.T:
+        blas.add_outer(X, column, column)
+    X -= blas.mirror_lower(np.sum(moments, axis=0))
+    return X
