@@ -288,7 +288,8 @@ class NeighbourEvidence:
         size = int(self.model.Z.shape[0])
         if self._arrays is None or len(self._blocks) > 1:
             self._arrays = np.empty((len(block.rows), size)), np.empty((block.own, size))
-        return Held(*self._arrays, {}, np.empty((block.own, outputs)))
+        A, At = self._arrays
+        return Held(A, At, {}, np.empty((block.own, outputs)))
 
     def _run(
         self, work: Callable[[Lane, int, slice], None], rows: int, keep_going: Callable[[], bool]
