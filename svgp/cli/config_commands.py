@@ -54,7 +54,9 @@ def check(config: ConfigPath, overrides: Overrides = None) -> None:
     from svgp.data.summary import summarise
 
     loaded = load_config(config, overrides or ())
-    summary = summarise(load_dataset(loaded.data, loaded.model.likelihood.task))
+    from svgp.runs.earlier import earlier_columns
+
+    summary = summarise(load_dataset(loaded.data, loaded.model.likelihood.task, earlier_columns(loaded)))
     _print_summary(summary)
     for finding in [*summary.findings, *_against(loaded, summary)]:
         print(f"- {finding}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from svgp.cli.output import number, print_metrics, print_table
+from svgp.cli.output import note_line, number, print_metrics, print_table
 from svgp.cli.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -135,6 +135,35 @@ def export(
     from svgp.runs.export import export as export_run
 
     print(export_run(opened, output))
+
+
+def update(
+    run: RunPath,
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A table of new rows, with the target.", show_default=False)
+    ],
+    run_dir: Annotated[
+        Path | None,
+        typer.Option("--run-dir", metavar="DIR", help="Run folder to make.", show_default="beside RUN"),
+    ] = None,
+    points: Annotated[
+        int, typer.Option("--points", metavar="K", min=0, help="Add K inducing points at the new rows.")
+    ] = 0,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Fit the hyperparameters to the new rows, too.")
+    ] = False,
+) -> None:
+    """Fold new rows into a run's model without the old ones; makes a new run folder."""
+    opened = _open(run)
+    from svgp.runs import update as update_run
+
+    updated = update_run(opened, data, run_dir=run_dir, points=points, refit=refit)
+    metrics = updated.metrics
+    shown = ("update.", "test.")
+    print_metrics({name: x for name, x in metrics.items() if name.startswith(shown) or name == "wall_s"})
+    for note in metrics["notes"]:
+        note_line(note)
+    print(f"\nrun     {updated.path}")
 
 
 def _open(path: Path) -> Run:

@@ -71,6 +71,10 @@ class ModelConfig(Section):
     priors: PriorsConfig = setting(
         PriorsConfig, "priors on hyperparameters: training then finds the most probable ones (MAP)"
     )
+    start_from: AbsolutePath | None = setting(
+        None, "folder of an earlier run: start from its hyperparameters, inducing points and q(u), and scale "
+        "the columns as it did; a larger inducing.count adds points to its own",
+    )  # fmt: skip
     bound: Literal["standard", "tight", "ppgpr"] = setting(
         "tight",
         "what training raises: a lower bound on the log evidence (the standard one, or a tighter one, which "

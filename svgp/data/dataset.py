@@ -56,12 +56,13 @@ class _Choice:
         return names_of(self.readings, self.inputs)
 
 
-def load_dataset(data: Any, task: str) -> Dataset:
+def load_dataset(data: Any, task: str, columns: Columns | None = None) -> Dataset:
     """Read, check, split and scale the table that `data` (a `svgp.config.DataConfig`) describes.
 
     `task` is regression, binary or count. Rows are held out by `data.test`: a seeded random
     fraction, or a file of their own. Every statistic (means, scales, levels) comes from training
-    rows alone. Raises DataError, with file, column and row, for what cannot be used.
+    rows alone, or from another run's `columns`. Raises DataError, with file, column and row, for what cannot
+    be used.
     """
     table, name, sha256 = _read(data)
     choice = _choose(table, data)
@@ -77,15 +78,35 @@ def load_dataset(data: Any, task: str) -> Dataset:
         find_classes(table, choice.targets[0]) if task == "binary" and len(choice.targets) == 1 else None
     )
     train, test = _split(table, data, choice, task, notes)
-    columns = Columns.fit(
-        train, task=task, inputs=choice.inputs, targets=choice.targets, categorical=choice.categorical,
-        unseen=data.unseen, standardize=data.standardize, classes=classes, readings=readings,
-    )  # fmt: skip
+    if columns is None:
+        columns = Columns.fit(
+            train, task=task, inputs=choice.inputs, targets=choice.targets, categorical=choice.categorical,
+            unseen=data.unseen, standardize=data.standardize, classes=classes, readings=readings,
+        )  # fmt: skip
+    else:
+        _require_columns(table, columns, choice, task)
     X, Y = columns.transform_inputs(train), columns.transform_targets(train)
     _check_training_rows(table, columns, X, Y)
     notes += _constant_notes(columns, X, Y)
     dataset = Dataset(X, Y, None, None, columns, name, sha256, notes)
     return dataset if test is None else _with_test(dataset, test)
+
+
+def _require_columns(table: pa.Table, columns: Columns, choice: _Choice, task: str) -> None:
+    """Raise DataError where another run's columns are not those of this config."""
+    own = {"task": task, "inputs": choice.inputs, "target": choice.targets, "categorical": choice.categorical}
+    other = {
+        "task": columns.task, "inputs": columns.inputs, "target": columns.target_names,
+        "categorical": columns.categorical,
+    }  # fmt: skip
+    for name, value in own.items():
+        if (sorted(value) if name == "categorical" else value) != (
+            sorted(other[name]) if name == "categorical" else other[name]
+        ):
+            raise DataError(
+                f"{source_of(table)}: model.start_from: the earlier run has {name} {other[name]}, and this "
+                f"config {value}; they must be the same"
+            )
 
 
 def _with_test(dataset: Dataset, test: pa.Table) -> Dataset:

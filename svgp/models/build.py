@@ -12,6 +12,7 @@ from svgp.config.model import ModelConfig
 from svgp.likelihoods.start import Level
 from svgp.linalg import factorise
 from svgp.models.priors import set_priors
+from svgp.models.start.earlier import start_from
 from svgp.models.start.values import start_values
 from svgp.models.svgp import SVGP
 
@@ -43,10 +44,14 @@ def build_model(
     Kernel and noise start where `svgp.models.start` says, inducing points where `config.inducing` says, and
     q(u) at the prior, or at the level of the targets (`svgp.likelihoods.start`). `columns`
     (`svgp.data.Columns`) names the inputs and gives their scaling. `lengthscale_factor` multiplies those
-    that the data suggest, for another start. Returns the model and notes for the user. Raises ModelError and
-    DataError.
+    that the data suggest, for another start. `config.start_from` (an earlier run) is instead of all that.
+    Returns the model and notes for the user. Raises ModelError and DataError.
     """
     dtype, batch_dtype = PRECISIONS[precision]
+    rows = len(X) if num_data is None else num_data
+    if config.start_from is not None:
+        model, notes = start_from(config, X, columns=columns, num_data=rows, seed=seed, precision=precision)
+        return _with_habits(model, config, X), notes
     classes = len(getattr(columns, "classes", None) or [])
     start = start_values(config, X, Y, classes=classes, seed=seed)
     kernel = kernels.from_config(
@@ -70,15 +75,20 @@ def build_model(
         min_separation=config.inducing.min_separation,
         transform=lambda rows: (rows - columns.input_mean) / columns.input_scale,
     )
-    rows, latents = len(X) if num_data is None else num_data, likelihood.num_latent(targets.outputs)
+    latents = likelihood.num_latent(targets.outputs)
     model = _assemble(config, kernel, likelihood, Z, latents, rows, batch_dtype)
     _start_at_prior(model)
     if start.level is not None:
         _start_at_level(model, start.level)
+    return _with_habits(model, config, X), start.notes + notes
+
+
+def _with_habits(model: SVGP, config: ModelConfig, X: np.ndarray) -> SVGP:
+    """The model, with what training has to know of its inducing points."""
     if config.inducing.keep_in_range:
         model.inducing_range = X.min(axis=0), X.max(axis=0)
     model.replace_redundant = config.inducing.replace_redundant
-    return model, start.notes + notes
+    return model
 
 
 def skeleton(config: ModelConfig, shapes: dict[str, Any], precision: str) -> SVGP:

@@ -23,7 +23,17 @@ _LAZY = {
     "train": "svgp.runs.launch",
 }
 
-__all__ = ["Predictions", "Run", "diagnose", "evaluate", "list_runs", "load_run", "predict_file", "train"]
+__all__ = [
+    "Predictions",
+    "Run",
+    "diagnose",
+    "evaluate",
+    "list_runs",
+    "load_run",
+    "predict_file",
+    "train",
+    "update",
+]
 
 
 def evaluate(run: Run | str | Path, data: Any = None) -> dict[str, float]:
@@ -43,6 +53,20 @@ def predict_file(
 ) -> int:
     """Add predictions to a table file; see `Run.predict_file`."""
     return _opened(run).predict_file(data, out, samples=samples, seed=seed)
+
+
+def update(
+    run: Run | str | Path,
+    data: Any,
+    *,
+    run_dir: str | Path | None = None,
+    points: int = 0,
+    refit: bool = False,
+) -> Run:
+    """A new run: the old one's model with new rows folded into q(u); see `svgp.runs.update.update`."""
+    from svgp.runs.update import update
+
+    return update(_opened(run), data, run_dir=run_dir, points=points, refit=refit)
 
 
 def _opened(run: Run | str | Path) -> Run:

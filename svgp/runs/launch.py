@@ -13,6 +13,7 @@ from svgp.config import Config, load_config
 from svgp.config.train import TrainConfig
 from svgp.data import Dataset, load_dataset
 from svgp.errors import Interrupted, RunError, TrainingDiverged
+from svgp.runs.earlier import earlier_columns
 from svgp.runs.environment import describe_environment
 from svgp.runs.folder import RunFolder, default_path, timestamp
 from svgp.runs.restarts import best_start, forget_trials, kept_state, prepare
@@ -67,7 +68,7 @@ def train(
 
 def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress) -> Run:
     device = choose_device(config.train.device)
-    dataset = load_dataset(config.data, config.model.likelihood.task)
+    dataset = load_dataset(config.data, config.model.likelihood.task, earlier_columns(config))
     with tf.device(device):
         method, notes = prepare(config, dataset)
         lines = [

@@ -16,6 +16,7 @@ from svgp.data import Columns, Dataset, iter_tables, load_dataset, read_table
 from svgp.data.origin import source_of
 from svgp.errors import DataError, RunError
 from svgp.runs import figures
+from svgp.runs.earlier import earlier_columns
 from svgp.runs.evaluation import Evaluator, score
 from svgp.runs.folder import RunFolder
 from svgp.runs.predictions import LEVELS, Predictions, as_table, predict
@@ -127,7 +128,8 @@ class Run:
     @cached_property
     def dataset(self) -> Dataset:
         """The training and test rows, read anew from the config's data. Raises DataError if they are gone."""
-        return load_dataset(self.config.data, self.config.model.likelihood.task)
+        config = self.config
+        return load_dataset(config.data, config.model.likelihood.task, earlier_columns(config))
 
     def predict(self, X: Any, levels: Sequence[float] = LEVELS) -> Predictions:
         """Predictions in original units for X: a table, a DataFrame, a mapping of columns or an array.
