@@ -72,9 +72,9 @@ app.command("predict")(run_commands.predict)
 app.command("plot")(run_commands.plot)
 app.command("report")(run_commands.report)
 app.command("runs")(run_commands.runs)
-app.command("update")(run_commands.update)
 app.command("export")(run_commands.export)
 app.command("schema")(config_commands.schema)
+app.command("update")(run_commands.update)
 app.command("doctor")(doctor.doctor)
 
 

@@ -56,10 +56,7 @@ def update(
     started = time.perf_counter()
     memory = remember(old)
     model = old if points == 0 else _with_points(run, old, description, X, points)
-    if refit:
-        streamed = refresh(model, memory, X, Y, steps=REFIT_STEPS)
-    else:
-        streamed = fold_in(model, memory, X, Y)
+    streamed = refresh(model, memory, X, Y, steps=REFIT_STEPS) if refit else fold_in(model, memory, X, Y)
     seconds = time.perf_counter() - started
     rows = len(X) + (model.num_data or 0)
     model.num_data = rows
@@ -94,10 +91,7 @@ def update(
 def _new_rows(run: Run, data: Any) -> tuple[Any, np.ndarray, np.ndarray]:
     """The run's columns and the rows scaled by them."""
     columns = run.columns
-    if isinstance(data, (str, Path)):
-        table = read_table(data, text=columns.text)
-    else:
-        table = as_table(data, columns)
+    table = read_table(data, text=columns.text) if isinstance(data, (str, Path)) else as_table(data, columns)
     if not columns.has_targets(table):
         missing = [name for name in columns.target_names if name not in table.column_names]
         raise DataError(f"update: the new rows lack the target column '{missing[0]}'")

@@ -14,7 +14,7 @@ from svgp.errors import Interrupted, RunError, TrainingDiverged
 
 COMMANDS = [
     "init", "check", "train", "evaluate", "diagnose", "predict", "plot", "report", "runs", "export", "schema",
-    "doctor",
+    "update", "doctor",
 ]  # fmt: skip
 
 
