@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from svgp.data.sources import fingerprint, read_table
 from svgp.data.survey import Survey
 from svgp.data.targets import find_classes, target_values
 from svgp.errors import DataError
+from svgp.rows import ArrayRows, Rows
 
 _LABELLED = ("binary", "multiclass", "ordinal")  # tasks whose targets are labels, which text may be
 _USUAL = ("", "commas between fields, utf-8", "tabs between fields, utf-8")  # not worth a note
@@ -30,7 +32,11 @@ _INPUT_ADVICE = "list it under data.categorical, or leave it out of data.inputs"
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Training and test rows as a model sees them, and how they were made from a table."""
+    """Training and test rows as a model sees them, and how they were made from a table.
+
+    X, Y and their test counterparts are the rows at hand: all of them, unless the table is read as a stream
+    (`source`), when they are a sample. What trains and scores asks `rows` and `test_rows`.
+    """
 
     X: np.ndarray  # [N, D]
     Y: np.ndarray  # [N, P]
@@ -40,6 +46,20 @@ class Dataset:
     name: str
     sha256: str  # of the file's bytes, or of a built-in table's content
     notes: list[str] = field(default_factory=list)
+    source: Rows | None = None  # of all training rows, where X and Y are a sample of them
+    test_source: Rows | None = None
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The training rows, whether they are in memory or not."""
+        return self.source or ArrayRows(self.X, self.Y)
+
+    @cached_property
+    def test_rows(self) -> Rows | None:
+        """The test rows; None where none are held out."""
+        if self.X_test is None or self.Y_test is None or len(self.X_test) == 0:
+            return None
+        return self.test_source or ArrayRows(self.X_test, self.Y_test)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,9 @@ def certificate(
     bound = CollapsedBound(model, X, Y, bound="tight")
     posterior, sums = bound.posterior()
     nystrom = Nystrom(bound, posterior, sums.prior)
-    r = bound.Y - np.asarray(model.mean(tf.convert_to_tensor(X, tf.float64)))  # [N, P]
+    r = np.asarray(Y, np.float64).reshape(len(X), -1) - np.asarray(
+        model.mean(tf.convert_to_tensor(X, tf.float64))
+    )  # [N, P]
     count, outputs = r.shape
     state = Brackets(r, nystrom)
     product = KernelProduct(model.kernel, X, nystrom.noise, deadline)
@@ -134,7 +136,7 @@ class Nystrom:
         return results
 
     def _panels(self) -> Any:
-        model, X = self._bound.model, self._bound.X
+        model, (X, _) = self._bound.model, self._bound.rows.sample()
         for rows in row_ranges(len(X), len(self._gram)):
             yield rows, np.asarray(model.kernel.K(model.Z, X[rows]), np.float64)
 

@@ -38,7 +38,7 @@ def diagnose(run: Run, *, max_seconds: float = MAX_SECONDS) -> dict[str, Any]:
     inducing = inducing_diagnostics(
         model, fixed_subset(X, run.config.train.seed), run.inducing_start(),
         step=int(run.metrics.get("steps", 0)), epoch=float(run.metrics.get("epoch", 0.0)),
-        data_range=(X.min(axis=0), X.max(axis=0)), setup=advice_setup(run.config, model, len(X)),
+        data_range=dataset.rows.extent(), setup=advice_setup(run.config, model, dataset.rows.count),
     )  # fmt: skip
     sentences = list(inducing["advice"])
     proof, left = None, None

@@ -72,7 +72,7 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
     with tf.device(device):
         method, notes = prepare(config, dataset)
         lines = [
-            _describe_method(method, len(dataset.X), config.train),
+            _describe_method(method, dataset.rows.count, config.train),
             *dataset.notes,
             *notes,
             *filter(None, [precision_advice(device, config.train.precision)]),
@@ -187,7 +187,7 @@ def _open(
     else:
         folder.create()
     files.write_text(folder.config, config.to_yaml())
-    data = {"name": dataset.name, "sha256": dataset.sha256, "rows": len(dataset.X)}
+    data = {"name": dataset.name, "sha256": dataset.sha256, "rows": dataset.rows.count}
     environment = describe_environment(
         device=describe_device(device), precision=config.train.precision, data=data
     )
@@ -211,7 +211,7 @@ def _start_lines(session: Session, device: str) -> list[str]:
     where = describe_device(device)
     start = f"step {method.step} of {session.folder.path}" if method.step else str(session.folder.path)
     return [
-        f"{config.name}: {len(session.dataset.X)} rows, {model.Z.shape[1]} inputs, "
+        f"{config.name}: {session.dataset.rows.count} rows, {model.Z.shape[1]} inputs, "
         f"{model.num_inducing} inducing points; {method.name}, {method.steps_per_epoch} steps an epoch; "
         f"{config.train.precision} on {where}, TF32 off",
         f"{'resuming at' if method.step else 'run folder'} {start}",

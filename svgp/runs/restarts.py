@@ -51,11 +51,13 @@ def prepare(config: Config, dataset: Dataset, start: int = 0) -> tuple[Method, l
     data suggest. The order of minibatches is the same for all.
     """
     model, notes = build_model(
-        config.model, dataset.X, dataset.Y, columns=dataset.columns, num_data=len(dataset.X),
+        config.model, dataset.X, dataset.Y, columns=dataset.columns, num_data=dataset.rows.count,
         seed=config.train.seed + start, precision=config.train.precision,
         lengthscale_factor=FACTORS[start % len(FACTORS)],
     )  # fmt: skip
-    return make_method(model, dataset.X, dataset.Y, config.train), notes
+    if config.model.inducing.keep_in_range:
+        model.inducing_range = dataset.rows.extent()  # of all rows, not of those at hand
+    return make_method(model, dataset.rows, None, config.train), notes
 
 
 def best_start(
@@ -76,7 +78,7 @@ def best_start(
         trials.append(trial)
         files.write_json(folder.restarts, [asdict(trial) for trial in trials])
         _forget(folder, but=_best(trials))
-        progress.note(_describe(trial, count, config, len(dataset.X)))
+        progress.note(_describe(trial, count, config, dataset.rows.count))
     best = _best(trials)
     if best is None:
         raise TrainingDiverged(f"all {count} starts diverged; the first one: {trials[0].message}")

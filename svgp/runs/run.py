@@ -17,7 +17,7 @@ from svgp.data.origin import source_of
 from svgp.errors import DataError, RunError
 from svgp.runs import figures
 from svgp.runs.earlier import earlier_columns
-from svgp.runs.evaluation import Evaluator, score
+from svgp.runs.evaluation import Evaluator, score, score_rows
 from svgp.runs.folder import RunFolder
 from svgp.runs.predictions import LEVELS, Predictions, as_table, predict
 from svgp.runs.streaming import predict_stream
@@ -183,9 +183,9 @@ class Run:
         Raises DataError where targets are missing, RunError where the config holds no test rows.
         """
         if data is None:
-            if self.dataset.X_test is None or self.dataset.Y_test is None:
+            if self.dataset.test_rows is None:
                 raise RunError(f"{self.path}: its config holds out no test rows; give a file (--data)")
-            return score(self.predictive, self.columns, self.dataset.X_test, self.dataset.Y_test)
+            return score_rows(self.predictive, self.columns, self.dataset.test_rows)
         from_file = isinstance(data, (str, Path))
         table = read_table(data, text=self.columns.text) if from_file else as_table(data, self.columns)
         if not self.columns.has_targets(table):

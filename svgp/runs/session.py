@@ -16,7 +16,7 @@ from svgp.errors import NumericalError, RunError
 from svgp.models import Predictive, save_model
 from svgp.models.priors import has_priors, log_prior
 from svgp.runs.diagnosis import advice_setup
-from svgp.runs.evaluation import Evaluator, score
+from svgp.runs.evaluation import Evaluator, score_rows
 from svgp.runs.findings import on_calibration, on_relevance, on_signal, relevance
 from svgp.runs.folder import RunFolder
 from svgp.training import LoopState, Method, Progress, Step, Stop, checkpoints
@@ -71,16 +71,17 @@ class Session:
         An iteration over all rows (see `svgp.training.loop.evaluation_due`) may be shorter than predicting a
         large test set: then so seldom that evaluations take a fifth of the time or so.
         """
-        every, test = self.config.train.evaluate_every, self.dataset.X_test
+        every, test = self.config.train.evaluate_every, self.dataset.test_rows
         if test is None or not getattr(self.method, "iterative", False):
             return every
-        seen = min(self.config.train.subset_rows or len(self.dataset.X), len(self.dataset.X))
+        rows = self.dataset.rows.count
+        seen = min(self.config.train.subset_rows or rows, rows)
         return max(every, float(math.ceil(5.0 * len(test) / (_PREDICTION * seen))))
 
     def evaluate(self, row: dict[str, Any]) -> None:
         """Add the test metrics to `row`, and a row to the inducing diagnostics where one is due."""
-        if self.dataset.X_test is not None and self.dataset.Y_test is not None:
-            found = score(self.evaluator, self.dataset.columns, self.dataset.X_test, self.dataset.Y_test)
+        if self.dataset.test_rows is not None:
+            found = score_rows(self.evaluator, self.dataset.columns, self.dataset.test_rows)
             row.update({f"test.{name}": value for name, value in found.items()})
         if self._diagnosis_due(row["epoch"]):
             self.log_diagnostics(row["step"], row["epoch"])
@@ -99,12 +100,12 @@ class Session:
         if self._diagnosed_at == step:
             return
         self._diagnosed_at = step
-        X = self.dataset.X
+        rows = self.dataset.rows
         try:
             row = inducing_diagnostics(
                 self.model, self._subset, self.Z_start, step=step, epoch=epoch,
-                data_range=(X.min(axis=0), X.max(axis=0)),
-                setup=advice_setup(self.config, self.model, len(X)),
+                data_range=rows.extent(),
+                setup=advice_setup(self.config, self.model, rows.count),
             )  # fmt: skip
         except NumericalError as error:
             # The loop judges whether training can go on; a diagnosis that fails is one more finding.
@@ -176,9 +177,9 @@ class Session:
     def _final_scores(self, row: dict[str, Any]) -> dict[str, Any]:
         """`test.*` of what `svgp predict` gives; from `row` `test.sparse.*`, of the inducing points alone."""
         dataset = self.dataset
-        if dataset.X_test is None or dataset.Y_test is None or self.predictive is None:
+        if dataset.test_rows is None or self.predictive is None:
             return {}
-        found = score(self.predictive, dataset.columns, dataset.X_test, dataset.Y_test)
+        found = score_rows(self.predictive, dataset.columns, dataset.test_rows)
         sparse = {name[5:]: value for name, value in row.items() if name.startswith("test.")}
         return {
             **{f"test.{name}": value for name, value in found.items()},
@@ -203,14 +204,15 @@ class Session:
 
     def _final_metrics(self, reason: str, epoch: float, test: dict[str, Any]) -> dict[str, Any]:
         dataset = self.dataset
-        elbo, objective = self.evaluator.bounds(dataset.X, dataset.Y)
-        own = {"train.objective": objective, "train.objective_per_row": objective / len(dataset.X)}
+        count = dataset.rows.count
+        elbo, objective = self.evaluator.bounds(dataset.rows)
+        own = {"train.objective": objective, "train.objective_per_row": objective / count}
         used = relevance(self.evaluator, dataset.X, dataset.columns.input_names, seed=self.config.train.seed)
         notes = self._notes(used, test)
         return {
             "name": self.config.name,
             "train.elbo": elbo,
-            "train.elbo_per_row": elbo / len(dataset.X),
+            "train.elbo_per_row": elbo / count,
             **(own if objective != elbo else {}),
             **({"train.log_prior": float(log_prior(self.model))} if has_priors(self.model) else {}),
             **test,
@@ -220,8 +222,8 @@ class Session:
             "method": self.method.name,
             "inducing": self.model.num_inducing,
             **replaced_points(self.method),
-            "rows": len(dataset.X),
-            "test_rows": 0 if dataset.X_test is None else len(dataset.X_test),
+            "rows": count,
+            "test_rows": 0 if dataset.test_rows is None else dataset.test_rows.count,
             "stopped": reason,
             "relevance": used,
             **({"notes": notes} if notes else {}),
@@ -230,7 +232,7 @@ class Session:
 
     def _notes(self, used: dict[str, float], test: dict[str, Any]) -> list[str]:
         """What a user should know at the end, a line each."""
-        rows = 0 if self.dataset.X_test is None else len(self.dataset.X_test)
+        rows = 0 if self.dataset.test_rows is None else self.dataset.test_rows.count
         gaussian = self.config.model.likelihood.type_name == "gaussian"
         X, Y, regression = self.dataset.X, self.dataset.Y, self.dataset.columns.task == "regression"
         flat = on_signal(self.evaluator, X, Y) if regression else []

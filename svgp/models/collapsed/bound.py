@@ -25,7 +25,7 @@ Formulas: Titsias 2009, eq. 9.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -54,10 +54,12 @@ from svgp.models.collapsed.statistics import (
     factor_covariance,
     residual_variance,
 )
+from svgp.rows import Block, as_rows
 
 __all__ = ["CollapsedBound", "Evaluation", "Stopped", "check_model", "collapsed_variables"]
 
 Form = Literal["auto", "cheap", "whitened"]
+BLOCK_ROWS = 1 << 16  # rows that are in memory at a time, where not all of them are
 
 
 @dataclass(frozen=True)
@@ -84,30 +86,30 @@ class CollapsedBound:
     """F(X, Y) of a model with Gaussian noise, as a function of the model's own variables.
 
     `model` is an SVGP with one kernel for all outputs and a Gaussian likelihood with one
-    variance; `X [N, D]`, `Y [N, P]`. `bound` (default: the model's) is `standard` or `tight`. `chunk`: rows
-    a panel, for tests. Raises ModelError where the model does not fit.
+    variance; `X [N, D]`, `Y [N, P]`, or X `svgp.rows.Rows` and no Y. `bound` (default: the model's) is
+    `standard` or `tight`. `chunk`: rows a panel, for tests. Raises ModelError where the model does not fit.
     """
 
     def __init__(
         self,
         model: Any,
-        X: np.ndarray,
-        Y: np.ndarray,
+        X: Any,
+        Y: Any = None,
         *,
         bound: str | None = None,
         form: Form = "auto",
         chunk: int | None = None,
     ) -> None:
-        self.model, self.X = model, X
-        self.Y = np.asarray(Y, np.float64).reshape(len(X), -1)
+        self.model, self.rows = model, as_rows(X, Y)
         self.bound = bound or model.bound
         self.form = form
         self.chunk = chunk
         self.passes = 0  # over all rows
-        check_model(model, self.Y.shape[1])
+        check_model(model, self.rows.outputs)
         self.variables = collapsed_variables(model)
-        self._lanes = Lanes(len(X), model.Z.shape[0], chunk)
-        self._kernel = kernel_rows(model, self.variables, X.shape[1])
+        longest = self.rows.count if self.rows.in_memory else min(self.rows.count, BLOCK_ROWS)
+        self._lanes = Lanes(longest, model.Z.shape[0], chunk)
+        self._kernel = kernel_rows(model, self.variables, self.rows.inputs)
 
     def evaluate(self, keep_going: Callable[[], bool] = lambda: True) -> Evaluation:
         """F, its gradient and the optimal q(u), in two passes over the rows.
@@ -119,15 +121,13 @@ class CollapsedBound:
 
     def _evaluate(self, keep_going: Callable[[], bool]) -> Evaluation:
         frame = self.frame()
-        R = residuals(self.model, self.X, self.Y)  # [N, P]
-        sums = self._first_pass(frame, R, keep_going, keep=self._kernel.keeps)
+        sums = self._first_pass(frame, keep_going, keep=self._kernel.keeps)
         posterior = optimal_posterior(frame, sums)
-        outputs = self.Y.shape[1]
+        outputs = self.rows.outputs
         Kuu_bar, products = covariance_adjoint(posterior, sums, outputs)
-        errors = self._second_pass(posterior, R, keep_going)  # [N, P]
-        bound, noise_bar = bound_and_noise_adjoint(posterior, sums, float(np.sum(errors**2)), outputs)
+        squared_error, from_mean = self._second_pass(posterior, keep_going)
+        bound, noise_bar = bound_and_noise_adjoint(posterior, sums, squared_error, outputs)
         from_kernel = self._kernel.gradients(self._lanes.lanes, Kuu_bar, noise_bar, products)
-        from_mean = mean_gradients(self.model, self.variables, self.X, errors / frame.noise)
         gradients = [one + other for one, other in zip(from_kernel, from_mean, strict=True)]
         if not np.isfinite(bound) or not all(np.all(np.isfinite(g)) for g in gradients):
             raise NumericalError("the collapsed bound or its gradient is not finite")
@@ -154,46 +154,66 @@ class CollapsedBound:
         frame = Frame(L, L_inverse, noise, jitter, tight, whitened=True)
         if tight or self.form == "whitened":
             return frame
-        if self.form == "auto" and not frame.cheap_error(self._kernel.trace(self.X)) < CHEAP_ERROR:
-            return frame
+        if self.form == "auto":
+            X = self.rows.sample()[0]
+            trace = self._kernel.trace(X) * (self.rows.count / len(X))
+            if not frame.cheap_error(trace) < CHEAP_ERROR:
+                return frame
         return Frame(L, L_inverse, noise, jitter, tight, whitened=False)
 
     def statistics(self, frame: Frame, keep_going: Callable[[], bool] = lambda: True) -> Statistics:
         """Sums over the rows of X, Y; sums of several machines with the same parameters add up."""
         with single_threaded_blas():
             self._kernel.begin()
-            return self._first_pass(frame, residuals(self.model, self.X, self.Y), keep_going)
+            return self._first_pass(frame, keep_going)
 
-    def _first_pass(
-        self, frame: Frame, R: np.ndarray, keep_going: Callable[[], bool], keep: bool = False
-    ) -> Statistics:
-        """Sums over rows with residuals R `[N, P]`; `keep` panels for `_second_pass`."""
-        sizes = self.model.Z.shape[0], R.shape[1]
+    def _blocks(self) -> Iterator[Block]:
+        return self.rows.blocks(None if self.rows.in_memory else BLOCK_ROWS)
+
+    def _first_pass(self, frame: Frame, keep_going: Callable[[], bool], keep: bool = False) -> Statistics:
+        """Sums over all rows; `keep` panels for `_second_pass`."""
+        sizes = self.model.Z.shape[0], self.rows.outputs
         sums = [Statistics.zero(*sizes, frame.tight) for _ in self._lanes.lanes]
+        for block in self._blocks():
+            R = residuals(self.model, block.X, np.asarray(block.Y, np.float64))  # [n, P]
 
-        def add(lane: Lane, number: int, rows: slice) -> None:
-            panel = self._lanes.panel(lane, rows) if keep else lane.panel(rows.stop - rows.start)
-            self._kernel.fill(self.X[rows], panel, lane)
-            frame.project(panel.values)
-            add_rows(sums[number], frame, panel, R[rows])
+            def add(lane: Lane, number: int, rows: slice, block: Block = block, R: np.ndarray = R) -> None:
+                panel = self._lanes.panel(lane, rows, block.start) if keep else lane.panel(length(rows))
+                self._kernel.fill(block.X[rows], panel, lane)
+                frame.project(panel.values)
+                add_rows(sums[number], frame, panel, R[rows])
 
-        self._lanes.run(add, keep_going)
+            self._lanes.run(add, keep_going, len(R))
         self.passes += 1
         return sum(sums[1:], start=sums[0])
 
     def _second_pass(
-        self, posterior: OptimalPosterior, R: np.ndarray, keep_going: Callable[[], bool]
-    ) -> np.ndarray:
-        """The errors e `[N, P]`; the gradient through Kuf and kff is left with the lanes."""
-        right = row_adjoint(posterior, R.shape[1])  # [M, M]
-        frame = posterior.frame
-        weights = posterior.weights  # [M, P]
-        own_weights = posterior.mean if frame.whitened else weights  # of what a panel holds
-        errors = np.empty_like(R)
+        self, posterior: OptimalPosterior, keep_going: Callable[[], bool]
+    ) -> tuple[float, list[np.ndarray]]:
+        """|e|^2 and the gradient through the mean; that through Kuf and kff is left with the lanes."""
+        right = row_adjoint(posterior, self.rows.outputs)  # [M, M]
         self._kernel.clear(self._lanes.lanes)
+        squared_error, from_mean = 0.0, None
+        for block in self._blocks():
+            errors = self._errors_of(block, posterior, right, keep_going)  # [n, P]
+            squared_error += float(np.sum(errors**2))
+            gradients = mean_gradients(self.model, self.variables, block.X, errors / posterior.frame.noise)
+            from_mean = gradients if from_mean is None else list(map(np.add, from_mean, gradients))
+        self.passes += 1
+        assert from_mean is not None
+        return squared_error, from_mean
+
+    def _errors_of(
+        self, block: Block, posterior: OptimalPosterior, right: np.ndarray, keep_going: Callable[[], bool]
+    ) -> np.ndarray:
+        """The errors e `[n, P]` of a block; its part of the kernel's gradient is added to the lanes."""
+        frame, weights = posterior.frame, posterior.weights  # [M, P]
+        own_weights = posterior.mean if frame.whitened else weights  # of what a panel holds
+        R = residuals(self.model, block.X, np.asarray(block.Y, np.float64))  # [n, P]
+        errors = np.empty_like(R)
 
         def add(lane: Lane, number: int, rows: slice) -> None:
-            X, panel = self.X[rows], self._lanes.kept(rows)
+            X, panel = block.X[rows], self._lanes.kept(rows, block.start)
             if panel is None:
                 panel = lane.panel(len(X))
                 self._kernel.fill(X, panel, lane)
@@ -205,9 +225,13 @@ class CollapsedBound:
                 blas.add_outer(K_bar, column / frame.noise, weight)
             self._kernel.add_adjoint(X, panel, K_bar, kff_bar, lane)
 
-        self._lanes.run(add, keep_going)
-        self.passes += 1
+        self._lanes.run(add, keep_going, len(R))
         return errors
+
+
+def length(rows: slice) -> int:
+    """How many rows a slice holds."""
+    return int(rows.stop - rows.start)
 
 
 def panel_adjoint(

@@ -60,42 +60,59 @@ class Lane:
 
 
 class Lanes:
-    """`rows` rows in panels, dealt out to as many lanes as there are threads."""
+    """Up to `rows` rows at a time in panels, dealt out to as many lanes as there are threads."""
 
     def __init__(self, rows: int, size: int, chunk: int | None = None) -> None:
         self._size = size
         self._kept: dict[int, Panel] = {}  # by the first row
         alone = size > LARGEST_LANES
-        wanted = chunk or max(FEWEST_ROWS, (SHARED_ENTRIES if alone else PANEL_ENTRIES) // size)
-        panels = max(1, -(-rows // wanted))
-        count = 1 if alone else min(threads.workers(), panels)
+        self._wanted = chunk or max(FEWEST_ROWS, (SHARED_ENTRIES if alone else PANEL_ENTRIES) // size)
+        self._most = 1 if alone else min(threads.workers(), max(1, -(-rows // self._wanted)))
+        self.panels = self._cut(rows)
+        self._longest = max(panel.stop - panel.start for panel in self.panels)
+        self.lanes = [Lane(self._longest, size) for _ in range(self._most)]
+        room = kept_bytes() // (2 * 8 * size * self._longest)  # panels
+        # The first ones: dealt out in turn, so that each lane has as many of them.
+        self._keep_below = self.panels[room].start if room < len(self.panels) else room * self._longest
+
+    def panel(self, lane: Lane, rows: slice, first: int = 0) -> Panel:
+        """A panel to be filled; of its own memory where it is to be kept until `kept` is asked for it.
+
+        first: the number of the row that `rows` is counted from.
+        """
+        own = lane.panel(rows.stop - rows.start)
+        place = first + rows.start
+        if place >= self._keep_below:
+            return own
+        if place not in self._kept:
+            values, slope = (blas.aligned_empty(own.values.shape, np.float64) for _ in range(2))
+            self._kept[place] = Panel(values, slope, own.scratch, own.kff)
+        self._kept[place].scratch = own.scratch
+        return self._kept[place]
+
+    def kept(self, rows: slice, first: int = 0) -> Panel | None:
+        """What `panel` gave for these rows, as it was left; None for one that is not kept."""
+        return self._kept.get(first + rows.start)
+
+    def run(
+        self,
+        work: Callable[[Lane, int, slice], None],
+        keep_going: Callable[[], bool],
+        rows: int | None = None,
+    ) -> None:
+        """`work(lane, number of the lane, rows)` for each panel of so many `rows` (None: of all).
+
+        Raises Stopped, and what `work` raises.
+        """
+        whole = rows is None or rows == self.panels[-1].stop
+        run_panels(self.lanes, self.panels if whole or rows is None else self._cut(rows), work, keep_going)
+
+    def _cut(self, rows: int) -> list[slice]:
+        panels = max(1, -(-rows // self._wanted))
+        count = min(self._most, panels)
         panels = -(-panels // count) * count  # as many for each
         edges = [round(rows * index / panels) for index in range(panels + 1)]
-        self.panels = [slice(*both) for both in zip(edges[:-1], edges[1:], strict=True)]
-        longest = max(panel.stop - panel.start for panel in self.panels)
-        self.lanes = [Lane(longest, size) for _ in range(count)]
-        # The first ones: dealt out in turn, so that each lane has as many of them.
-        room = kept_bytes() // (2 * 8 * size * longest)
-        self._keep_below = rows if room >= panels else self.panels[room].start
-
-    def panel(self, lane: Lane, rows: slice) -> Panel:
-        """A panel to be filled; of its own memory where it is to be kept until `kept` is asked for it."""
-        own = lane.panel(rows.stop - rows.start)
-        if rows.start >= self._keep_below:
-            return own
-        if rows.start not in self._kept:
-            values, slope = (blas.aligned_empty(own.values.shape, np.float64) for _ in range(2))
-            self._kept[rows.start] = Panel(values, slope, own.scratch, own.kff)
-        self._kept[rows.start].scratch = own.scratch
-        return self._kept[rows.start]
-
-    def kept(self, rows: slice) -> Panel | None:
-        """What `panel` gave for these rows, as it was left; None for one that is not kept."""
-        return self._kept.get(rows.start)
-
-    def run(self, work: Callable[[Lane, int, slice], None], keep_going: Callable[[], bool]) -> None:
-        """`work(lane, number of the lane, rows)` for each panel. Raises Stopped, and what `work` raises."""
-        run_panels(self.lanes, self.panels, work, keep_going)
+        return [slice(*both) for both in zip(edges[:-1], edges[1:], strict=True)]
 
 
 def run_panels(

@@ -114,7 +114,7 @@ class Adam:
     learning_rate: float = LEARNING_RATE
     converged = False
 
-    def __init__(self, model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> None:
+    def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
         self.model = model
         self.step = 0
         if config.learning_rate is not None:

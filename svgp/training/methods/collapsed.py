@@ -14,6 +14,7 @@ from svgp.models.collapsed.bound import CollapsedBound, Evaluation, Stopped
 from svgp.models.collapsed.posterior import bound_from_sums
 from svgp.models.priors import log_prior, with_prior_gradients
 from svgp.models.replacement import Move
+from svgp.rows import ArrayRows, Rows, as_rows
 from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.units import variable_scales
@@ -37,7 +38,7 @@ class Collapsed:
     steps_per_epoch = 1
     iterative = True
 
-    def __init__(self, model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> None:
+    def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
         require_elbo(model, self.name)
         self.model = model
         self.step = 0
@@ -45,16 +46,16 @@ class Collapsed:
         self.max_seconds: float | None = config.max_seconds
         ends = (getattr(config, "max_steps", None), getattr(config, "max_epochs", None))
         self._last_step = min((end for end in ends if end is not None), default=np.inf)
-        Y = np.asarray(Y, np.float64).reshape(len(X), -1)
-        rows = subset(len(X), getattr(config, "subset_rows", None), config.seed)
-        self._all = (X, Y)
-        self.bound = CollapsedBound(model, X if rows is None else X[rows], Y if rows is None else Y[rows])
-        self._subset = rows is not None
+        self._all = as_rows(X, Y)
+        fitted = subset(self._all, getattr(config, "subset_rows", None), config.seed)
+        self.bound = CollapsedBound(model, fitted)
+        self._subset = fitted is not self._all
         self._complete = not self._subset  # whether q(u) has seen all rows
         self._final_pass_s = 0.0
         self.variables = self.bound.variables
-        self._scales = variable_scales(model, self.variables, self.bound.X)  # [n]
-        limits = box(model, self.variables, self.bound.X, self.bound.Y)  # [n, 2]
+        X, Y = fitted.sample()
+        self._scales = variable_scales(model, self.variables, X)  # [n]
+        limits = box(model, self.variables, X, Y)  # [n, 2]
         self.optimiser = Lbfgs(self._pack(), limits * self._scales[:, None])
         self.evaluation: Evaluation | None = None  # of the last accepted iterate
         self._trial: tuple[np.ndarray, Evaluation, Answer] | None = None
@@ -111,10 +112,10 @@ class Collapsed:
         """Give the model the optimal q(u) for all rows; False where it has it already."""
         if self._complete:
             return False
-        everything = CollapsedBound(self.model, *self._all)
+        everything = CollapsedBound(self.model, self._all)
         posterior, sums = everything.posterior()
         everything.assign(posterior)
-        value = bound_from_sums(posterior, sums, self._all[1].shape[1])
+        value = bound_from_sums(posterior, sums, self._all.outputs)
         self._summary = np.array([value, value + posterior.kl, posterior.kl, posterior.frame.jitter])
         self._complete = True
         return True
@@ -185,7 +186,7 @@ class Collapsed:
         if self._subset:
             # One pass costs at most half an evaluation a row.
             seconds = time.perf_counter() - started
-            self._final_pass_s = 0.5 * seconds * len(self._all[0]) / len(self.bound.X)
+            self._final_pass_s = 0.5 * seconds * self._all.count / self.bound.rows.count
         answer = self._objective(evaluation)
         self._trial = (x.copy(), evaluation, answer)
         if first:
@@ -195,7 +196,7 @@ class Collapsed:
 
     def _objective(self, evaluation: Evaluation) -> Answer:
         """-(F + log prior) and its gradient at the model's present values, per row."""
-        scale, share = -1.0 / len(self.bound.X), len(self.bound.X) / len(self._all[0])
+        scale, share = -1.0 / self.bound.rows.count, self.bound.rows.count / self._all.count
         value = evaluation.bound + share * float(log_prior(self.model))
         priors = with_prior_gradients(self.model, self.variables, [tf.zeros_like(v) for v in self.variables])
         pairs = zip(evaluation.gradients, priors, strict=True)
@@ -219,7 +220,7 @@ class Collapsed:
         self.evaluation = evaluation
         self.bound.assign(evaluation.posterior)
         # Of a subset: its value per row, for as many rows as there are.
-        share = len(self._all[0]) / len(self.bound.X)
+        share = self._all.count / self.bound.rows.count
         value, kl = evaluation.bound * share, evaluation.kl
         self._summary = np.array([value, value + kl, kl, evaluation.jitter])
 
@@ -235,8 +236,12 @@ class Collapsed:
         unpack(self.variables, x / self._scales)
 
 
-def subset(rows: int, count: int | None, seed: int) -> np.ndarray | None:
-    """Sorted random rows `[count]`, or None for all."""
-    if count is None or count >= rows:
-        return None
-    return np.sort(np.random.default_rng([seed, 11]).choice(rows, count, replace=False))
+def subset(rows: Rows, count: int | None, seed: int) -> Rows:
+    """So many of the rows at hand, drawn at random, in their order; all rows where `count` allows."""
+    if count is None or count >= rows.count:
+        return rows
+    X, Y = rows.sample()
+    if count >= len(X):
+        return ArrayRows(X, Y)
+    chosen = np.sort(np.random.default_rng([seed, 11]).choice(len(X), count, replace=False))
+    return ArrayRows(X[chosen], Y[chosen])

@@ -16,6 +16,7 @@ from svgp.models.dual.full import FullDual
 from svgp.models.dual.prior import Outcome
 from svgp.models.priors import with_prior_gradients
 from svgp.models.replacement import Move
+from svgp.rows import as_rows
 from svgp.training.batches import Batches
 from svgp.training.loop import is_due
 from svgp.training.methods.adam import AdamOptimiser
@@ -56,7 +57,7 @@ class NaturalGradient:
     learning_rate: float = LEARNING_RATE
     converged = False
 
-    def __init__(self, model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> None:
+    def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
         require_elbo(model, self.name)
         self.model = model
         self.step = 0
@@ -69,7 +70,8 @@ class NaturalGradient:
         self._optimiser = AdamOptimiser(
             self.posterior.hyperparameters, rate, model, inducing_rate=inducing_rate
         )
-        self._batches = Batches(X, Y, config.batch_size, config.seed, model.Z.dtype)
+        rows = as_rows(X, Y)
+        self._batches = Batches(rows, None, config.batch_size, config.seed, model.Z.dtype)
         self.steps_per_epoch = self._batches.steps_per_epoch
         counters = {"trust": 1.0, "retries": 0.0, "taken": 0.0}
         self._counters = {n: tf.Variable(v, trainable=False, dtype=tf.float64) for n, v in counters.items()}
@@ -81,7 +83,7 @@ class NaturalGradient:
             self._publish, input_signature=self._batches.signature, autograph=False
         )
         self._last: tuple[tf.Tensor, tf.Tensor] | None = None  # the last batch; None: the model is up to date
-        self._all = (X, Y) if len(X) <= ALL_ROWS else None
+        self._all = rows.sample() if rows.count <= ALL_ROWS else None
 
     @property
     def retries(self) -> int:

@@ -14,6 +14,7 @@ from svgp.models.dual.diagonal import DiagonalDual
 from svgp.models.dual.full import FullDual
 from svgp.models.priors import log_prior, with_prior_gradients
 from svgp.models.replacement import Move
+from svgp.rows import as_rows
 from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.variables import pack, unpack, wall
@@ -51,14 +52,16 @@ class WholeNaturalGradient:
     steps_per_epoch = 1
     iterative = True
 
-    def __init__(self, model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> None:
+    def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
         require_elbo(model, self.name)
         self.model = model
         self.step = 0
         self.posterior = DiagonalDual(model) if model.q_diag else FullDual(model)
         self.variables = self.posterior.hyperparameters
-        Y = np.asarray(Y, np.float64).reshape(len(X), -1)
-        self._rows = len(X)
+        rows = as_rows(X, Y)
+        X, Y = (np.concatenate(parts) for parts in list(zip(*rows.blocks(), strict=True))[1:])  # one batch
+        Y = np.asarray(Y, np.float64)
+        self._rows = rows.count
         self._data = tuple(tf.constant(x, model.Z.dtype) for x in (X, Y))
         signature = [tf.TensorSpec(x.shape, x.dtype) for x in self._data]
         self._compiled_settle = tf.function(self._settle, input_signature=signature, autograph=False)

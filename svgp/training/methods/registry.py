@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from svgp.errors import ModelError
 from svgp.models.collapsed.bound import check_model
+from svgp.rows import as_rows
 from svgp.training.methods.adam import Adam
 from svgp.training.methods.base import Method
 from svgp.training.methods.collapsed import Collapsed
@@ -17,7 +16,7 @@ from svgp.training.methods.natgrad_whole import WholeNaturalGradient
 from svgp.training.methods.replacing import replacing
 
 
-def natural_gradient(model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> Method:
+def natural_gradient(model: Any, X: Any, Y: Any, config: Any) -> Method:
     """`natgrad`: see `natural_gradient_class`."""
     return natural_gradient_class(model, len(X), config)(model, X, Y, config)
 
@@ -34,8 +33,8 @@ def natural_gradient_class(
     return WholeNaturalGradient if whole and exact else NaturalGradient
 
 
-# name -> (model, X [N, D], Y [N, P], config.train) -> Method
-METHODS: dict[str, Callable[[Any, np.ndarray, np.ndarray, Any], Method]] = {
+# name -> (model, X [N, D], Y [N, P], config.train) -> Method; X may be `svgp.rows.Rows`, Y then None
+METHODS: dict[str, Callable[[Any, Any, Any, Any], Method]] = {
     "adam": Adam,
     "collapsed": Collapsed,
     "natgrad": natural_gradient,
@@ -46,13 +45,15 @@ METHODS: dict[str, Callable[[Any, np.ndarray, np.ndarray, Any], Method]] = {
 MOST_OPERATIONS = 3e12
 
 
-def make_method(model: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> Method:
+def make_method(model: Any, X: Any, Y: Any, config: Any) -> Method:
     """The method that `config.method` names; `auto` chooses, see `choose`.
 
-    X `[N, D]`, Y `[N, P]` scaled training rows. Raises ModelError where the method does not fit the model.
+    X `[N, D]`, Y `[N, P]` scaled training rows, or X `svgp.rows.Rows` and Y None. Raises ModelError where the
+    method does not fit the model.
     """
-    name, _ = choose(model, len(X), config)
-    return replacing(METHODS[name](model, X, Y, config), X, config)
+    rows = as_rows(X, Y)
+    name, _ = choose(model, rows.count, config)
+    return replacing(METHODS[name](model, rows, None, config), rows.sample()[0], config)
 
 
 def choose(model: Any, rows: int, config: Any) -> tuple[str, str]:
