@@ -1,9 +1,24 @@
-"""Constrained parameters: TensorFlow variables behind TFP bijectors."""
+"""Constrained parameters: TensorFlow variables behind TFP bijectors, each with a role.
+
+A role says what kind of number a parameter is, so that limits, priors, start values and reports apply to it
+whatever kernel or likelihood it belongs to:
+
+    lengthscale  a distance between inputs
+    period       the same, of something that repeats
+    location     a place among the inputs
+    weight       of inputs inside a kernel, in one over their unit squared
+    variance     of a function, in squared units of the target
+    offset       added to inner products, without a unit
+    noise        a variance of observations
+    scale        a deviation of observations, in the target's unit
+    shape        a number without a unit, such as the exponent of a tail
+    share        a number between two limits, such as a probability
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import tensorflow as tf
@@ -13,9 +28,26 @@ from svgp.errors import ModelError
 
 tfb = tfp.bijectors
 
+Role = Literal[
+    "lengthscale", "period", "location", "weight", "variance", "offset", "noise", "scale", "shape", "share"
+]
+
+
+class Hyperparameter(NamedTuple):
+    """A parameter, what it is, and the input columns whose unit it has (None: of no column)."""
+
+    parameter: tfp.util.TransformedVariable
+    role: Role
+    columns: tuple[int, ...] | None
+
+    @property
+    def variable(self) -> tf.Variable:
+        """The unconstrained variable behind the parameter."""
+        return self.parameter.pretransformed_input
+
 
 def positive(
-    value: Any, name: str, *, low: float = 0.0, dtype: tf.DType = tf.float64
+    value: Any, name: str, *, role: Role | None = None, low: float = 0.0, dtype: tf.DType = tf.float64
 ) -> tfp.util.TransformedVariable:
     """A trainable parameter `low + exp(u)`, any shape.
 
@@ -26,7 +58,42 @@ def positive(
     if not np.all(np.isfinite(array)) or not np.all(array > low):
         raise ModelError(f"{name}: must be finite and above {low:g}, got {array.tolist()}")
     bijector = tfb.Chain([tfb.Shift(np.asarray(low, array.dtype)), tfb.Exp()]) if low else tfb.Exp()
-    return tfp.util.TransformedVariable(array, bijector, dtype=dtype, name=name)
+    return _with_role(tfp.util.TransformedVariable(array, bijector, dtype=dtype, name=name), role)
+
+
+def bounded(
+    value: Any, name: str, low: float, high: float, *, role: Role | None = None, dtype: tf.DType = tf.float64
+) -> tfp.util.TransformedVariable:
+    """A trainable parameter `low + (high - low) sigmoid(u)`, any shape. ModelError outside of these."""
+    array = np.asarray(value, dtype=dtype.as_numpy_dtype)
+    if not np.all((array > low) & (array < high)):
+        raise ModelError(f"{name}: must lie between {low:g} and {high:g}, got {array.tolist()}")
+    limits = (np.asarray(limit, array.dtype) for limit in (low, high))
+    return _with_role(tfp.util.TransformedVariable(array, tfb.Sigmoid(*limits), dtype=dtype, name=name), role)
+
+
+def unconstrained(
+    value: Any, name: str, *, role: Role | None = None, dtype: tf.DType = tf.float64
+) -> tfp.util.TransformedVariable:
+    """A trainable parameter that may be any number, any shape. Raises ModelError where it is not finite."""
+    array = np.asarray(value, dtype=dtype.as_numpy_dtype)
+    if not np.all(np.isfinite(array)):
+        raise ModelError(f"{name}: must be finite, got {array.tolist()}")
+    return _with_role(tfp.util.TransformedVariable(array, tfb.Identity(), dtype=dtype, name=name), role)
+
+
+def own_hyperparameters(module: tf.Module, columns: Sequence[int] | None = None) -> Iterator[Hyperparameter]:
+    """The parameters with a role that a module itself holds, in the order of their names."""
+    for _, value in sorted(vars(module).items()):
+        if isinstance(value, tfp.util.TransformedVariable) and (role := getattr(value, "role", None)):
+            yield Hyperparameter(value, role, None if columns is None else tuple(columns))
+
+
+def _with_role(parameter: tfp.util.TransformedVariable, role: Role | None) -> tfp.util.TransformedVariable:
+    if role is not None and role not in get_args(Role):
+        raise ModelError(f"{parameter.name}: role {role!r}; expected one of {', '.join(get_args(Role))}")
+    parameter.role = role
+    return parameter
 
 
 def named_variables(module: tf.Module) -> dict[str, tf.Variable]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from svgp.config.base import Section
 from svgp.config.data import BuiltinDataset, DataConfig, TestConfig
 from svgp.config.json_schema import config_schema
-from svgp.config.kernel import Kernel, ProductKernel, SingleKernel, SumKernel, single_kernels
+from svgp.config.kernels import KERNELS, Kernel, KernelSection, OnInputs, kernel_section, kernel_sections
 from svgp.config.likelihoods import (
     BernoulliLikelihood,
     GaussianLikelihood,
@@ -24,8 +24,9 @@ from svgp.config.tree import Config, OutputConfig
 
 __all__ = [
     "BernoulliLikelihood", "BuiltinDataset", "Config", "DataConfig", "GammaPrior", "GaussianLikelihood",
-    "InducingConfig", "Kernel", "Likelihood", "LogNormalPrior", "ModelConfig", "NeighboursConfig",
-    "OutputConfig", "PoissonLikelihood", "PosteriorConfig", "Prior", "PriorsConfig", "ProductKernel",
-    "Section", "SingleKernel", "StudentTLikelihood", "SumKernel", "Task", "TestConfig", "TrainConfig",
-    "config_schema", "load_config", "single_kernels", "template_for_table",
+    "InducingConfig", "KERNELS", "Kernel", "KernelSection", "Likelihood", "LogNormalPrior", "ModelConfig",
+    "NeighboursConfig",
+    "OnInputs", "OutputConfig", "PoissonLikelihood", "PosteriorConfig", "Prior", "PriorsConfig",
+    "Section", "StudentTLikelihood", "Task", "TestConfig", "TrainConfig",
+    "config_schema", "load_config", "kernel_section", "kernel_sections", "template_for_table",
 ]  # fmt: skip

@@ -42,15 +42,24 @@ class Section(BaseModel):
         return self
 
 
-def setting(default: Any, description: str, *, unit: str | None = None, **bounds: Any) -> Any:
+def setting(
+    default: Any, description: str, *, unit: str | None = None, role: str | None = None, **bounds: Any
+) -> Any:
     """Declare a field: its default (`...` if it must be given), what it means, its unit, its bounds.
 
-    A section is given as a class, whose own defaults are the default.
+    A section is given as a class, whose own defaults are the default. `role`: of the hyperparameter that
+    starts from this number, as in `svgp.parameters`; `roles_of` finds it.
     """
     if isinstance(default, type):
         return Field(default_factory=default, description=description)
-    extra: dict[str, Any] | None = {"unit": unit} if unit else None
-    return Field(default, description=description, json_schema_extra=extra, **bounds)
+    extra: dict[str, Any] = {key: word for key, word in (("unit", unit), ("role", role)) if word}
+    return Field(default, description=description, json_schema_extra=extra or None, **bounds)
+
+
+def roles_of(section: type[Section]) -> set[str]:
+    """The roles of the hyperparameters that a section has."""
+    extras = (field.json_schema_extra for field in section.model_fields.values())
+    return {str(extra["role"]) for extra in extras if isinstance(extra, dict) and "role" in extra}
 
 
 def refusal(message: str) -> PydanticCustomError:

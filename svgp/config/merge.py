@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import get_args
 
-from svgp.config.kernel import KERNEL_KEYS
+from svgp.config.kernels import KERNELS
 from svgp.config.likelihoods import LIKELIHOODS
 from svgp.config.nodes import OVERRIDES, Node, Problem
 from svgp.config.priors import Prior
@@ -90,8 +90,7 @@ def _compatible(base: dict[str, Node], child: Node, keys: Keys) -> dict[str, Nod
 def _choice(block: dict[str, Node], keys: Keys) -> str:
     """What a block has chosen to be: `sum`, `matern32`, `student_t`, `robot_arm`, ... or nothing."""
     if _is_kernel(keys):
-        shape = next((name for name in ("sum", "product") if name in block), "")
-        return shape or _text(block, "type")
+        return KERNELS.shape(block) or _text(block, "type")
     if keys == ("model", "likelihood") or keys[:2] == ("model", "priors"):
         return _text(block, "type")
     if keys == ("data", "dataset"):
@@ -105,13 +104,15 @@ def _text(block: dict[str, Node], key: str) -> str:
 
 
 def _is_kernel(keys: Keys) -> bool:
-    return keys[:2] == ("model", "kernel") and (len(keys) == 2 or isinstance(keys[-1], int))
+    return keys[:2] == ("model", "kernel") and (
+        len(keys) == 2 or isinstance(keys[-1], int) or keys[-1] == "base"
+    )
 
 
 def _known_keys(choice: str, keys: Keys) -> tuple[str, ...]:
     if _is_kernel(keys):
         # Between a sum and a single kernel nothing carries over.
-        return KERNEL_KEYS.get(choice, (choice,))
+        return KERNELS.keys(choice)
     if keys == ("model", "likelihood"):
         return LIKELIHOODS.keys(choice)
     if keys[:2] == ("model", "priors"):

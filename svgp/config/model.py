@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from svgp.config.base import AbsolutePath, Section, WholeNumber, setting
-from svgp.config.kernel import STATIONARY, Kernel, SingleKernel, single_kernels
+from svgp.config.base import AbsolutePath, Section, WholeNumber, roles_of, setting
+from svgp.config.kernels import KERNELS, Kernel, kernel_sections
 from svgp.config.likelihoods import GaussianLikelihood, Likelihood
 from svgp.config.neighbours import NeighboursConfig
-from svgp.config.priors import PriorsConfig
+from svgp.config.priors import PRIOR_ROLES, PriorsConfig
 
 
 class InducingConfig(Section):
@@ -62,7 +62,7 @@ class ModelConfig(Section):
 
     example: ClassVar[str] = "{kernel: {type: matern32}}"
 
-    kernel: Kernel = setting(SingleKernel, "the covariance function, a sum or a product of them")
+    kernel: Kernel = setting(KERNELS[KERNELS.default], "the covariance function, a sum or a product of them")
     likelihood: Likelihood = setting(GaussianLikelihood, "how an observation scatters around the function")
     mean: Literal["zero", "constant", "linear"] = setting("zero", "the prior mean function")
     inducing: InducingConfig = setting(InducingConfig, "the inducing points")
@@ -87,9 +87,18 @@ class ModelConfig(Section):
     )  # fmt: skip
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        if self.priors.noise is not None and not self.likelihood.has_noise:
-            name = self.likelihood.type_name
-            yield "priors.noise", f"a '{name}' likelihood has no noise parameter; remove it"
-        kinds = {kernel.type for _, kernel in single_kernels(self.kernel)}
-        if self.priors.lengthscales is not None and not kinds & set(STATIONARY):
-            yield "priors.lengthscales", "no kernel here has a lengthscale; remove it"
+        own = {"likelihood": roles_of(type(self.likelihood)), "kernel": set[str]()}
+        if self.likelihood.has_noise:
+            own["likelihood"].add("noise")
+        own["kernel"] = own["kernel"].union(
+            *(roles_of(type(part)) for _, part in kernel_sections(self.kernel))
+        )
+        for name, _ in self.priors.given:
+            owners, roles = PRIOR_ROLES[name]
+            if not any(own[owner] & roles for owner in owners):
+                word = sorted(roles)[0]
+                said = {
+                    "kernel": f"no kernel here has a {word}",
+                    "likelihood": f"a '{self.likelihood.type_name}' likelihood has no {word} parameter",
+                }
+                yield f"priors.{name}", f"{' and '.join(said[owner] for owner in owners)}; remove it"

@@ -44,6 +44,16 @@ Prior = Annotated[
 ]
 
 
+# For each key below: whose parameters, and which of them by their roles (`svgp.parameters`).
+PRIOR_ROLES: dict[str, tuple[tuple[str, ...], set[str]]] = {
+    "lengthscales": (("kernel",), {"lengthscale"}),
+    "variance": (("kernel",), {"variance"}),
+    "noise": (("likelihood",), {"noise", "scale"}),
+    "period": (("kernel",), {"period"}),
+    "shape": (("kernel", "likelihood"), {"shape"}),
+}
+
+
 class PriorsConfig(Section):
     """Priors on positive hyperparameters; null: none, training maximises the bound alone."""
 
@@ -52,6 +62,12 @@ class PriorsConfig(Section):
     lengthscales: Prior | None = setting(None, "on each lengthscale ((standardised) input units)")
     variance: Prior | None = setting(None, "on each kernel's variance (squared (standardised) target units)")
     noise: Prior | None = setting(None, "on the noise variance of gaussian, or the scale of student_t")
+
+    period: Prior | None = setting(None, "on each period of a kernel ((standardised) input units)")
+    shape: Prior | None = setting(
+        None,
+        "on each shape of a kernel (alpha of rational_quadratic) or likelihood (df of student_t is held)",
+    )
 
     @property
     def given(self) -> Iterator[tuple[str, Prior]]:

@@ -52,6 +52,11 @@ class Registry:
         _forget_validators()
         return section
 
+    def forget(self, word: str) -> None:
+        """Take a section out again."""
+        del self._sections[word]
+        _forget_validators()
+
     def __getitem__(self, word: str) -> type[Section]:
         return self._sections[word]
 
@@ -76,15 +81,18 @@ class Registry:
         section = self._sections.get(word)
         return () if section is None else tuple(section.model_fields)
 
+    def shape(self, mapping: Mapping[str, Any]) -> str:
+        """The key that chooses a section without a type, where the mapping has one; else nothing."""
+        shapes = (word for word, section in self._sections.items() if "type" not in section.model_fields)
+        return next((word for word in shapes if word in mapping), "")
+
     def choose(self, value: Any) -> str | None:
         """The tag, `<word>`, of what a mapping or a section is; None where it can be neither."""
         if isinstance(value, Section):
             return next((f"<{word}>" for word in _words(type(value)) if _is(value, word)), None)
         if not isinstance(value, Mapping):
             return None
-        shapes = (word for word, section in self._sections.items() if "type" not in section.model_fields)
-        word = next((word for word in shapes if word in value), None) or value.get("type", self.default)
-        return f"<{word}>"
+        return f"<{self.shape(value) or value.get('type', self.default)}>"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[..., Any]) -> Any:
         # A tagged union like any other, made of what is registered by the time of the first validation.

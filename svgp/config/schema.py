@@ -57,7 +57,8 @@ def alternatives(annotation: Any, bounds: Iterable[Any] = (), tag: str = "") -> 
         return alternatives(inner, (*bounds, *flat), tag)
     registry = next((bound for bound in bounds if isinstance(bound, Registry)), None)
     if registry is not None:  # the annotation beside it is what all of its sections have in common
-        return [Alternative(registry[word], tag=f"<{word}>") for word in registry]
+        words = sorted(registry, key=lambda word: word != registry.default)  # the usual one comes first
+        return [Alternative(registry[word], tag=f"<{word}>") for word in words]
     if origin is Union or origin is types.UnionType:
         return [found for part in get_args(annotation) for found in alternatives(part, bounds, tag)]
     return [Alternative(annotation, bounds, tag)]

@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 from svgp.config.base import AbsolutePath, Section, WholeNumber, quoted, refusal, setting
 from svgp.config.data import DataConfig
-from svgp.config.kernel import single_kernels
+from svgp.config.kernels import kernel_sections
 from svgp.config.model import ModelConfig
 from svgp.config.train import TrainConfig
 
@@ -89,9 +89,9 @@ class Config(Section):
                 yield "train.method", "collapsed finds the full q(u); set model.posterior.type: full"
 
     def _kernel_conflicts(self) -> Iterator[tuple[str, str]]:
-        for below, kernel in single_kernels(self.model.kernel):
+        for below, kernel in kernel_sections(self.model.kernel):
             key = f"model.kernel.{below}.inputs".replace("..", ".")
-            chosen = kernel.inputs or []
+            chosen = getattr(kernel, "inputs", None) or []
             target = sorted(set(chosen) & set(self.data.target))
             if target:
                 yield key, f"{quoted(target)} is the target; a kernel acts on inputs"

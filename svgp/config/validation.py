@@ -128,8 +128,6 @@ def _choice(found: Alternative) -> str:
     word = found.tag.strip("<>")
     if not word or found.section is None:
         return ""
-    if word == "single":
-        return "a single kernel"
     return f"type: {word}" if "type" in found.section.model_fields else f"'{word}'"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +12,11 @@ import tensorflow as tf
 import svgp.linalg  # noqa: F401  (turns TensorFloat-32 off)
 from svgp.errors import ModelError
 from svgp.kernels.features import Part, embedded
+from svgp.parameters import Hyperparameter, own_hyperparameters
 
 if TYPE_CHECKING:
     from svgp.kernels.combination import Product, Sum
+    from svgp.kernels.start import Start
 
 
 class Kernel(tf.Module):
@@ -84,6 +86,29 @@ class Kernel(tf.Module):
         self._check_columns(D)
         parts = self._features(len(active), count, rng)
         return None if parts is None else [embedded(part, active, D) for part in parts]
+
+    @property
+    def parts(self) -> tuple[Kernel, ...]:
+        """The kernels that this one is made of, acting on the columns that it acts on."""
+        return ()
+
+    def hyperparameters(self, columns: Sequence[int] | None) -> Iterator[Hyperparameter]:
+        """Every parameter of this kernel and its parts, with its role and its own of the input `columns`."""
+        own = columns
+        if columns is not None and self.active_dims is not None:
+            own = [columns[d] for d in self.active_dims]
+        yield from own_hyperparameters(self, own)
+        for part in self.parts:
+            yield from part.hyperparameters(own)
+
+    @classmethod
+    def arguments(cls, start: Start, stated: dict[str, Any]) -> dict[str, Any]:
+        """What the constructor is called with: the config's `stated` settings, and the data's for the rest.
+
+        `start` is what the data suggest for the columns that the kernel acts on; settings that the config
+        leaves at null are not in `stated`.
+        """
+        return stated
 
     def __add__(self, other: Kernel) -> Sum:
         """k1 + k2: the covariance of the sum of two independent functions."""

@@ -1,55 +1,55 @@
-"""From a config to a kernel, with start values from the data where the config leaves them open."""
+"""From a config to a kernel, with start values from the data where the config leaves them open.
+
+One function for all kernels: the section names the class, the class turns what is stated and what the data
+suggest into the arguments of its constructor (`Kernel.arguments`), and builds its parts in the same way.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from svgp.config.kernel import ProductKernel, SingleKernel, SumKernel
+from svgp.config.registry import load_class
 from svgp.errors import ModelError
 from svgp.kernels.base import Kernel
-from svgp.kernels.combination import Product, Sum
-from svgp.kernels.static import Constant, Linear, White
-from svgp.kernels.stationary import Matern12, Matern32, Matern52, SquaredExponential, Stationary
-
-STATIONARY: dict[str, type[Stationary]] = {
-    "squared_exponential": SquaredExponential,
-    "matern12": Matern12,
-    "matern32": Matern32,
-    "matern52": Matern52,
-}
-WHITE_SHARE = 0.01  # of the prior variance is where a white kernel starts: a nugget, not the signal
+from svgp.kernels.start import Start
 
 
 def from_config(
-    config: SingleKernel | SumKernel | ProductKernel,
+    config: Any,
     input_names: Sequence[str],
     *,
     lengthscales: Any,
     variance: float,
     dtype: tf.DType = tf.float64,
+    X: np.ndarray | None = None,
+    Y: np.ndarray | None = None,
+    seed: int = 0,
 ) -> Kernel:
     """The kernel that `model.kernel` describes, acting on columns called `input_names` (D of them).
 
-    `lengthscales` [D] and `variance` are where numbers left open start. A sum of k parts starts
-    each at variance / k, a product at variance^(1/k), so that the whole starts at `variance`; a
-    linear kernel at variance / D (its own D), a white one at 1% of its share; ard: false at the
-    geometric mean of the lengthscales. A name in `inputs` is a column, or a categorical column
+    `lengthscales` [D] and `variance` are where numbers left open start, and the training rows X [N, D],
+    Y [N, P] tell more where there are any (a period, say). Sums and products share the variance among their
+    parts, so that the whole starts at `variance`. A name in `inputs` is a column, or a categorical column
     whose one-hot columns are called `name=level`. Raises ModelError at a name that is neither, and
     where the config's lengthscales are not one for each input.
     """
-    if isinstance(config, SingleKernel):
-        return _single(config, input_names, np.asarray(lengthscales, float), float(variance), dtype)
-    if isinstance(config, SumKernel):
-        combine, parts, share = Sum, config.sum, variance / len(config.sum)
-    else:
-        combine, parts, share = Product, config.product, variance ** (1.0 / len(config.product))
-    return combine(
-        [from_config(p, input_names, lengthscales=lengthscales, variance=share, dtype=dtype) for p in parts]
+    start = Start(
+        names=tuple(input_names),
+        all_lengthscales=np.asarray(lengthscales, float),
+        variance=float(variance),
+        dtype=dtype,
+        columns=tuple(range(len(input_names))),
+        build=_build,
+        all_rows=X,
+        targets=Y,
+        seed=seed,
     )
+    return _build(config, start)
 
 
 def active_columns(inputs: Sequence[str], input_names: Sequence[str]) -> tuple[int, ...]:
@@ -69,34 +69,23 @@ def active_columns(inputs: Sequence[str], input_names: Sequence[str]) -> tuple[i
     return tuple(dict.fromkeys(found))
 
 
-def _single(
-    config: SingleKernel, input_names: Sequence[str], lengthscales: np.ndarray, start: float, dtype: tf.DType
-) -> Kernel:
-    active = None if config.inputs is None else active_columns(config.inputs, input_names)
-    columns = list(range(len(input_names)) if active is None else active)
-    variance = start if config.variance is None else config.variance
-    if config.type == "constant":
-        return Constant(variance, dtype=dtype)
-    if config.type == "white":
-        return White(WHITE_SHARE * start if config.variance is None else variance, dtype=dtype)
-    if config.type == "linear":
-        weight = start / len(columns) if config.variance is None else variance
-        return Linear(
-            np.full(len(columns), weight) if config.ard else weight, active_dims=active, dtype=dtype
-        )
-    start_lengthscales = _start_lengthscales(config, lengthscales[columns])
-    return STATIONARY[config.type](variance, start_lengthscales, active_dims=active, dtype=dtype)
+def _build(section: Any, start: Start) -> Kernel:
+    stated = {name: getattr(section, name) for name in type(section).model_fields if name != "type"}
+    stated = {name: value for name, value in stated.items() if value is not None}
+    inputs = stated.pop("inputs", None)
+    active = None if inputs is None else active_columns(inputs, start.names)
+    kind = load_class(section)
+    arguments = kind.arguments(start.on(active), stated)
+    if active is not None:
+        arguments["active_dims"] = _among(active, start, inputs)
+    if "dtype" in signature(kind).parameters:
+        arguments["dtype"] = start.dtype
+    return kind(**arguments)
 
 
-def _start_lengthscales(config: SingleKernel, from_data: np.ndarray) -> np.ndarray:
-    if config.lengthscales is None:
-        return from_data if config.ard else np.exp(np.mean(np.log(from_data)))
-    given = np.asarray(config.lengthscales, float)
-    if given.ndim == 0:
-        return np.full(len(from_data), given) if config.ard else given
-    if len(given) != len(from_data):
-        raise ModelError(
-            f"model.kernel: lengthscales: {len(given)} numbers for {len(from_data)} input columns; "
-            "give one number, or one for each column"
-        )
-    return given
+def _among(active: Sequence[int], start: Start, inputs: Sequence[str]) -> list[int]:
+    """Positions of columns among those of the kernel around this one."""
+    if set(active) - set(start.columns):
+        around = ", ".join(start.names[column] for column in start.columns)
+        raise ModelError(f"model.kernel: inputs: {list(inputs)}, and the kernel around it acts on {around}")
+    return [start.columns.index(column) for column in active]

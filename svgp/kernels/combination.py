@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +13,9 @@ import tensorflow as tf
 from svgp.errors import ModelError
 from svgp.kernels.base import Kernel
 from svgp.kernels.features import Part, product
+
+if TYPE_CHECKING:
+    from svgp.kernels.start import Start
 
 
 class Combination(Kernel):
@@ -37,6 +41,10 @@ class Combination(Kernel):
         super().__init__(dtype=parts[0].dtype, name=name)
         self.kernels = tuple(parts)
 
+    @property
+    def parts(self) -> tuple[Kernel, ...]:
+        return self.kernels
+
     def _check_columns(self, D: int) -> None:
         for kernel in self.kernels:
             kernel._check_columns(D)
@@ -44,6 +52,12 @@ class Combination(Kernel):
 
 class Sum(Combination):
     """k = k1 + k2 + ...: the covariance of a sum of independent functions."""
+
+    @classmethod
+    def arguments(cls, start: Start, stated: dict[str, Any]) -> dict[str, Any]:
+        """Each of k parts starts at variance / k."""
+        share = start.variance / len(stated["sum"])
+        return {"kernels": [start.kernel(part, variance=share) for part in stated["sum"]]}
 
     def _covariance(self, X: tf.Tensor, X2: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
         return reduce(operator.add, [k.K(X, X2, dtype=dtype) for k in self.kernels])  # [..., N, N2]
@@ -63,6 +77,12 @@ class Sum(Combination):
 
 class Product(Combination):
     """k = k1 k2 ...: elementwise, itself a covariance (Schur product theorem)."""
+
+    @classmethod
+    def arguments(cls, start: Start, stated: dict[str, Any]) -> dict[str, Any]:
+        """Each of k parts starts at variance^(1/k)."""
+        share = start.variance ** (1.0 / len(stated["product"]))
+        return {"kernels": [start.kernel(part, variance=share) for part in stated["product"]]}
 
     def _covariance(self, X: tf.Tensor, X2: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
         return reduce(operator.mul, [k.K(X, X2, dtype=dtype) for k in self.kernels])  # [..., N, N2]

@@ -9,16 +9,16 @@ cache: smaller ones cost more in calls than they save, since threads wait for Py
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from svgp.kernels.base import Kernel
-from svgp.kernels.stationary import Matern12, Matern32, Matern52, SquaredExponential, Stationary
+from svgp.kernels.stationary import Stationary
 from svgp.linalg.host import blas, threads
 
 BLOCK = 1 << 18  # numbers worked on at a time, 2 MiB
@@ -31,11 +31,13 @@ class Moments:
 
     linear: np.ndarray  # [M, D + 1] W^T [x, 1], W without the kernel's constant factor
     squares: np.ndarray  # [D] sum_n (W 1)_n x_n^2
+    shapes: np.ndarray = field(default_factory=lambda: np.zeros(0))  # sum of K_bar o dK/ds for each shape s
 
     def add(self, other: Moments) -> None:
         """Add the sums over other rows."""
         self.linear += other.linear
         self.squares += other.squares
+        self.shapes += other.shapes
 
 
 class KernelGradients(NamedTuple):
@@ -44,22 +46,28 @@ class KernelGradients(NamedTuple):
     Z: np.ndarray  # [M, D]
     lengthscales: np.ndarray  # [D], zero for an input that the kernel does not depend on
     variance: float
+    shapes: np.ndarray  # one for each shape of the kind
 
 
 class HostStationary:
     """K(X, Z) `[C, M]` of a stationary kernel for many X `[C, D]` and one Z `[M, D]`.
 
-    `lengthscales [D]` are infinite for an input that the kernel does not depend on. For which kernels it
-    does, `supports` says. Threads may share it: memory is the caller's.
+    `lengthscales [D]` are infinite for an input that the kernel does not depend on; `shapes` are the values
+    of what the kind names so. For which kernels it does, `supports` says. Threads may share it: memory is
+    the caller's.
     """
 
     def __init__(
-        self, kind: type[Stationary], Z: np.ndarray, lengthscales: np.ndarray, variance: float
+        self,
+        kind: type[Stationary],
+        Z: np.ndarray,
+        lengthscales: np.ndarray,
+        variance: float,
+        shapes: Sequence[float] = (),
     ) -> None:
-        self.variance = variance
-        self._profile = kind.profile
-        self._fill = _FILL[kind]
-        self.separate_slope = kind is not SquaredExponential  # else the slope is K itself
+        self.variance, self._shapes = variance, tuple(shapes)
+        self._kind = kind
+        self.separate_slope = kind.separate_slope  # else the slope is K itself
         self._Z, self._centre, self._inverse = Z, Z.mean(axis=0), 1.0 / lengthscales
         self._z = self._scaled(Z)  # [M, D]
         ones, norm = np.ones(len(Z)), np.einsum("md,md->m", self._z, self._z)
@@ -68,7 +76,7 @@ class HostStationary:
     def zero_moments(self) -> Moments:
         """Sums over no rows."""
         size, D = self._z.shape
-        return Moments(np.zeros((size, D + 1)), np.zeros(D))
+        return Moments(np.zeros((size, D + 1)), np.zeros(D), np.zeros(len(self._shapes)))
 
     def covariance(self, X: np.ndarray, K: np.ndarray, slope: np.ndarray) -> None:
         """Fill K `[C, M]`, and `slope [C, M]` with dK/d(r2) less its constant factor.
@@ -76,13 +84,13 @@ class HostStationary:
         Where `separate_slope` is False the slope is K, and `slope` is left alone.
         """
         x = self._scaled(X)  # [C, D]
-        scale, norm = self._profile.scale, np.einsum("cd,cd->c", x, x)[:, None]
+        scale, norm = self._kind.scale, np.einsum("cd,cd->c", x, x)[:, None]
         left = np.hstack([-2.0 * scale * x, scale * norm, np.full_like(norm, scale)])  # [C, D + 2]
 
         def fill(rows: slice) -> None:
             for block in _blocks(rows, K.shape[1]):
                 blas.product(left[block], self._right, K[block])
-                self._fill(K[block], slope[block], self.variance)
+                self._kind.fill(K[block], slope[block], self.variance, *self._shapes)
 
         threads.run_all([partial(fill, rows) for rows in threads.pieces(len(K), SWEEPS * K.size)])
 
@@ -96,6 +104,8 @@ class HostStationary:
         def add(rows: slice, sums: Moments) -> None:
             for block in _blocks(rows, slope.shape[1]):
                 W = K_bar[block]
+                if self._shapes:
+                    sums.shapes += self._kind.shape_adjoint(W, slope[block], self.variance, *self._shapes)
                 W *= slope[block]
                 blas.product(W, x1[block], sums.linear, transpose_a=True, beta=1.0)
                 row_sums = blas.times_vector(W, np.ones(W.shape[1]))
@@ -109,9 +119,11 @@ class HostStationary:
         """What the moments of all rows amount to, with `products = sum(K_bar o K)` over them."""
         z, columns = self._z, sums.linear[:, -1:]  # [M, D], [M, 1]
         Wx = sums.linear[:, :-1]  # [M, D]
-        twice = 2.0 * self._profile.factor * self._inverse  # [D]
+        twice = 2.0 * self._kind.factor * self._inverse  # [D]
         spread = sums.squares + np.sum(z * (columns * z - 2.0 * Wx), axis=0)  # [D]
-        return KernelGradients(twice * (columns * z - Wx), -twice * spread, products / self.variance)
+        return KernelGradients(
+            twice * (columns * z - Wx), -twice * spread, products / self.variance, sums.shapes
+        )
 
     def square(self) -> tuple[np.ndarray, np.ndarray]:
         """K(Z, Z) `[M, M]` with exactly the variance on its diagonal, and its slope."""
@@ -142,11 +154,11 @@ class HostStationary:
         K = np.matmul(x, -2.0 * x.transpose(0, 2, 1))
         K += norm[:, :, None]
         K += norm[:, None, :]
-        K *= self._profile.scale
+        K *= self._kind.scale
         diagonal = np.einsum("css->cs", K)
         diagonal[...] = 0.0
         slope = np.empty_like(K)
-        self._fill(K, slope, self.variance)
+        self._kind.fill(K, slope, self.variance, *self._shapes)
         diagonal[...] = self.variance
         if not self.separate_slope:
             np.copyto(slope, K)
@@ -155,8 +167,8 @@ class HostStationary:
 
     def sets_gradients(
         self, X: np.ndarray, K_bar: np.ndarray, K: np.ndarray, slope: np.ndarray
-    ) -> tuple[np.ndarray, float]:
-        """Of a function of `sets(X)`: with respect to the lengthscales `[D]`, and sum(K_bar o K).
+    ) -> tuple[np.ndarray, float, np.ndarray]:
+        """Of a function of `sets(X)`: by the lengthscales `[D]`, sum(K_bar o K), and by the kind's shapes.
 
         `K_bar [C, s, s]` is symmetric. With W = K_bar o slope and scaled points x, the former is a multiple
         of `sum_jk W_jk (x_j - x_k)^2 = 2 sum_j x_j o ((W 1)_j x_j - (W x)_j)`.
@@ -165,71 +177,32 @@ class HostStationary:
         W = K_bar * slope
         rest = W.sum(axis=2)[:, :, None] * x - np.matmul(W, x)  # [C, s, D]
         spread = 2.0 * np.einsum("csd,csd->d", x, rest)
-        twice = 2.0 * self._profile.factor * self._inverse  # [D]
-        return -twice * spread, float(np.einsum("cij,cij->", K_bar, K))
+        twice = 2.0 * self._kind.factor * self._inverse  # [D]
+        flat = (len(K) * K.shape[1], K.shape[2])
+        shapes = self._kind.shape_adjoint(
+            K_bar.reshape(flat), slope.reshape(flat), self.variance, *self._shapes
+        )
+        return -twice * spread, float(np.einsum("cij,cij->", K_bar, K)), np.asarray(shapes)
 
     def _scaled(self, X: np.ndarray) -> np.ndarray:
         return (X - self._centre) * self._inverse
 
 
 def supports(kernel: Kernel) -> bool:
-    """Whether `HostStationary` does for this kernel: one of ours, in float64, one set of parameters."""
-    if type(kernel) not in _FILL or kernel.dtype != tf.float64:
+    """Whether `HostStationary` does for this kernel: a NumPy form, float64, one set of parameters."""
+    if not isinstance(kernel, Stationary) or kernel.dtype != tf.float64 or not _has_host_form(type(kernel)):
         return False
-    return kernel.variance.shape.rank == 0 and (kernel.lengthscales.shape.rank or 0) <= 1
+    single = all(getattr(kernel, name).shape.rank == 0 for name in ("variance", *kernel.shapes))
+    return single and (kernel.lengthscales.shape.rank or 0) <= 1
+
+
+def _has_host_form(kind: type[Stationary]) -> bool:
+    """Whether the same class states both forms: one that overrides half of another kind does not."""
+    states = {name: next((c for c in kind.__mro__ if name in vars(c)), None) for name in ("forward", "fill")}
+    same = states["forward"] is states["fill"] is not None
+    return same and kind._covariance is Stationary._covariance and kind.covariance is Stationary.covariance
 
 
 def _blocks(rows: slice, columns: int) -> list[slice]:
     step = max(16, BLOCK // columns)
     return [slice(start, min(start + step, rows.stop)) for start in range(rows.start, rows.stop, step)]
-
-
-# Each turns `K`, which holds a = scale * r2 (below zero by rounding, maybe), into the covariance, and
-# `slope` into dK/da less a constant.
-
-
-def _squared_exponential(K: np.ndarray, slope: np.ndarray, variance: float) -> None:
-    np.maximum(K, 0.0, out=K)
-    np.subtract(np.log(variance), K, out=K)
-    np.exp(K, out=K)
-
-
-def _distance(K: np.ndarray) -> None:
-    np.maximum(K, 0.0, out=K)
-    np.sqrt(K, out=K)
-
-
-def _matern12(K: np.ndarray, slope: np.ndarray, variance: float) -> None:
-    _distance(K)
-    E = np.exp(np.log(variance) - K)
-    slope[...] = 0.0  # at r = 0 the mean of both sides
-    np.divide(E, K, out=slope, where=K > 0.0)
-    K[...] = E
-
-
-def _matern32(K: np.ndarray, slope: np.ndarray, variance: float) -> None:
-    _distance(K)
-    np.subtract(np.log(variance), K, out=slope)
-    np.exp(slope, out=slope)
-    K += 1.0
-    K *= slope
-
-
-def _matern52(K: np.ndarray, slope: np.ndarray, variance: float) -> None:
-    a = np.maximum(K, 0.0)
-    np.sqrt(a, out=K)
-    E = np.subtract(np.log(variance), K)
-    np.exp(E, out=E)
-    np.add(K, 1.0, out=slope)
-    slope *= E
-    np.multiply(a, E, out=K)
-    K *= 1.0 / 3.0
-    K += slope
-
-
-_FILL: dict[type, Callable[[np.ndarray, np.ndarray, float], Any]] = {
-    SquaredExponential: _squared_exponential,
-    Matern12: _matern12,
-    Matern32: _matern32,
-    Matern52: _matern52,
-}

@@ -14,56 +14,44 @@ makes about three times as many sweeps, and NaN at r2 = 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 
-class Profile(NamedTuple):
-    """How a kernel falls with distance, and how fast.
-
-    `forward(a, log_v)` takes a = scale * r2 >= 0 and the log variance, and returns K and what the
-    way back needs. `backward(K_bar, K, saved)` returns W / factor, so that constants touch [N, D]
-    and never [N, N2], and K_bar o K, which some kernels have in passing.
-    """
-
-    scale: float
-    factor: float
-    forward: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-    backward: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-
-
 def radial_covariance(
-    profile: Profile,
+    kind: Any,
     X: tf.Tensor,
     Z: tf.Tensor | None,
     lengthscales: tf.Tensor,
     variance: tf.Tensor,
+    shapes: Sequence[tf.Tensor],
     dtype: tf.DType,
 ) -> tf.Tensor:
     """K [..., N, N2] in `dtype` from centred float64 inputs; Z None means K(X, X).
 
-    Shapes: X [..., N, D], Z [..., N2, D], lengthscales [..., D], variance [...], all with the same
+    `kind` is a subclass of `Stationary`, whose docstring says what it states. Shapes: X [..., N, D],
+    Z [..., N2, D], lengthscales [..., D], variance [...] and each of `shapes` [...], all with the same
     batch dimensions. K(X, X) has exactly `variance` on its diagonal, which gives X no gradient.
     """
     symmetric = Z is None
 
     @tf.custom_gradient
     def covariance(
-        X: tf.Tensor, Z: tf.Tensor, lengthscales: tf.Tensor, variance: tf.Tensor
+        X: tf.Tensor, Z: tf.Tensor, lengthscales: tf.Tensor, variance: tf.Tensor, *shapes: tf.Tensor
     ) -> tuple[tf.Tensor, Callable]:
         scale = lengthscales[..., None, :]  # [..., 1, D]
         x, z = X / scale, Z / scale  # [..., N, D], [..., N2, D]
-        a = tf.maximum(tf.cast(_squared_distances(x, z, profile.scale), dtype), 0.0)  # [..., N, N2]
+        a = tf.maximum(tf.cast(_squared_distances(x, z, kind.scale), dtype), 0.0)  # [..., N, N2]
         if symmetric:
             a = _set_diagonal(a, tf.zeros([], dtype))
-        K, saved = profile.forward(a, tf.math.log(variance)[..., None, None])  # [..., N, N2]
+        K, saved = kind.forward(a, tf.math.log(variance)[..., None, None], *shapes)  # [..., N, N2]
         if symmetric:  # exp(log v) may be one bit off v
             K = _set_diagonal(K, variance)
 
         def adjoint(K_bar: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            W, products = profile.backward(K_bar, K, saved)  # [..., N, N2], [..., N, N2]
+            W, products, *by_shape = kind.backward(K_bar, K, saved, *shapes)  # [..., N, N2] each
             moments = tf.cast(tf.matmul(W, _with_ones(z, dtype)), X.dtype)  # [..., N, D + 1]
             rows, Wz = moments[..., -1:], moments[..., :-1]  # [..., N, 1], [..., N, D]
             # 1^T W by the matrix product: half the time of a reduction down the columns on a CPU.
@@ -71,7 +59,7 @@ def radial_covariance(
             columns = tf.cast(tf.matmul(W, ones, transpose_a=True), X.dtype)  # [..., N2, 1]
             # x^T W, not W^T x: the thin factor is the cheap one to transpose.
             xW = tf.cast(tf.matmul(tf.linalg.matrix_transpose(tf.cast(x, dtype)), W), X.dtype)
-            twice = 2.0 * profile.factor / scale  # [..., 1, D]
+            twice = 2.0 * kind.factor / scale  # [..., 1, D]
             X_bar = twice * (rows * x - Wz)  # [..., N, D]
             Z_bar = twice * (columns * z - tf.linalg.matrix_transpose(xW))  # [..., N2, D]
             spread = _total(rows * x * x) + _total(columns * z * z) - 2.0 * _total(x * Wz)  # [..., D]
@@ -79,11 +67,14 @@ def radial_covariance(
             # Row sums first, the rest in float64: a float32 sum of N * N2 terms loses digits.
             product_rows = tf.cast(tf.reduce_sum(products, -1), X.dtype)  # [..., N]
             variance_bar = tf.cast(tf.reduce_sum(product_rows, -1), dtype) / variance  # [...]
-            return X_bar, Z_bar, lengthscales_bar, variance_bar
+            shape_rows = (tf.cast(tf.reduce_sum(terms, -1), X.dtype) for terms in by_shape)  # [..., N]
+            shapes_bar = [tf.cast(tf.reduce_sum(rows, -1), dtype) for rows in shape_rows]  # [...]
+            return X_bar, Z_bar, lengthscales_bar, variance_bar, *shapes_bar
 
         return K, adjoint
 
-    return covariance(X, X if Z is None else Z, lengthscales, tf.cast(variance, dtype))
+    others = [tf.cast(value, dtype) for value in (variance, *shapes)]
+    return covariance(X, X if Z is None else Z, lengthscales, *others)
 
 
 def _squared_distances(x: tf.Tensor, z: tf.Tensor, scale: float) -> tf.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +12,11 @@ from svgp.errors import ModelError
 from svgp.kernels.base import Kernel
 from svgp.kernels.features import Noise, Offset, Part, Slopes
 from svgp.parameters import positive
+
+if TYPE_CHECKING:
+    from svgp.kernels.start import Start
+
+WHITE_SHARE = 0.01  # of the prior variance is where a white kernel starts
 
 
 class Linear(Kernel):
@@ -30,7 +35,14 @@ class Linear(Kernel):
         name: str | None = None,
     ) -> None:
         super().__init__(active_dims=active_dims, dtype=dtype, name=name)
-        self.variance = positive(variance, f"{self.name}.variance", dtype=dtype)
+        self.variance = positive(variance, f"{self.name}.variance", role="variance", dtype=dtype)
+
+    @classmethod
+    def arguments(cls, start: Start, stated: dict[str, Any]) -> dict[str, Any]:
+        """Each of D variances starts at variance / D, which standardised inputs add up to the whole."""
+        D, ard = len(start.columns), stated.pop("ard", True)
+        variance = stated.get("variance", start.variance / D)
+        return {**stated, "variance": np.full(D, variance) if ard else variance}
 
     def _covariance(self, X: tf.Tensor, X2: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
         X2 = X if X2 is None else X2
@@ -64,7 +76,11 @@ class Constant(Kernel):
 
     def __init__(self, variance: Any = 1.0, *, dtype: tf.DType = tf.float64, name: str | None = None) -> None:
         super().__init__(dtype=dtype, name=name)
-        self.variance = positive(variance, f"{self.name}.variance", dtype=dtype)
+        self.variance = positive(variance, f"{self.name}.variance", role="variance", dtype=dtype)
+
+    @classmethod
+    def arguments(cls, start: Start, stated: dict[str, Any]) -> dict[str, Any]:
+        return {"variance": start.variance, **stated}
 
     def _covariance(self, X: tf.Tensor, X2: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
         variance = tf.cast(self.variance, dtype)[..., None, None]  # [..., 1, 1]
@@ -85,7 +101,12 @@ class White(Kernel):
 
     def __init__(self, variance: Any = 1.0, *, dtype: tf.DType = tf.float64, name: str | None = None) -> None:
         super().__init__(dtype=dtype, name=name)
-        self.variance = positive(variance, f"{self.name}.variance", dtype=dtype)
+        self.variance = positive(variance, f"{self.name}.variance", role="variance", dtype=dtype)
+
+    @classmethod
+    def arguments(cls, start: Start, stated: dict[str, Any]) -> dict[str, Any]:
+        """A nugget, not the signal: 1% of the prior variance."""
+        return {"variance": WHITE_SHARE * start.variance, **stated}
 
     def _covariance(self, X: tf.Tensor, X2: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
         if X2 is None:

@@ -1,10 +1,9 @@
-"""Stationary kernels: squared exponential and Matérn, with a lengthscale for each input."""
+"""Stationary kernels: what those that fall with a scaled distance have in common."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -12,8 +11,11 @@ import tensorflow as tf
 from svgp.errors import ModelError
 from svgp.kernels.base import Kernel
 from svgp.kernels.features import Part, Waves, student_frequencies
-from svgp.kernels.radial import Profile, radial_covariance
+from svgp.kernels.radial import radial_covariance
 from svgp.parameters import positive
+
+if TYPE_CHECKING:
+    from svgp.kernels.start import Start
 
 
 class Stationary(Kernel):
@@ -27,9 +29,26 @@ class Stationary(Kernel):
     the expansion |x|^2 + |z|^2 - 2xz, which is done in float64 whatever the kernel's type (two of
     about six sweeps on a CPU): data at 1e6 with unit spread lose nothing, and a float32 matrix
     carries only the rounding of its own entries.
+
+    A kind states, side by side and in terms of a = scale * r2 >= 0:
+
+    - `scale`, and `factor`, the constant in dK/d(r2) = factor * slope;
+    - `forward(a, log_v, *shape)`: K and what the way back needs, in TensorFlow;
+    - `backward(K_bar, K, saved, *shape)`: K_bar o slope, K_bar o K, and K_bar o dK/ds for each shape s;
+    - `fill(K, slope, variance, *shape)`: the same forward in NumPy, where K holds a (below zero by rounding,
+      maybe) and becomes the covariance, and `slope` the slope, for loops that stay on the host
+      (`svgp.kernels.host`); `separate_slope = False` says that the slope is K itself and is left alone;
+    - `shapes`: the names of parameters beside variance and lengthscales, shape [...] each, and
+      `shape_adjoint(K_bar, slope, variance, *shape)`: the sum of K_bar o dK/ds for each, in NumPy.
     """
 
-    profile: ClassVar[Profile]
+    scale: ClassVar[float]
+    factor: ClassVar[float]
+    separate_slope: ClassVar[bool] = True
+    shapes: ClassVar[tuple[str, ...]] = ()
+    forward: ClassVar[Callable[..., tuple[tf.Tensor, Any]]]
+    backward: ClassVar[Callable[..., tuple[tf.Tensor, ...]]]
+    fill: ClassVar[Callable[..., None]]
     # Of the Student's t that is the spectral density; None: not known, and no random features.
     spectral_degrees: ClassVar[float | None] = None
 
@@ -43,36 +62,74 @@ class Stationary(Kernel):
         name: str | None = None,
     ) -> None:
         super().__init__(active_dims=active_dims, dtype=dtype, name=name)
-        self.variance = positive(variance, f"{self.name}.variance", dtype=dtype)
-        self.lengthscales = positive(lengthscales, f"{self.name}.lengthscales", dtype=dtype)
+        self.variance = positive(variance, f"{self.name}.variance", role="variance", dtype=dtype)
+        self.lengthscales = positive(
+            lengthscales, f"{self.name}.lengthscales", role="lengthscale", dtype=dtype
+        )
         columns = self.lengthscales.shape[-1:].as_list()
         if self.active_dims is not None and columns not in ([], [1], [len(self.active_dims)]):
             raise ModelError(
                 f"{self.name}: {columns[0]} lengthscales for {len(self.active_dims)} active dimensions"
             )
 
+    @classmethod
+    def arguments(cls, start: Start, stated: dict[str, Any]) -> dict[str, Any]:
+        """Variance and lengthscales of the start; with `ard: false` the geometric mean of the latter."""
+        ard, found = stated.pop("ard", True), start.lengthscales
+        given = stated.get("lengthscales")
+        if given is None:
+            lengthscales = found if ard else np.exp(np.mean(np.log(found)))
+        else:
+            lengthscales = np.asarray(given, float)
+            if lengthscales.ndim == 0 and ard:
+                lengthscales = np.full(len(found), lengthscales)
+            if lengthscales.ndim and len(lengthscales) != len(found):
+                raise ModelError(
+                    f"model.kernel: lengthscales: {len(lengthscales)} numbers for {len(found)} input "
+                    "columns; give one number, or one for each column"
+                )
+        return {"variance": start.variance, **stated, "lengthscales": lengthscales}
+
+    @staticmethod
+    def shape_adjoint(K_bar: np.ndarray, slope: np.ndarray, variance: float, *shape: float) -> list[float]:
+        """The sum of K_bar o dK/ds for each shape s of the kind: most have none."""
+        return []
+
+    def shape_values(self) -> list[tf.Tensor]:
+        """The parameters named in `shapes`."""
+        return [tf.convert_to_tensor(getattr(self, name)) for name in self.shapes]
+
     def _covariance(self, X: tf.Tensor, X2: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
-        D = X.shape[-1]
-        lengthscales = tf.cast(self._lengthscales(D), tf.float64)  # [..., D]
+        return self.covariance(X, X2, self._lengthscales(X.shape[-1]), dtype)
+
+    def covariance(
+        self, X: tf.Tensor, X2: tf.Tensor | None, lengthscales: tf.Tensor, dtype: tf.DType
+    ) -> tf.Tensor:
+        """K(X, X2) for float64 columns `X [..., N, D]` with these lengthscales `[..., D]`, not the own."""
+        lengthscales = tf.cast(lengthscales, tf.float64)  # [..., D]
         variance = tf.convert_to_tensor(self.variance)  # [...]
+        shapes = self.shape_values()  # [...] each
         centre = tf.stop_gradient(tf.reduce_mean(X, -2, keepdims=True))  # [..., 1, D]
         centred = [x - centre for x in (X, X2) if x is not None]  # [..., N, D], [..., N2, D]
         batch = tf.broadcast_static_shape(variance.shape, lengthscales.shape[:-1])
-        for x in centred:
-            batch = tf.broadcast_static_shape(batch, x.shape[:-2])
+        for shape in [x.shape[:-2] for x in centred] + [value.shape for value in shapes]:
+            batch = tf.broadcast_static_shape(batch, shape)
         centred = [_with_batch(x, batch, 2) for x in centred]
         return radial_covariance(
-            self.profile,
+            type(self),
             centred[0],
             None if X2 is None else centred[1],
             _with_batch(lengthscales, batch, 1),
             _with_batch(variance, batch, 0),
+            [_with_batch(value, batch, 0) for value in shapes],
             dtype,
         )  # [..., N, N2]
 
     def _variances(self, X: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         variance = tf.cast(self.variance, dtype)[..., None]  # [..., 1]
         batch = tf.broadcast_static_shape(self.variance.shape, self.lengthscales.shape[:-1])
+        for name in self.shapes:
+            batch = tf.broadcast_static_shape(batch, getattr(self, name).shape)
         shape = tf.concat([tf.broadcast_dynamic_shape(batch, tf.shape(X)[:-2]), tf.shape(X)[-2:-1]], 0)
         return tf.broadcast_to(variance, shape)  # [..., N]
 
@@ -94,76 +151,6 @@ class Stationary(Kernel):
                 f"{self.name}: {lengthscales.shape[-1]} lengthscales for inputs with {D} columns"
             )
         return tf.broadcast_to(lengthscales, lengthscales.shape[:-1].concatenate(D))  # [..., D]
-
-
-Pair = tuple[tf.Tensor, tf.Tensor]
-
-
-def _exponential(a: tf.Tensor, log_v: tf.Tensor) -> Pair:
-    return tf.exp(log_v - a), a
-
-
-def _exponential_back(K_bar: tf.Tensor, K: tf.Tensor, a: tf.Tensor) -> Pair:
-    products = K_bar * K
-    return products, products
-
-
-def _matern12(a: tf.Tensor, log_v: tf.Tensor) -> Pair:
-    r = tf.sqrt(a)
-    return tf.exp(log_v - r), r
-
-
-def _matern12_back(K_bar: tf.Tensor, K: tf.Tensor, r: tf.Tensor) -> Pair:
-    products = K_bar * K
-    return tf.math.divide_no_nan(products, r), products
-
-
-def _matern32(a: tf.Tensor, log_v: tf.Tensor) -> Pair:
-    s = tf.sqrt(a)
-    slope = tf.exp(log_v - s)
-    return (1.0 + s) * slope, slope
-
-
-def _matern52(a: tf.Tensor, log_v: tf.Tensor) -> Pair:
-    s = tf.sqrt(a)
-    E = tf.exp(log_v - s)
-    slope = (1.0 + s) * E
-    return slope + a * E / 3.0, slope
-
-
-def _slope_back(K_bar: tf.Tensor, K: tf.Tensor, slope: tf.Tensor) -> Pair:
-    return K_bar * slope, K_bar * K
-
-
-class SquaredExponential(Stationary):
-    """k = v exp(-r^2 / 2), infinitely smooth (Rasmussen & Williams 2006, eq. 4.9)."""
-
-    profile = Profile(0.5, -0.5, _exponential, _exponential_back)
-    spectral_degrees = math.inf
-
-
-class Matern12(Stationary):
-    """k = v exp(-r), continuous and rough: the Ornstein-Uhlenbeck process (R&W 2006, eq. 4.14).
-
-    Its derivative does not exist at r = 0; the gradient there is taken as 0, the mean of both sides.
-    """
-
-    profile = Profile(1.0, -0.5, _matern12, _matern12_back)
-    spectral_degrees = 1.0
-
-
-class Matern32(Stationary):
-    """k = v (1 + s) exp(-s), s = sqrt(3) r, once differentiable (R&W 2006, eq. 4.17)."""
-
-    profile = Profile(3.0, -1.5, _matern32, _slope_back)
-    spectral_degrees = 3.0
-
-
-class Matern52(Stationary):
-    """k = v (1 + s + s^2 / 3) exp(-s), s = sqrt(5) r, twice differentiable (R&W 2006, eq. 4.17)."""
-
-    profile = Profile(5.0, -5.0 / 6.0, _matern52, _slope_back)
-    spectral_degrees = 5.0
 
 
 def _with_batch(x: tf.Tensor, batch: tf.TensorShape, inner: int) -> tf.Tensor:

@@ -38,7 +38,7 @@ class Gaussian(Likelihood):
     ) -> None:
         super().__init__(dtype=dtype, name=name)
         self.floor = float(floor)
-        self.variance = positive(variance, f"{self.name}.variance", low=self.floor, dtype=dtype)
+        self.variance = positive(variance, f"{self.name}.variance", role="noise", low=self.floor, dtype=dtype)
 
     @classmethod
     def arguments_for(cls, config: Any, targets: Targets) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class StudentT(Likelihood):
         if not (math.isfinite(df) and df > 0.0):
             raise ModelError(f"{self.name}: df must be finite and above 0, got {df:g}")
         self.df = float(df)
-        self.scale = positive(scale, f"{self.name}.scale", dtype=dtype)
+        self.scale = positive(scale, f"{self.name}.scale", role="scale", dtype=dtype)
 
     @classmethod
     def arguments_for(cls, config: Any, targets: Targets) -> dict[str, Any]:

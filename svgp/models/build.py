@@ -60,6 +60,9 @@ def build_model(
         lengthscales=lengthscale_factor * start.lengthscales,
         variance=start.variance,
         dtype=dtype,
+        X=X,
+        Y=Y,
+        seed=seed,
     )
     targets = likelihoods.targets_of(config.likelihood, Y, classes)
     likelihood = likelihoods.from_config(

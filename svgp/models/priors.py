@@ -8,7 +8,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from svgp.config.priors import GammaPrior, PriorsConfig
+from svgp.config.priors import PRIOR_ROLES, GammaPrior, PriorsConfig
+from svgp.parameters import Hyperparameter, own_hyperparameters
 
 
 def set_priors(model: Any, config: PriorsConfig) -> None:
@@ -33,7 +34,7 @@ def log_prior(model: Any) -> tf.Tensor:
     if not has_priors(model):
         return total
     for name, prior in model.priors.given:
-        for parameter in _parameters(model, name):
+        for parameter in _parameters(model, *PRIOR_ROLES[name]):
             total += tf.reduce_sum(_density(prior, parameter.dtype).log_prob(tf.convert_to_tensor(parameter)))
     return total
 
@@ -51,11 +52,14 @@ def with_prior_gradients(
     return [g + tf.cast(o, g.dtype) for g, o in zip(gradients, own, strict=True)]
 
 
-def _parameters(model: Any, name: str) -> Iterator[Any]:
-    owners = [model.likelihood] if name == "noise" else [model.kernel, *model.kernel.submodules]
-    names = ("variance", "scale") if name == "noise" else (name,)
-    found = (getattr(owner, attribute, None) for owner in owners for attribute in names)
-    return (parameter for parameter in found if parameter is not None)
+def _parameters(model: Any, owners: Sequence[str], roles: set[str]) -> Iterator[Any]:
+    found: list[Hyperparameter] = []
+    if "kernel" in owners:
+        found += model.kernel.hyperparameters(None)
+    if "likelihood" in owners:
+        for module in (model.likelihood, *model.likelihood.submodules):
+            found += own_hyperparameters(module)
+    return (one.parameter for one in found if one.role in roles)
 
 
 def _density(prior: Any, dtype: tf.DType) -> tfp.distributions.Distribution:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from svgp.config import Config, GaussianLikelihood, SingleKernel, StudentTLikelihood, SumKernel, load_config
+from svgp.config import Config, GaussianLikelihood, StudentTLikelihood, kernel_section, load_config
+from svgp.config.kernels.combination import SumKernel
 
 from .conftest import problems_of
 
@@ -71,19 +72,19 @@ def test_problems_of_base_and_child_come_together(folder: Path) -> None:
 def test_another_kernel_replaces_the_block_and_the_same_one_merges(folder: Path) -> None:
     base = BASE + "model: {kernel: {type: matern32, ard: false, lengthscales: 2.0}}\n"
     replaced = extend(folder, base, "model: {kernel: {type: linear}}\n").model.kernel
-    assert replaced == SingleKernel(type="linear")
+    assert replaced == kernel_section("linear")
     merged = extend(folder, base, "model: {kernel: {lengthscales: 3}}\n").model.kernel
-    assert merged == SingleKernel(ard=False, lengthscales=3.0)
+    assert merged == kernel_section(ard=False, lengthscales=3.0)
     total = extend(folder, base, "model: {kernel: {sum: [{type: linear}, {}]}}\n").model.kernel
-    assert total == SumKernel(sum=[SingleKernel(type="linear"), SingleKernel()])
+    assert total == SumKernel(sum=[kernel_section("linear"), kernel_section()])
 
 
 def test_a_sum_becomes_a_single_kernel(folder: Path) -> None:
     base = BASE + "model: {kernel: {sum: [{type: linear}, {type: white}]}}\n"
-    assert extend(folder, base, "model: {kernel: {type: matern12}}\n").model.kernel == SingleKernel(
+    assert extend(folder, base, "model: {kernel: {type: matern12}}\n").model.kernel == kernel_section(
         type="matern12"
     )
-    assert extend(folder, base, "", "model.kernel.type=matern12").model.kernel == SingleKernel(
+    assert extend(folder, base, "", "model.kernel.type=matern12").model.kernel == kernel_section(
         type="matern12"
     )
 

@@ -21,11 +21,12 @@ def test_the_exported_names() -> None:
     import svgp.config
 
     assert svgp.config.__all__ == [
-        "BernoulliLikelihood", "BuiltinDataset", "Config", "DataConfig", "GammaPrior", "GaussianLikelihood",
-        "InducingConfig", "Kernel", "Likelihood", "LogNormalPrior", "ModelConfig", "NeighboursConfig",
-        "OutputConfig", "PoissonLikelihood", "PosteriorConfig", "Prior", "PriorsConfig", "ProductKernel",
-        "Section", "SingleKernel", "StudentTLikelihood", "SumKernel", "Task", "TestConfig",
-        "TrainConfig", "config_schema", "load_config", "single_kernels", "template_for_table",
+        "BernoulliLikelihood", "BuiltinDataset", "Config", "DataConfig", "GammaPrior",
+        "GaussianLikelihood", "InducingConfig", "KERNELS", "Kernel", "KernelSection", "Likelihood",
+        "LogNormalPrior", "ModelConfig", "NeighboursConfig", "OnInputs", "OutputConfig", "PoissonLikelihood",
+        "PosteriorConfig", "Prior", "PriorsConfig", "Section", "StudentTLikelihood", "Task",
+        "TestConfig", "TrainConfig", "config_schema", "load_config", "kernel_section", "kernel_sections",
+        "template_for_table",
     ]  # fmt: skip
     for name in svgp.config.__all__:
         assert hasattr(svgp.config, name)

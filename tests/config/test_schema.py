@@ -63,7 +63,7 @@ def test_paths_are_found_in_the_schema() -> None:
 
 
 def test_places_are_found_through_unions_and_lists() -> None:
-    slot = slot_at(Config, ("model", "kernel", "<sum>", "sum", 3, "<single>", "variance"))
+    slot = slot_at(Config, ("model", "kernel", "<sum>", "sum", 3, "<matern32>", "variance"))
     assert slot is not None and {found.type for found in slot.allowed} == {float, type(None)}
     assert slot_at(Config, ("model", "nothing", "here")) is None
     assert ("learning_rate", "train") in set(homes(Config))

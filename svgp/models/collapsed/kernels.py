@@ -59,15 +59,15 @@ class HostRows:
 
     def __init__(self, model: Any, variables: Sequence[tf.Variable], columns: int) -> None:
         self.model, self.variables, self._columns = model, list(variables), columns
-        signature = [tf.TensorSpec(None, tf.float64)] * 4
+        signature = [tf.TensorSpec(None, tf.float64)] * (4 + len(model.kernel.shapes))
         # Compiled: bijectors called eagerly take 20 ms.
         self._read = tf.function(self._read_graph, input_signature=[], autograph=False)
         self._pull = tf.function(self._pull_graph, input_signature=signature, autograph=False)
 
     def begin(self) -> tuple[np.ndarray, float]:
-        Z, lengthscales, variance, noise = (np.array(value, np.float64) for value in self._read())
-        profile = type(self.model.kernel)
-        self._kernel = host.HostStationary(profile, Z, lengthscales, float(variance))
+        Z, lengthscales, variance, *shapes, noise = (np.array(v, np.float64) for v in self._read())
+        kind = type(self.model.kernel)
+        self._kernel = host.HostStationary(kind, Z, lengthscales, float(variance), [float(s) for s in shapes])
         self._square = self._kernel.square()
         return self._square[0], float(noise.reshape(()))
 
@@ -104,9 +104,11 @@ class HostRows:
         products += self._kernel.variance * sum(lane.sums[1] for lane in lanes)
         rows = self._kernel.gradients(moments, products)
         square = self._kernel.square_gradients(Kuu_bar, *self._square)
-        found = (np.add(one, other) for one, other in zip(rows, square, strict=True))
+        found = [np.add(one, other) for one, other in zip(rows, square, strict=True)]
         if (extra := self._extra(lanes)) is not None:
-            found = (np.add(one, other) for one, other in zip(found, extra, strict=True))
+            found = [np.add(one, other) for one, other in zip(found, extra, strict=True)]
+        *found, shapes = found
+        found += list(shapes)
         adjoints = [tf.constant(value, tf.float64) for value in (*found, noise_bar)]
         return [np.asarray(tf.convert_to_tensor(g), np.float64) for g in self._pull(*adjoints)]
 
@@ -115,17 +117,18 @@ class HostRows:
         return None
 
     def _read_graph(self) -> list[tf.Tensor]:
-        """Z `[M, D]`, the lengthscale of each input `[D]`, the kernel's variance, the noise."""
+        """Z `[M, D]`, the lengthscale of each input `[D]`, the kernel's variance and shapes, the noise."""
         kernel, noise = self.model.kernel, _noise(self.model)
         lengthscales = kernel.input_lengthscales(self._columns)
-        return [tf.convert_to_tensor(x) for x in (self.model.Z, lengthscales, kernel.variance, noise)]
+        values = (self.model.Z, lengthscales, kernel.variance, *kernel.shape_values(), noise)
+        return [tf.convert_to_tensor(x) for x in values]
 
-    def _pull_graph(self, Z_bar: tf.Tensor, l_bar: tf.Tensor, v_bar: tf.Tensor, noise_bar: tf.Tensor) -> Any:
-        """From the parameters to the variables behind them."""
+    def _pull_graph(self, *adjoints: tf.Tensor) -> Any:
+        """From the adjoints of what `_read_graph` reads to the variables behind it."""
         with tf.GradientTape() as tape:
             outputs = self._read_graph()
-        adjoints = [Z_bar, l_bar, v_bar, tf.reshape(noise_bar, outputs[-1].shape)]
-        return _gradients(tape, outputs, self.variables, adjoints)
+        *others, noise_bar = adjoints
+        return _gradients(tape, outputs, self.variables, [*others, tf.reshape(noise_bar, outputs[-1].shape)])
 
 
 class TensorFlowRows:

@@ -38,7 +38,7 @@ class HostSets(HostRows):
     def clear(self, lanes: Sequence[Lane]) -> None:
         super().clear(lanes)
         for lane in lanes:
-            lane.set_sums = [np.zeros(self._columns), 0.0]
+            lane.set_sums = [np.zeros(self._columns), 0.0, np.zeros(len(self.model.kernel.shapes))]
 
     def sets(self, X: np.ndarray) -> tuple[np.ndarray, Any]:
         return self._kernel.sets(X)
@@ -46,14 +46,14 @@ class HostSets(HostRows):
     def add_sets_adjoint(
         self, X: np.ndarray, K_bar: np.ndarray, K: np.ndarray, kept: Any, lane: Lane
     ) -> None:
-        l_bar, products = self._kernel.sets_gradients(X, K_bar, K, kept)
-        lane.set_sums[0] += l_bar
-        lane.set_sums[1] += products
+        for place, value in enumerate(self._kernel.sets_gradients(X, K_bar, K, kept)):
+            lane.set_sums[place] += value
 
     def _extra(self, lanes: Sequence[Lane]) -> KernelGradients:
-        l_bar = np.sum([lane.set_sums[0] for lane in lanes], axis=0)
-        products = float(sum(lane.set_sums[1] for lane in lanes))
-        return KernelGradients(np.zeros(self.model.Z.shape), l_bar, products / self._kernel.variance)
+        l_bar, products, shapes = (np.sum([lane.set_sums[k] for lane in lanes], axis=0) for k in range(3))
+        return KernelGradients(
+            np.zeros(self.model.Z.shape), l_bar, float(products) / self._kernel.variance, shapes
+        )
 
 
 class TensorFlowSets(TensorFlowRows):

@@ -19,6 +19,7 @@ import numpy as np
 import scipy.linalg
 
 from svgp import likelihoods
+from svgp.config.kernels import kernel_sections
 from svgp.config.model import ModelConfig
 from svgp.likelihoods.start import Level, length_factor
 from svgp.linalg.host.threads import single_threaded_blas
@@ -85,8 +86,7 @@ def column_spread(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def has_ard(kernel: Any) -> bool:
     """Whether any part of a kernel's config has a lengthscale for each input."""
-    parts = getattr(kernel, "sum", None) or getattr(kernel, "product", None)
-    return any(map(has_ard, parts)) if parts else bool(kernel.ard)
+    return any(getattr(part, "ard", False) for _, part in kernel_sections(kernel))
 
 
 def _best_factor(X: np.ndarray, Y: np.ndarray) -> float:

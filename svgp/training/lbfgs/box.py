@@ -7,14 +7,28 @@ the same ("this input is irrelevant") and stay harmless.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-LENGTHSCALES = (1e-3, 1e3)  # standard deviations of the input column
+from svgp.parameters import Hyperparameter, own_hyperparameters
+
 VARIANCES = (1e-6, 1e3)  # of a kernel, in variances of the target; v and l grow together for ever otherwise
 LARGEST_NOISE = 10.0  # variances of the target
+# For each role of a positive parameter (`svgp.parameters`) its limits, and the powers of the input's and of
+# the target's standard deviation that are their unit. Other roles have no limits but their own bijector's.
+LIMITS: dict[str, tuple[tuple[float | None, float], int, int]] = {
+    "lengthscale": ((1e-3, 1e3), 1, 0),
+    "period": ((1e-3, 1e3), 1, 0),
+    "weight": ((1e-6, 1e6), -2, 0),
+    "variance": (VARIANCES, 0, 2),
+    "offset": ((1e-6, 1e6), 0, 0),
+    "shape": ((1e-2, 1e4), 0, 0),
+    "noise": ((None, LARGEST_NOISE), 0, 2),
+    "scale": ((1e-3, LARGEST_NOISE**0.5), 0, 1),
+}
 Z_MARGIN = 0.5  # ranges of the input column beyond the data
 
 
@@ -25,20 +39,10 @@ def box(model: Any, variables: list[tf.Variable], X: np.ndarray, Y: np.ndarray) 
     """
     limits = {id(model.Z): getattr(model, "inducing_range", None) or inducing_limits(X)}
     regression = model.likelihood.task == "regression"  # else f is not in units of the target
-    scale = (float(np.mean(np.var(Y, axis=0))) if regression else 0.0) or 1.0
-    for module in (model.kernel, *model.kernel.submodules):
-        if (lengthscales := getattr(module, "lengthscales", None)) is not None:
-            spread = column_deviation(X, getattr(module, "active_dims", None))
-            if lengthscales.shape.rank == 0 or lengthscales.shape[-1] != len(spread):
-                spread = np.exp(np.mean(np.log(spread)))
-            limits.update(limits_of(lengthscales, spread, LENGTHSCALES))
-        if (variance := getattr(module, "variance", None)) is not None:
-            limits.update(limits_of(variance, scale, VARIANCES))
-    noise, deviation = (getattr(model.likelihood, name, None) for name in ("variance", "scale"))
-    if noise is not None:
-        limits.update(limits_of(noise, scale, (None, LARGEST_NOISE)))
-    if deviation is not None:  # of a Student-t, in units of the target
-        limits.update(limits_of(deviation, np.sqrt(scale), (1e-3, np.sqrt(LARGEST_NOISE))))
+    variance = (float(np.mean(np.var(Y, axis=0))) if regression else 0.0) or 1.0
+    for found in hyperparameters(model, X.shape[1]):
+        if found.role in LIMITS:
+            limits.update(_limits_of(found, X, variance))
     rows = []
     for variable in variables:
         value = variable.numpy().astype(np.float64)
@@ -55,19 +59,31 @@ def inducing_limits(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low - margin, high + margin
 
 
-def column_deviation(X: np.ndarray, active_dims: tuple[int, ...] | None) -> np.ndarray:
-    """Standard deviation of each active column, 1 where it is constant: `[A]`."""
+def column_deviation(X: np.ndarray) -> np.ndarray:
+    """Standard deviation of each column, 1 where it is constant: `[D]`."""
     spread = X.std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
-    return spread if active_dims is None else spread[list(active_dims)]
+    return np.where(spread > 0, spread, 1.0)
 
 
-def limits_of(
-    parameter: Any, scale: Any, interval: tuple[float | None, float]
+def hyperparameters(model: Any, columns: int) -> Iterator[Hyperparameter]:
+    """Those of the kernel, of inputs with so many columns, and of the likelihood."""
+    yield from model.kernel.hyperparameters(range(columns))
+    for module in (model.likelihood, *model.likelihood.submodules):
+        yield from own_hyperparameters(module)
+
+
+def _limits_of(
+    found: Hyperparameter, X: np.ndarray, target_variance: float
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """The limits of a positive parameter as limits of the variable behind its bijector."""
-    low, high = interval
-    variable = parameter.pretransformed_input
+    (low, high), input_power, target_power = LIMITS[found.role]
+    parameter, variable = found.parameter, found.variable
+    scale: Any = target_variance if target_power == 2 else target_variance ** (0.5 * target_power)
+    if input_power and found.columns is not None:
+        spread = column_deviation(X)[list(found.columns)]
+        if parameter.shape.rank == 0 or parameter.shape[-1] != len(spread):
+            spread = np.exp(np.mean(np.log(spread)))
+        scale = scale * spread**input_power
     dtype = variable.dtype
     upper = np.asarray(parameter.bijector.inverse(tf.constant(np.asarray(high * scale), dtype)))
     if low is None:

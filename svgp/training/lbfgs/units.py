@@ -24,7 +24,7 @@ LENGTHSCALES = (1e-2, 1.5)  # limits to Z's unit, in standard deviations of the 
 
 def variable_scales(model: Any, variables: Sequence[tf.Variable], X: np.ndarray) -> np.ndarray:
     """What each number in `variables`, flattened, is multiplied by: `[n]`, at the model's present values."""
-    spread = column_deviation(X, None)  # [D]
+    spread = column_deviation(X)  # [D]
     lengthscales = np.asarray(model.kernel.input_lengthscales(X.shape[1]), np.float64)  # [..., D]
     shortest = lengthscales.reshape(-1, X.shape[1]).min(axis=0)  # [D], maybe infinite
     unit = np.clip(shortest, LENGTHSCALES[0] * spread, LENGTHSCALES[1] * spread)

@@ -1,0 +1,90 @@
+"""What kernels' sections share: a table by type, the inputs that they act on, and how they nest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Union
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from svgp.config.base import Names, Section, repeated, setting
+from svgp.config.registry import Registry
+
+KERNELS = Registry("kernel", default="matern32")
+
+Positive = Annotated[float, Field(gt=0)]
+
+# Configs of runs before each kernel had a section of its own state these for every kernel.
+_ONCE_STATED = {"ard": True, "lengthscales": None, "inputs": None}
+
+
+class KernelSection(Section):
+    """A covariance function. `builds` is the dotted path of its class (see `svgp.kernels.builder`)."""
+
+    builds: ClassVar[str] = ""
+    example: ClassVar[str] = "{type: matern32, ard: true}"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _forget_what_meant_nothing(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        meant_nothing = [
+            key
+            for key, value in _ONCE_STATED.items()
+            if key not in cls.model_fields and key in values and values[key] is value
+        ]
+        return {key: value for key, value in values.items() if key not in meant_nothing}
+
+
+Kernel = Annotated[KernelSection, KERNELS]
+
+
+class OnInputs(KernelSection):
+    """A kernel that looks at the inputs, all or some of them."""
+
+    type: str = setting(..., "the covariance function")
+    inputs: Names | None = setting(None, "the input columns that it acts on; null: all of them")
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if self.inputs is not None and not self.inputs:
+            yield "inputs", "an empty list: it would act on nothing; null takes all inputs"
+        for name in repeated(self.inputs or []):
+            yield "inputs", f"'{name}' listed more than once"
+
+
+def one_or_each(value: Any) -> str:
+    """The tag of a setting that is one number, or one for each input."""
+    return "<each>" if isinstance(value, (list, tuple)) else "<one>"
+
+
+OneOrEach = Annotated[
+    Union[Annotated[Positive, Tag("<one>")], Annotated[list[Positive], Tag("<each>")]],  # noqa: UP007
+    Discriminator(one_or_each),
+]
+
+
+def variance_setting(description: str = "prior variance to start from; null: from the data") -> Any:
+    """The field `variance` of a kernel."""
+    return setting(
+        None, description, unit="squared units of the (standardised) target", role="variance", gt=0
+    )
+
+
+def kernel_sections(kernel: Section, key: str = "") -> Iterator[tuple[str, KernelSection]]:
+    """Every section of a kernel's tree but sums and products, with its dotted key below the root."""
+    if "type" in type(kernel).model_fields and isinstance(kernel, KernelSection):
+        yield key, kernel
+    for name in type(kernel).model_fields:
+        value = getattr(kernel, name)
+        if isinstance(value, KernelSection):
+            yield from kernel_sections(value, f"{key}.{name}".lstrip("."))
+        elif isinstance(value, list):
+            for index, part in enumerate(value):
+                if isinstance(part, KernelSection):
+                    yield from kernel_sections(part, f"{key}.{name}.{index}".lstrip("."))
+
+
+def kernel_section(type: str = KERNELS.default, **settings: Any) -> KernelSection:
+    """One kernel's section: `kernel_section("linear", inputs=["x"])`. KeyError for an unknown type."""
+    return KERNELS[type].model_validate({"type": type, **settings})  # type: ignore[return-value]
