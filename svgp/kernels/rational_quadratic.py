@@ -64,6 +64,6 @@ class RationalQuadratic(Stationary):
     def shape_adjoint(K_bar: np.ndarray, slope: np.ndarray, variance: float, *shape: float) -> list[float]:
         (alpha,) = shape
         # The slope is set to zero on a diagonal, where K does not depend on alpha either.
-        log_w = (np.log(variance) - np.log(np.maximum(slope, np.finfo(np.float64).tiny))) / (alpha + 1.0)
+        log_w = (np.log(variance) - np.log(np.where(slope > 0.0, slope, variance))) / (alpha + 1.0)
         w = np.exp(log_w)
         return [float(np.einsum("ij,ij->", K_bar, slope * (w - 1.0 - w * log_w)))]
