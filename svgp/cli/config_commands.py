@@ -56,7 +56,7 @@ def check(config: ConfigPath, overrides: Overrides = None) -> None:
     loaded = load_config(config, overrides or ())
     from svgp.runs.earlier import earlier_columns
 
-    summary = summarise(load_dataset(loaded.data, loaded.model.likelihood.task, earlier_columns(loaded)))
+    summary = summarise(load_dataset(loaded.data, loaded.model.likelihood, earlier_columns(loaded)))
     _print_summary(summary)
     for finding in [*summary.findings, *_against(loaded, summary)]:
         print(f"- {finding}")

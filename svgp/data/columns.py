@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from svgp.data.categories import MISSING, UNSEEN, find_levels, level_codes, refuse_unseen
 from svgp.data.checks import refuse_infinite, refuse_missing, require
+from svgp.data.extras import EXTRAS, extra_defaults, extra_values, refuse_more_than_trials
 from svgp.data.numeric import moments, to_float
 from svgp.data.readings import Reading, apply, names_of, refuse_doubts
 from svgp.data.survey import Survey
-from svgp.data.targets import TASKS, find_classes, target_values
+from svgp.data.tasks import TASKS, Task
 from svgp.errors import DataError
 
 _TEXT_ADVICE = "list it under data.categorical, or leave it out of data.inputs"
@@ -36,12 +37,14 @@ class Columns:
     levels: Mapping[str, list[str]]  # of the categorical ones among them
     unseen: str
     target_names: list[str]
-    classes: list[Any] | None  # [negative label, positive label] of a binary target
+    classes: list[Any] | None  # labels in the order of their codes; [negative, positive] of two
     input_mean: np.ndarray  # [D]
     input_scale: np.ndarray  # [D]
     target_mean: np.ndarray  # [P]
     target_scale: np.ndarray  # [P]
     readings: Mapping[str, Reading] = field(default_factory=dict)  # of raw columns
+    extras: Mapping[str, str] = field(default_factory=dict)  # what the likelihood reads besides: its column
+    extra_defaults: Sequence[float] = ()  # [E] where a table to predict for does not say
 
     @classmethod
     def fit(
@@ -56,24 +59,26 @@ class Columns:
         standardize: bool = True,
         classes: list[Any] | None = None,
         readings: Mapping[str, Reading] | None = None,
+        extras: Mapping[str, str] | None = None,
     ) -> Columns:
         """Levels, classes, means and standard deviations of the training rows `table`.
 
-        A constant column, and every column if `standardize` is false, has scale 1; so has a binary
-        or count target. Rows must be complete and finite. Raises DataError.
+        A constant column, and every column if `standardize` is false, has scale 1; targets are scaled as
+        their task says (`svgp.data.tasks`). Rows must be complete and finite. Raises DataError.
         """
         if task not in TASKS:
             raise DataError(f"task {task!r} is unknown; expected one of {', '.join(TASKS)}")
-        if task == "binary" and len(targets) != 1:
+        if not TASKS[task].several and len(targets) != 1:
             raise DataError(
-                f"a binary task has one target, got {len(targets)} ({', '.join(targets)}); train one run each"
+                f"a {task} task has one target, got {len(targets)} ({', '.join(targets)}); train one run each"
             )
-        if task == "binary" and classes is None:
-            classes = find_classes(table, targets[0])
+        if classes is None and len(targets) == 1:
+            classes = TASKS[task].find_classes(table, targets[0])
         levels = {name: find_levels(table, name) for name in inputs if name in set(categorical)}
         columns = cls(
             task, list(inputs), levels, unseen, list(targets), classes,
             np.zeros(0), np.ones(0), np.zeros(len(targets)), np.ones(len(targets)), readings or {},
+            extras or {},
         )  # fmt: skip
         table = columns.as_numbers(table)
         mean, scale = columns._input_moments(table, standardize)
@@ -90,7 +95,18 @@ class Columns:
             target_mean,
             target_scale,
             columns.readings,
+            extras or {},
+            extra_defaults(table, extras or {}),
         )
+
+    @property
+    def _raw_names(self) -> list[str]:
+        return list(dict.fromkeys([*self.inputs, *self.target_names, *self.extras.values()]))
+
+    @property
+    def kind(self) -> Task:
+        """The task as an object: what targets are legal, how they are scaled, whether they are classes."""
+        return TASKS[self.task]
 
     @property
     def categorical(self) -> list[str]:
@@ -114,7 +130,7 @@ class Columns:
 
     def as_numbers(self, table: pa.Table) -> pa.Table:
         """The table with inputs and targets read as `readings` says. Raises DataError."""
-        return apply(table, self.readings, [*self.inputs, *self.target_names])
+        return apply(table, self.readings, self._raw_names)
 
     def matched(self, tables: Iterable[pa.Table], source: str = "the table") -> Columns:
         """These columns for another table, given in pieces, that may write numbers and dates differently.
@@ -123,7 +139,7 @@ class Columns:
         """
         skip = {*self.levels, *(self.target_names if self.classes is not None else [])}
         survey = Survey(prior=self.readings, skip=skip)
-        names = {*self.inputs, *self.target_names}
+        names = set(self._raw_names)
         for table in tables:
             survey.add(table.select([name for name in table.column_names if name in names]))
         return replace(self, readings={**self.readings, **refuse_doubts(survey.decide(), source)})
@@ -153,10 +169,61 @@ class Columns:
         return X
 
     def transform_targets(self, table: pa.Table) -> np.ndarray:
-        """Scaled targets `Y [N, P]`, float64. Raises DataError for missing columns or bad values."""
+        """Scaled targets `Y [N, P]`, after them the likelihood's extra columns `[N, P + E]`, float64.
+
+        Of several numeric targets some may be missing (NaN). Raises DataError for missing columns or bad
+        values.
+        """
         Y = self._raw_targets(table)
-        self._refuse_gaps(table, self.target_names, self.target_names, Y)
-        return (Y - self.target_mean) / self.target_scale
+        self._refuse_gaps(table, self.target_names, self.target_names, Y, allowed=self.may_lack_targets)
+        scaled = (Y - self.target_mean) / self.target_scale
+        return np.hstack([scaled, self._extras(table, Y)]) if self.extras else scaled
+
+    @property
+    def may_lack_targets(self) -> bool:
+        """Whether rows may lack some of the targets."""
+        return len(self.target_names) > 1 and not self.kind.labels
+
+    def targets_of(self, Y: np.ndarray) -> np.ndarray:
+        """The targets `[N, P]` of what `transform_targets` gave, the extra columns left out."""
+        return Y[:, : len(self.target_names)]
+
+    def extras_of(self, Y: np.ndarray) -> np.ndarray | None:
+        """The extra columns `[N, E]` of what `transform_targets` gave; None where there are none."""
+        return Y[:, len(self.target_names) :] if self.extras else None
+
+    def transform_extras(self, table: pa.Table) -> np.ndarray | None:
+        """The extra columns `[N, E]` for predictions, by default where they are not there; None without any.
+
+        Trials and exposures default to 1, known noise to the root mean square of the training rows'.
+        """
+        if not self.extras:
+            return None
+        table = self.as_numbers(table)
+        parts = zip(self.extras.items(), self.extra_defaults, strict=True)
+        found = [
+            extra_values(table, kind, name)
+            if name in table.column_names
+            else np.full(table.num_rows, default)
+            for (kind, name), default in parts
+        ]
+        return self._in_model_units(np.stack(found, axis=1))
+
+    def default_extras(self, rows: int) -> np.ndarray:
+        """The extra columns `[N, E]` of rows of which nothing is told."""
+        return self._in_model_units(np.tile(np.asarray(self.extra_defaults, float), (rows, 1)))
+
+    def _extras(self, table: pa.Table, Y: np.ndarray) -> np.ndarray:
+        table = self.as_numbers(table)
+        values = {name: extra_values(table, kind, name) for kind, name in self.extras.items()}
+        refuse_missing(table, values)
+        if "trials" in self.extras:
+            refuse_more_than_trials(table, self.target_names, Y, values[self.extras["trials"]])
+        return self._in_model_units(np.stack(list(values.values()), axis=1))
+
+    def _in_model_units(self, extras: np.ndarray) -> np.ndarray:
+        own = [EXTRAS[kind].in_target_units for kind in self.extras]
+        return extras / np.where(own, self.target_scale[0], 1.0)  # [N, E]
 
     def has_targets(self, table: pa.Table) -> bool:
         """Whether the table has every target column."""
@@ -166,7 +233,8 @@ class Columns:
         """Mask `[N]` of the rows whose inputs (and targets, if asked) are all there."""
         complete = ~np.isnan(self._raw_inputs(table)).any(axis=1)
         if targets:
-            complete &= ~np.isnan(self._raw_targets(table)).any(axis=1)
+            missing = np.isnan(self._raw_targets(table))  # [N, P]
+            complete &= ~(missing.all(axis=1) if self.may_lack_targets else missing.any(axis=1))
         return complete
 
     def count_unseen(self, table: pa.Table) -> dict[str, int]:
@@ -177,8 +245,11 @@ class Columns:
         return {name: count for name, count in counts.items() if count}
 
     def unscale_mean(self, mean: np.ndarray) -> np.ndarray:
-        """Means or quantiles `[..., P]` of the scaled target, in original units."""
-        return np.asarray(mean) * self.target_scale + self.target_mean
+        """Means or quantiles `[..., P]` of the scaled target, in original units, without extra columns."""
+        mean = np.asarray(mean)
+        if self.extras and mean.shape[-1] == len(self.target_names) + len(self.extras):
+            mean = mean[..., : len(self.target_names)]
+        return mean * self.target_scale + self.target_mean
 
     def unscale_std(self, std: np.ndarray) -> np.ndarray:
         """Standard deviations `[..., P]` of the scaled target, in original units."""
@@ -195,6 +266,8 @@ class Columns:
             "classes": self.classes,
             **{name: getattr(self, name).tolist() for name in _ARRAYS},
             "readings": {name: reading.settings() for name, reading in self.readings.items()},
+            "extras": dict(self.extras),
+            "extra_defaults": list(self.extra_defaults),
         }
 
     @classmethod
@@ -211,6 +284,8 @@ class Columns:
                 classes=data["classes"],
                 **arrays,
                 readings={name: Reading.from_settings(of) for name, of in data.get("readings", {}).items()},
+                extras=dict(data.get("extras", {})),
+                extra_defaults=list(data.get("extra_defaults", [])),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"the stored columns are damaged: {type(error).__name__} {error}") from error
@@ -242,9 +317,7 @@ class Columns:
     def _raw_targets(self, table: pa.Table) -> np.ndarray:
         require(table, self.target_names, "target")
         table = self.as_numbers(table)
-        return np.stack(
-            [target_values(table, name, self.task, self.classes) for name in self.target_names], axis=1
-        )
+        return np.stack([self.kind.values(table, name, self.classes) for name in self.target_names], axis=1)
 
     def _owners(self) -> list[str]:
         """For each column of X, the raw column that it comes from."""
@@ -255,13 +328,20 @@ class Columns:
         ]
 
     def _refuse_gaps(
-        self, table: pa.Table, names: Sequence[str], owners: list[str], values: np.ndarray
+        self,
+        table: pa.Table,
+        names: Sequence[str],
+        owners: list[str],
+        values: np.ndarray,
+        *,
+        allowed: bool = False,
     ) -> None:
         if np.isfinite(values).all():
             return
         by_name = {name: values[:, owners.index(name)] for name in names}
         refuse_infinite(table, by_name)
-        refuse_missing(table, by_name)
+        if not allowed:
+            refuse_missing(table, by_name)
 
     def _input_moments(self, table: pa.Table, standardize: bool) -> tuple[np.ndarray, np.ndarray]:
         size = len(self.input_names)
@@ -275,9 +355,9 @@ class Columns:
     def _target_moments(self, table: pa.Table, standardize: bool) -> tuple[np.ndarray, np.ndarray]:
         size = len(self.target_names)
         mean, scale = np.zeros(size), np.ones(size)
-        if standardize and self.task == "regression":
+        if standardize:
             for place, values in enumerate(self._raw_targets(table).T):
-                mean[place], scale[place] = _standard(values)
+                mean[place], scale[place] = self.kind.scaling(values[~np.isnan(values)])
         return mean, scale
 
 

@@ -14,6 +14,7 @@ from svgp.data.builtin import find_dataset, make_dataset, table_fingerprint
 from svgp.data.categories import MISSING, level_codes
 from svgp.data.checks import missing_counts, refuse_infinite, refuse_missing, require
 from svgp.data.columns import Columns
+from svgp.data.extras import extra_values
 from svgp.data.layout import TableFormat
 from svgp.data.names import counted, listed, nearest
 from svgp.data.numeric import to_float
@@ -21,11 +22,10 @@ from svgp.data.origin import layout_of, mark, source_of
 from svgp.data.readings import Reading, Wish, apply, names_of, refuse_doubts
 from svgp.data.sources import fingerprint, read_table
 from svgp.data.survey import Survey
-from svgp.data.targets import find_classes, target_values
+from svgp.data.tasks import TASKS, Task
 from svgp.errors import DataError
 from svgp.rows import ArrayRows, Rows
 
-_LABELLED = ("binary", "multiclass", "ordinal")  # tasks whose targets are labels, which text may be
 _USUAL = ("", "commas between fields, utf-8", "tabs between fields, utf-8")  # not worth a note
 _INPUT_ADVICE = "list it under data.categorical, or leave it out of data.inputs"
 
@@ -39,9 +39,9 @@ class Dataset:
     """
 
     X: np.ndarray  # [N, D]
-    Y: np.ndarray  # [N, P]
+    Y: np.ndarray  # [N, P + E]: targets, and what the likelihood reads of each row besides
     X_test: np.ndarray | None  # [N_test, D]
-    Y_test: np.ndarray | None  # [N_test, P], scaled as Y is
+    Y_test: np.ndarray | None  # [N_test, P + E], scaled as Y is
     columns: Columns
     name: str
     sha256: str  # of the file's bytes, or of a built-in table's content
@@ -70,22 +70,29 @@ class _Choice:
     targets: list[str]
     categorical: list[str]
     readings: dict[str, Reading] = field(default_factory=dict)
+    extras: dict[str, str] = field(default_factory=dict)
 
     @property
     def features(self) -> list[str]:
         return names_of(self.readings, self.inputs)
 
+    @property
+    def names(self) -> list[str]:
+        return list(dict.fromkeys([*self.inputs, *self.targets, *self.extras.values()]))
 
-def load_dataset(data: Any, task: str, columns: Columns | None = None) -> Dataset:
+
+def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> Dataset:
     """Read, check, split and scale the table that `data` (a `svgp.config.DataConfig`) describes.
 
-    `task` is regression, binary or count. Rows are held out by `data.test`: a seeded random
+    `likelihood` is what `model.likelihood` holds (of which its `task`, `extra_columns` and `levels` matter
+    here), or the name of a task alone (`svgp.data.tasks`). Rows are held out by `data.test`: a seeded random
     fraction, or a file of their own. Every statistic (means, scales, levels) comes from training
     rows alone, or from another run's `columns`. Raises DataError, with file, column and row, for what cannot
     be used.
     """
     table, name, sha256 = _read(data)
-    choice = _choose(table, data)
+    task = TASKS[getattr(likelihood, "task", likelihood)]
+    choice = _choose(table, data, dict(getattr(likelihood, "extra_columns", {})))
     layout, note = layout_of(table)
     notes = [f"{source_of(table)}: {layout}"] if layout not in _USUAL else []
     notes += [note] if note else []
@@ -94,14 +101,14 @@ def load_dataset(data: Any, task: str, columns: Columns | None = None) -> Datase
     choice = replace(choice, readings=readings)
     table, more = _clean(table, choice, task, data.missing)
     notes += more
-    classes = (
-        find_classes(table, choice.targets[0]) if task == "binary" and len(choice.targets) == 1 else None
-    )
+    order = getattr(likelihood, "levels", None)
+    classes = task.find_classes(table, choice.targets[0], order) if len(choice.targets) == 1 else None
     train, test = _split(table, data, choice, task, notes)
     if columns is None:
         columns = Columns.fit(
-            train, task=task, inputs=choice.inputs, targets=choice.targets, categorical=choice.categorical,
-            unseen=data.unseen, standardize=data.standardize, classes=classes, readings=readings,
+            train, task=task.name, inputs=choice.inputs, targets=choice.targets,
+            categorical=choice.categorical, unseen=data.unseen, standardize=data.standardize,
+            classes=classes, readings=readings, extras=choice.extras,
         )  # fmt: skip
     else:
         _require_columns(table, columns, choice, task)
@@ -112,12 +119,15 @@ def load_dataset(data: Any, task: str, columns: Columns | None = None) -> Datase
     return dataset if test is None else _with_test(dataset, test)
 
 
-def _require_columns(table: pa.Table, columns: Columns, choice: _Choice, task: str) -> None:
+def _require_columns(table: pa.Table, columns: Columns, choice: _Choice, task: Task) -> None:
     """Raise DataError where another run's columns are not those of this config."""
-    own = {"task": task, "inputs": choice.inputs, "target": choice.targets, "categorical": choice.categorical}
+    own = {
+        "task": task.name, "inputs": choice.inputs, "target": choice.targets,
+        "categorical": choice.categorical, "extra columns": choice.extras,
+    }  # fmt: skip
     other = {
         "task": columns.task, "inputs": columns.inputs, "target": columns.target_names,
-        "categorical": columns.categorical,
+        "categorical": columns.categorical, "extra columns": dict(columns.extras),
     }  # fmt: skip
     for name, value in own.items():
         if (sorted(value) if name == "categorical" else value) != (
@@ -160,7 +170,7 @@ def _text(data: Any) -> list[str]:
 
 
 def _readings(
-    table: pa.Table, choice: _Choice, task: str, data: Any, prior: dict[str, Reading]
+    table: pa.Table, choice: _Choice, task: Task, data: Any, prior: dict[str, Reading]
 ) -> dict[str, Reading]:
     """How each of the chosen columns is read that is not numbers already. Raises DataError if in doubt."""
     wishes = {name: Wish.of(column.model_dump()) for name, column in data.columns.items()}
@@ -169,9 +179,9 @@ def _readings(
         wishes,
         _format(data),
         prior,
-        skip={*choice.categorical, *(choice.targets if task in _LABELLED else [])},
+        skip={*choice.categorical, *(choice.targets if task.labels else [])},
     )
-    survey.add(table.select([*choice.inputs, *choice.targets]))
+    survey.add(table.select(choice.names))
     found = refuse_doubts(survey.decide(), source_of(table))
     # A date is no target; to say so is the target's own check.
     return {
@@ -179,13 +189,16 @@ def _readings(
     }
 
 
-def _choose(table: pa.Table, data: Any) -> _Choice:
+def _choose(table: pa.Table, data: Any, extras: dict[str, str]) -> _Choice:
     own = list(find_dataset(data.dataset.name).target) if data.dataset is not None else []
     targets = list(data.target or own)
     if not targets:
         raise DataError(f"{source_of(table)}: data.target names no column; name the column to predict")
     _require(table, targets, "target")
-    inputs = list(data.inputs or [name for name in table.column_names if name not in targets])
+    for kind, name in extras.items():
+        _require(table, [name], kind)
+    used = {*targets, *extras.values()}
+    inputs = list(data.inputs or [name for name in table.column_names if name not in used])
     _require(table, inputs, "input")
     both = [name for name in inputs if name in targets]
     if both:
@@ -198,7 +211,7 @@ def _choose(table: pa.Table, data: Any) -> _Choice:
             raise DataError(
                 f"{source_of(table)}: data.categorical: '{name}' is not an input{nearest(name, inputs)}"
             )
-    return _Choice(inputs, targets, categorical)
+    return _Choice(inputs, targets, categorical, extras=extras)
 
 
 def _require(table: pa.Table, names: Sequence[str], role: str) -> None:
@@ -212,9 +225,13 @@ def _require(table: pa.Table, names: Sequence[str], role: str) -> None:
         raise
 
 
-def _clean(table: pa.Table, choice: _Choice, task: str, missing: str) -> tuple[pa.Table, list[str]]:
-    """The chosen columns, with rows that miss a value dropped if `missing` is 'drop'."""
-    table = apply(table.select([*choice.inputs, *choice.targets]), choice.readings, table.column_names)
+def _clean(table: pa.Table, choice: _Choice, task: Task, missing: str) -> tuple[pa.Table, list[str]]:
+    """The chosen columns, with rows that miss a value dropped if `missing` is 'drop'.
+
+    Of several numeric targets some may be missing; a row that misses all of them counts as one that misses
+    one.
+    """
+    table = apply(table.select(choice.names), choice.readings, table.column_names)
     absent = _absent(table, choice, task)
     empty = [name for name, values in absent.items() if np.isnan(values).all()]
     if empty:
@@ -223,12 +240,13 @@ def _clean(table: pa.Table, choice: _Choice, task: str, missing: str) -> tuple[p
             " (all missing or NaN); leave such columns out of data.inputs"
         )
     refuse_infinite(table, absent)
+    notes = _fill_allowed(table, choice, task, absent)
     if missing != "drop":
         refuse_missing(table, absent)
-        return table, []
+        return table, notes
     keep = ~np.any([np.isnan(values) for values in absent.values()], axis=0)
     if keep.all():
-        return table, []
+        return table, notes
     dropped = int((~keep).sum())
     note = (
         f"{source_of(table)}: {dropped:,} of {counted(table.num_rows, 'row')} dropped for missing values:"
@@ -236,10 +254,22 @@ def _clean(table: pa.Table, choice: _Choice, task: str, missing: str) -> tuple[p
     )
     if not keep.any():
         raise DataError(f"{note}; no row is left: leave out the columns that are mostly missing")
-    return table.filter(pa.array(keep)), [note]
+    return table.filter(pa.array(keep)), [*notes, note]
 
 
-def _absent(table: pa.Table, choice: _Choice, task: str) -> dict[str, np.ndarray]:
+def _fill_allowed(table: pa.Table, choice: _Choice, task: Task, absent: dict[str, np.ndarray]) -> list[str]:
+    """Take target values that may be missing out of `absent`, and say how many there are."""
+    if len(choice.targets) < 2 or task.labels:
+        return []
+    lacking = {name: np.isnan(absent[name]) for name in choice.targets}
+    all_lacking = np.all(list(lacking.values()), axis=0)
+    told = missing_counts({name: np.where(all_lacking, 0.0, absent[name]) for name in choice.targets})
+    for name in choice.targets:
+        absent[name] = np.where(all_lacking, np.nan, 0.0)
+    return [f"{source_of(table)}: missing targets, which count for nothing: {told}"] if told else []
+
+
+def _absent(table: pa.Table, choice: _Choice, task: Task) -> dict[str, np.ndarray]:
     """Each column's values `[N]`, of which only NaN and infinities matter here."""
     values: dict[str, np.ndarray] = {}
     for name in choice.inputs:
@@ -248,15 +278,14 @@ def _absent(table: pa.Table, choice: _Choice, task: str) -> dict[str, np.ndarray
         else:
             values[name] = to_float(table, name, _INPUT_ADVICE)
     for name in choice.targets:
-        if task == "binary":
-            values[name] = np.where(level_codes(table, name, []) == MISSING, np.nan, 0.0)
-        else:
-            values[name] = target_values(table, name, task, None)
+        values[name] = task.presence(table, name)
+    for kind, name in choice.extras.items():
+        values[name] = extra_values(table, kind, name)
     return values
 
 
 def _split(
-    table: pa.Table, data: Any, choice: _Choice, task: str, notes: list[str]
+    table: pa.Table, data: Any, choice: _Choice, task: Task, notes: list[str]
 ) -> tuple[pa.Table, pa.Table | None]:
     if data.test is None:
         return table, None
@@ -264,6 +293,8 @@ def _split(
         test = read_table(data.test.path, text=_text(data), format=_format(data))
         require(test, choice.targets, "target")
         require(test, choice.inputs, "input")
+        for kind, name in choice.extras.items():
+            require(test, [name], kind)
         own = _readings(test, choice, task, data, choice.readings)
         test, more = _clean(test, replace(choice, readings={**choice.readings, **own}), task, data.missing)
         notes += more
@@ -291,17 +322,13 @@ def split_rows(rows: int, fraction: float, seed: int) -> np.ndarray:
 def _check_training_rows(table: pa.Table, columns: Columns, X: np.ndarray, Y: np.ndarray) -> None:
     if len(X) < 2:
         raise DataError(f"{source_of(table)}: {counted(len(X), 'training row')}; at least 2 are needed")
-    if columns.task == "binary" and len(np.unique(Y)) == 1:
-        only = (columns.classes or [0, 1])[int(Y[0, 0])]
-        raise DataError(
-            f"{source_of(table)}: the training rows have one class only ({only!r}): the other one fell into"
-            " the test rows; change data.test.seed, lower data.test.fraction, or add rows"
-        )
+    columns.kind.check_rows(source_of(table), columns.targets_of(Y), columns.classes)
 
 
 def _constant_notes(columns: Columns, X: np.ndarray, Y: np.ndarray) -> list[str]:
     notes = []
-    for kind, names, values in (("input", columns.input_names, X), ("target", columns.target_names, Y)):
+    targets = columns.targets_of(Y)
+    for kind, names, values in (("input", columns.input_names, X), ("target", columns.target_names, targets)):
         constant = [name for name, column in zip(names, values.T, strict=True) if np.all(column == column[0])]
         if constant:
             what = f"{kind} {listed(constant)}" if len(constant) == 1 else f"{kind}s {listed(constant)}"

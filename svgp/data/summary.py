@@ -51,7 +51,7 @@ def summarise(dataset: Dataset) -> Summary:
     counts with more spread than Poisson noise has.
     """
     X = dataset.X * dataset.columns.input_scale + dataset.columns.input_mean  # [N, D] original units
-    Y = dataset.Y * dataset.columns.target_scale + dataset.columns.target_mean  # [N, P]
+    Y = dataset.columns.unscale_mean(dataset.Y)  # [N, P]
     findings = [
         *dataset.notes,
         *_repeated_rows(dataset.X, dataset.Y),
@@ -79,13 +79,14 @@ def _input_columns(dataset: Dataset, X: np.ndarray) -> Iterator[ColumnSummary]:
 
 def _target_columns(dataset: Dataset, Y: np.ndarray) -> Iterator[ColumnSummary]:
     for place, name in enumerate(dataset.columns.target_names):
-        if dataset.columns.task == "binary":
-            yield ColumnSummary(name, "target", levels=2)
+        if dataset.columns.classes is not None:
+            yield ColumnSummary(name, "target", levels=len(dataset.columns.classes))
         else:
             yield _numeric(name, "target", Y[:, place])
 
 
 def _numeric(name: str, role: str, values: np.ndarray) -> ColumnSummary:
+    values = values[~np.isnan(values)]
     low, high = float(values.min()), float(values.max())
     return ColumnSummary(
         name, role, float(values.mean()), float(values.std()), low, high, constant=low == high
@@ -108,7 +109,8 @@ def _outliers(dataset: Dataset, X: np.ndarray, Y: np.ndarray) -> Iterator[str]:
     places = {name: place for place, name in enumerate(dataset.columns.input_names)}
     columns = [("input", name, X[:, places[name]]) for name in numeric]
     if dataset.columns.task == "regression":
-        columns += [("target", name, Y[:, place]) for place, name in enumerate(dataset.columns.target_names)]
+        named = zip(dataset.columns.target_names, Y.T, strict=True)
+        columns += [("target", name, values[~np.isnan(values)]) for name, values in named]
     found = []
     for role, name, values in columns:
         low, middle, high = (float(np.percentile(values, share)) for share in (25, 50, 75))
@@ -135,7 +137,9 @@ def _row_numbers(dataset: Dataset, X: np.ndarray) -> Iterator[str]:
 
 
 def _look_alikes(dataset: Dataset) -> Iterator[str]:
-    values = np.concatenate([dataset.X[:_ROWS, :_INPUTS], dataset.Y[:_ROWS]], axis=1)  # [N, D + P]
+    targets = dataset.columns.targets_of(dataset.Y[:_ROWS])
+    values = np.concatenate([dataset.X[:_ROWS, :_INPUTS], targets], axis=1)  # [N, D + P]
+    values = values[~np.isnan(values).any(axis=1)]
     names = [*dataset.columns.input_names[:_INPUTS], *dataset.columns.target_names]
     size = len(names) - len(dataset.columns.target_names)
     spread = values.std(axis=0)
@@ -157,23 +161,8 @@ def _look_alikes(dataset: Dataset) -> Iterator[str]:
 
 
 def _target_findings(dataset: Dataset, Y: np.ndarray) -> Iterator[str]:
-    name, values = dataset.columns.target_names[0], Y[:, 0]
-    if dataset.columns.task == "binary" and dataset.columns.classes is not None:
-        negative, positive = dataset.columns.classes
-        share = float(values.mean())
-        text = f"target '{name}': {share:.1%} are {positive!r}, {1 - share:.1%} {negative!r}"
-        rare = min(share, 1 - share) < 0.05
-        yield text + ("; with a class this rare look at test.nlpd, not at accuracy" if rare else "")
-    if dataset.columns.task == "count" and values.mean() > 0:
-        ratio = float(values.var() / values.mean())
-        yield (
-            f"target '{name}': mean {values.mean():.3g}, variance {ratio:.3g} times that,"
-            f" {float((values == 0).mean()):.1%} zeros"
-        )
-    if dataset.columns.task == "regression" and values.min() > 0:
-        low, high = (float(np.percentile(values, share)) for share in (1, 99))
-        if high > 1000 * low:
-            yield f"target '{name}' spans {high / low:,.0f}-fold; its logarithm may be easier to predict"
+    for name, values in zip(dataset.columns.target_names, Y.T, strict=True):
+        yield from dataset.columns.kind.findings(name, values[~np.isnan(values)], dataset.columns.classes)
 
 
 def _first(found: list[str], what: str) -> Iterator[str]:

@@ -185,7 +185,7 @@ def _movement(Z: np.ndarray, Z_start: np.ndarray | None, shortest: np.ndarray) -
 
 def _rates(model: Any, X: np.ndarray) -> np.ndarray | None:
     """Expected counts mu = E exp(f) `[L, n]`; None where the targets are no counts."""
-    if model.likelihood.task != "count":
+    if not model.likelihood.exponential_rate:
         return None
     return _array(model.predict_y(X)[0]).T
 

@@ -120,6 +120,31 @@ def ece(labels: np.ndarray, probability: np.ndarray, bins: int = 15) -> float:
     return float(np.sum(curve.weight * np.abs(curve.observed - curve.expected)) / curve.weight.sum())
 
 
+def class_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Share of labels (codes 0 to K - 1) whose class has the largest of `probabilities [N, K]`."""
+    labels = np.ravel(labels).astype(int)
+    return float(np.mean(probabilities.argmax(axis=1) == labels))
+
+
+def class_reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> Calibration:
+    """Probability of the most probable class against how often it is the right one, as `reliability`."""
+    right = (probabilities.argmax(axis=1) == np.ravel(labels).astype(int)).astype(float)  # [N]
+    return reliability(right, np.clip(probabilities.max(axis=1), 0.0, 1.0), bins)
+
+
+def class_ece(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error of the most probable class (Guo et al. 2017), `probabilities [N, K]`."""
+    curve = class_reliability(labels, probabilities, bins)
+    return float(np.sum(curve.weight * np.abs(curve.observed - curve.expected)) / curve.weight.sum())
+
+
+def confusion(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """How many rows of each class (first index) are taken for each (second): `[K, K]`."""
+    classes = probabilities.shape[1]
+    pairs = np.ravel(labels).astype(int) * classes + probabilities.argmax(axis=1)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
 def _same_shape(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`[N]` and `[N, 1]` are the same; nothing else is stretched."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)

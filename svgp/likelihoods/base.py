@@ -39,6 +39,7 @@ class Likelihood(tf.Module):
     task: str
     latents_per_output: int = 1
     extras: tuple[str, ...] = ()
+    exponential_rate: ClassVar[bool] = False  # f is the log of a mean to which the density is Poisson
     harmless: ClassVar[float] = 1.0  # an observation that any f allows: stands where one is missing
 
     def __init__(self, *, dtype: tf.DType = tf.float64, name: str | None = None) -> None:

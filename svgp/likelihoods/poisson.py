@@ -23,6 +23,7 @@ class Poisson(Likelihood):
     """
 
     task = "count"
+    exponential_rate = True
 
     @classmethod
     def latent_start(cls, config: Any, targets: Targets) -> LatentStart:

@@ -1,4 +1,4 @@
-"""Scores of a model on rows: streamed, in the target's original units."""
+"""q(f) and the bound of a model at any number of rows, streamed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
-from svgp.data import Columns
-from svgp.diagnostics import scores
 from svgp.models.predictive import Latent, SparseRows
 from svgp.rows import Rows, as_rows
 
@@ -80,51 +78,3 @@ class Evaluator:
 
     def _chunks(self, count: int) -> Iterator[slice]:
         return (slice(start, start + self._rows) for start in range(0, count, self._rows))
-
-
-def score_rows(predictor: Predictor, columns: Columns, rows: Rows) -> dict[str, float]:
-    """`score` of all `rows`, in bounded memory."""
-    parts = [(len(X), score(predictor, columns, X, Y)) for _, X, Y in rows.blocks()]
-    return combined(parts)
-
-
-def combined(parts: Sequence[tuple[int, dict[str, float]]]) -> dict[str, float]:
-    """Metrics of all rows from those of blocks (rows, metrics): means by rows, of an RMSE of its square.
-
-    Exact for means over rows, such as nlpd, coverage and accuracy. A calibration error (ece) of blocks is an
-    upper bound of that of all rows, by about a thousandth for blocks of 65,536 rows.
-    """
-    if len(parts) == 1:
-        return parts[0][1]
-    weights = np.array([count for count, _ in parts], np.float64)
-    found = {}
-    for name in parts[0][1]:
-        values = np.array([metrics[name] for _, metrics in parts])
-        power = 2.0 if name.startswith("rmse") else 1.0
-        found[name] = float(np.average(values**power, weights=weights) ** (1.0 / power))
-    return found
-
-
-def score(predictor: Predictor, columns: Columns, X: np.ndarray, Y: np.ndarray) -> dict[str, float]:
-    """Test metrics of scaled rows X `[N, D]`, Y `[N, P]`, in original units.
-
-    Regression: rmse, nlpd (nats a row, all targets together), coverage_50, _90 and _95, and for several
-    targets rmse_<name>. Binary: accuracy, nlpd, ece. Count: rmse, nlpd.
-    """
-    likelihood, latent = predictor.likelihood, predictor.latent(X)
-    log_density = likelihood.predict_log_density(*latent, Y).numpy()  # [N]
-    # A density in original units: dy = scale dz.
-    nlpd = scores.nlpd(log_density) + float(np.log(columns.target_scale).sum())
-    mean = likelihood.predict_mean_and_var(*latent)[0].numpy()  # [N, P]
-    if columns.task == "binary":
-        return {"accuracy": scores.accuracy(Y, mean), "nlpd": nlpd, "ece": scores.ece(Y, mean)}
-    actual, predicted = columns.unscale_mean(Y), columns.unscale_mean(mean)
-    found = {"rmse": scores.rmse(actual, predicted), "nlpd": nlpd}
-    if columns.task == "regression":
-        quantiles = likelihood.predict_quantiles(*latent, scores.quantile_levels()).numpy()  # [N, P, 2 K]
-        covered = scores.quantile_coverages(Y, quantiles)
-        found |= {f"coverage_{level * 100:.0f}": share for level, share in covered.items()}
-    if len(columns.target_names) > 1:
-        names = enumerate(columns.target_names)
-        found |= {f"rmse_{name}": scores.rmse(actual[:, p], predicted[:, p]) for p, name in names}
-    return found

@@ -13,6 +13,7 @@ from svgp.errors import RunError
 from svgp.files import cannot_write, new_directory, write_json
 from svgp.linalg.backend import backend
 from svgp.models import SVGP
+from svgp.runs.outcomes import outcome_of
 from svgp.runs.predictions import LEVELS
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def export(run: Run, directory: str | Path) -> Path:
 
     and gives float64 tensors in the target's original units: `mean [N, P]`, `std [N, P]` of a new
     observation and `quantiles [N, P, 3]` at 0.025, 0.5 and 0.975; for two classes `probability [N]` of the
-    second one and `label [N]`. A missing number (NaN) gives NaN. `svgp.json` beside it names the columns.
+    second one, for more `probability [N, K]` of each, and `label [N]`. A missing number (NaN) gives NaN.
+    `svgp.json` beside it names the columns.
 
     Raises RunError where `directory` exists or cannot be written.
     """
@@ -64,15 +66,15 @@ class Served(tf.Module):
 
     def describe(self) -> dict[str, Any]:
         """What the signature's columns are called, in order, and what comes out."""
-        binary = self._columns.task == "binary"
+        outcome = outcome_of(self._columns)
         return {
             "inputs": self._numeric,
             "categories": {name: self._columns.levels[name] for name in self._categorical},
             "unseen": self._columns.unseen,
             "targets": list(self._columns.target_names),
-            "outputs": ["probability", "label"] if binary else ["mean", "std", "quantiles"],
+            "outputs": list(outcome.outputs),
             "classes": self._columns.classes,
-            "levels": None if binary else list(LEVELS),
+            "levels": list(LEVELS) if "quantiles" in outcome.outputs else None,
         }
 
     def _predict(self, inputs: tf.Tensor, categories: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
@@ -82,21 +84,7 @@ class Served(tf.Module):
                 self._model_inputs(inputs, categories) - self._columns.input_mean
             ) / self._columns.input_scale
             latent = self._posterior.predict_f(tf.cast(X, self._posterior.dtype))  # [N, L] each
-            mean, variance = self._likelihood.predict_mean_and_var(*latent)  # [N, P] each
-            mean, variance = tf.cast(mean, tf.float64), tf.cast(variance, tf.float64)
-            if self._columns.task == "binary":
-                return self._classes(mean[:, 0])
-            quantiles = tf.cast(self._likelihood.predict_quantiles(*latent, LEVELS), tf.float64)  # [N, P, Q]
-        shift, scale = self._columns.target_mean, self._columns.target_scale  # [P]
-        return {
-            "mean": mean * scale + shift,
-            "std": tf.sqrt(variance) * scale,
-            "quantiles": quantiles * scale[:, None] + shift[:, None],
-        }
-
-    def _classes(self, probability: tf.Tensor) -> dict[str, tf.Tensor]:
-        labels = tf.constant(self._columns.classes)  # [2]
-        return {"probability": probability, "label": tf.gather(labels, tf.cast(probability >= 0.5, tf.int32))}
+            return outcome_of(self._columns).serve(self._likelihood, self._columns, latent, LEVELS)
 
     def _model_inputs(self, inputs: tf.Tensor, categories: tf.Tensor | None) -> tf.Tensor:
         """X [N, D] before scaling: numbers as they are, categories one-hot, in the order of training."""

@@ -24,7 +24,8 @@ _LEVELS = tuple(k / 20 for k in range(1, 20))  # of the calibration curve
 
 def figures(run: Run) -> dict[str, Figure]:
     """Every figure that suits the run's task and number of inputs, by file name without suffix."""
-    task, inputs = run.columns.task, len(run.columns.input_names)
+    kind, inputs = run.columns.kind, len(run.columns.input_names)
+    classes = len(run.columns.classes or [])
     drawn: dict[str, Figure] = {
         "loss_curves": loss_curves(run),
         "inducing_over_time": inducing_over_time(run),
@@ -33,17 +34,19 @@ def figures(run: Run) -> dict[str, Figure]:
     if inputs > 1:
         drawn["ard_relevance"] = ard_relevance(run)
         drawn |= _for_each_target(run, "partial_dependence", partial_dependence)
-    if inputs == 1 and task != "binary":
+    if inputs == 1 and not kind.labels:
         drawn["fit"] = fit(run)
-    if inputs == 2 and task == "binary":
+    if inputs == 2 and classes == 2:
         drawn["probability_surface"] = probability_surface(run)
-    if task == "regression":
+    if kind.continuous:
         for name, draw in (
             ("predicted_vs_actual", predicted_vs_actual),
             ("residuals_vs_std", residuals_vs_std),
         ):
             drawn |= _for_each_target(run, name, draw)
-    if task != "count":
+    if classes > 2:
+        drawn["confusion"] = confusion(run)
+    if kind.labels or kind.continuous:
         drawn["calibration"] = calibration(run)
     return drawn
 
@@ -84,7 +87,7 @@ def fit(run: Run) -> Figure:
     """The predictive mean and its 95% band over the one input. Needs the data."""
     columns, dataset = run.columns, run.dataset
     _require(
-        len(columns.input_names) == 1 and columns.task != "binary", "fit", "one input and a numeric target"
+        len(columns.input_names) == 1 and not columns.kind.labels, "fit", "one input and a numeric target"
     )
     low, high = dataset.X.min(), dataset.X.max()
     margin = 0.1 * (high - low)
@@ -104,7 +107,7 @@ def fit(run: Run) -> Figure:
         quantiles[:, 0],
         quantiles[:, -1],
     )
-    if columns.task == "count":
+    if not columns.kind.continuous:
         return plots.counts_fit(x, y, *curve, **shown)
     if dataset.X_test is not None and dataset.Y_test is not None:
         shown["x_test"] = run.unscale_inputs(dataset.X_test)[:, 0]
@@ -116,9 +119,9 @@ def probability_surface(run: Run) -> Figure:
     """The probability of the positive class over the two inputs. Needs the data."""
     columns, dataset = run.columns, run.dataset
     _require(
-        len(columns.input_names) == 2 and columns.task == "binary",
+        len(columns.input_names) == 2 and len(columns.classes or []) == 2,
         "probability_surface",
-        "two inputs and classes",
+        "two inputs and two classes",
     )
     low, high = dataset.X.min(axis=0), dataset.X.max(axis=0)
     margin = 0.08 * (high - low)
@@ -162,21 +165,37 @@ def residuals_vs_std(run: Run, target: int = 0) -> Figure:
 def calibration(run: Run) -> Figure:
     """Whether probabilities, or central intervals, mean what they say. Needs the data."""
     columns = run.columns
-    _require(columns.task != "count", "calibration", "a regression or two classes")
+    _require(
+        columns.kind.labels or columns.kind.continuous, "calibration", "classes or numbers with a density"
+    )
     rows = "test rows" if run.dataset.X_test is not None else "training rows"
     said, Y = run.predict_held_out(scores.quantile_levels(_LEVELS))
     if said.quantiles is not None:
         quantiles = said.quantiles.reshape(*Y.shape, -1)  # [N, P, 2 K]
         curve = scores.quantile_calibration(columns.unscale_mean(Y), quantiles, _LEVELS)
         return plots.calibration_regression(curve, rows=rows)
+    if said.probabilities is not None:
+        curve = scores.class_reliability(Y[:, 0], said.probabilities)
+        return plots.calibration_classification(curve, positive="the most probable class", rows=rows)
     assert said.probability is not None and columns.classes is not None
     curve = scores.reliability(Y[:, 0], said.probability)
     return plots.calibration_classification(curve, positive=str(columns.classes[1]), rows=rows)
 
 
+def confusion(run: Run) -> Figure:
+    """Which classes are taken for which. Needs the data and more than two classes."""
+    columns = run.columns
+    _require(len(columns.classes or []) > 2, "confusion", "more than two classes")
+    rows = "test rows" if run.dataset.X_test is not None else "training rows"
+    said, Y = run.predict_held_out()
+    assert said.probabilities is not None and columns.classes is not None
+    table = scores.confusion(Y[:, 0], said.probabilities)
+    return plots.confusion_matrix(table, [str(label) for label in columns.classes], rows=rows)
+
+
 def _moments(run: Run, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
     columns = run.columns
-    _require(columns.task == "regression", "this plot", "a regression")
+    _require(columns.kind.continuous, "this plot", "a target of numbers that are no counts")
     said, Y = run.predict_held_out()
     targets = len(columns.target_names)
     mean, std = said.mean.reshape(-1, targets), said.std.reshape(-1, targets)

@@ -68,7 +68,7 @@ def train(
 
 def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress) -> Run:
     device = choose_device(config.train.device)
-    dataset = load_dataset(config.data, config.model.likelihood.task, earlier_columns(config))
+    dataset = load_dataset(config.data, config.model.likelihood, earlier_columns(config))
     with tf.device(device):
         method, notes = prepare(config, dataset)
         lines = [

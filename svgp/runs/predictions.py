@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,6 @@ import pyarrow as pa
 
 from svgp.data import Columns
 from svgp.errors import DataError
-from svgp.runs.evaluation import Predictor
 
 LEVELS = (0.025, 0.5, 0.975)
 
@@ -22,7 +20,8 @@ class Predictions:
 
     `mean`, `std`: of a new observation, `[N]`, or `[N, P]` for P > 1 targets. `quantiles`
     `[N, Q]` (or `[N, P, Q]`) at `levels`; None for classes. `probability` `[N]` of the class
-    `classes[1]` and the more probable `label` `[N]`: for two classes, else None.
+    `classes[1]` and the more probable `label` `[N]`: for two classes, else None. Of more classes
+    `probabilities` `[N, K]` in the order of `classes`, and in `mean` that of the most probable one.
     """
 
     target_names: tuple[str, ...]
@@ -32,6 +31,8 @@ class Predictions:
     quantiles: np.ndarray | None = None
     probability: np.ndarray | None = None
     label: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    classes: tuple[Any, ...] = ()
     samples: np.ndarray | None = None  # [K, N] or [K, N, P]: functions drawn from the posterior
 
     def __len__(self) -> int:
@@ -44,14 +45,22 @@ class Predictions:
     def _sample_columns(self) -> dict[str, pa.Array]:
         if self.samples is None:
             return {}
-        draws = self.samples.reshape(len(self.samples), len(self), len(self.target_names))  # [K, N, P]
+        names = list(self.target_names)
+        if self.classes and self.samples.ndim == 3:  # a probability for each class
+            names = [f"{names[0]}_{label}" for label in self.classes]
+        draws = self.samples.reshape(len(self.samples), len(self), len(names))  # [K, N, P]
         return {
             f"{name}_sample_{number + 1}": pa.array(draw[:, place])
-            for place, name in enumerate(self.target_names)
+            for place, name in enumerate(names)
             for number, draw in enumerate(draws)
         }
 
     def _own_columns(self) -> dict[str, pa.Array]:
+        if self.probabilities is not None and self.label is not None:
+            name = self.target_names[0]
+            each = zip(self.classes, self.probabilities.T, strict=True)
+            named = {f"{name}_probability_{label}": pa.array(values) for label, values in each}
+            return {**named, f"{name}_label": pa.array(self.label.tolist())}
         if self.probability is not None and self.label is not None:
             name = self.target_names[0]
             label = pa.array(self.label.tolist())
@@ -60,34 +69,13 @@ class Predictions:
         count, targets = len(self), len(self.target_names)
         mean, std = self.mean.reshape(count, targets), self.std.reshape(count, targets)
         quantiles = self.quantiles.reshape(count, targets, len(self.levels))
-        named: dict[str, pa.Array] = {}
+        named = {}
         for place, name in enumerate(self.target_names):
             named[f"{name}_mean"] = pa.array(mean[:, place])
             named[f"{name}_std"] = pa.array(std[:, place])
             for index, level in enumerate(self.levels):
                 named[f"{name}_{quantile_name(level)}"] = pa.array(quantiles[:, place, index])
         return named
-
-
-def predict(
-    predictor: Predictor, columns: Columns, X: np.ndarray, levels: Sequence[float] = LEVELS
-) -> Predictions:
-    """Predictions at scaled inputs X `[N, D]`; quantiles at `levels`, each in (0, 1)."""
-    latent, likelihood = predictor.latent(X), predictor.likelihood
-    mean, variance = (part.numpy().astype(np.float64) for part in likelihood.predict_mean_and_var(*latent))
-    names, several = tuple(columns.target_names), len(columns.target_names) > 1
-    if columns.task == "binary":
-        probability = mean[:, 0]
-        labels = np.array(columns.classes, dtype=object)[(probability >= 0.5).astype(int)]
-        return Predictions(
-            names, probability, np.sqrt(variance[:, 0]), (), probability=probability, label=labels
-        )
-    scaled = likelihood.predict_quantiles(*latent, list(levels)).numpy().astype(np.float64)  # [N, P, Q]
-    quantiles = np.moveaxis(columns.unscale_mean(np.moveaxis(scaled, 2, 0)), 0, 2)  # [N, P, Q]
-    mean, std = columns.unscale_mean(mean), columns.unscale_std(np.sqrt(variance))  # [N, P]
-    if several:
-        return Predictions(names, mean, std, tuple(levels), quantiles)
-    return Predictions(names, mean[:, 0], std[:, 0], tuple(levels), quantiles[:, 0])
 
 
 def as_table(X: Any, columns: Columns) -> pa.Table:

@@ -17,9 +17,10 @@ from svgp.data.origin import source_of
 from svgp.errors import DataError, RunError
 from svgp.runs import figures
 from svgp.runs.earlier import earlier_columns
-from svgp.runs.evaluation import Evaluator, score, score_rows
+from svgp.runs.evaluation import Evaluator
 from svgp.runs.folder import RunFolder
-from svgp.runs.predictions import LEVELS, Predictions, as_table, predict
+from svgp.runs.outcomes import predict, score, score_rows
+from svgp.runs.predictions import LEVELS, Predictions, as_table
 from svgp.runs.streaming import predict_stream
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Run:
     def dataset(self) -> Dataset:
         """The training and test rows, read anew from the config's data. Raises DataError if they are gone."""
         config = self.config
-        return load_dataset(config.data, config.model.likelihood.task, earlier_columns(config))
+        return load_dataset(config.data, config.model.likelihood, earlier_columns(config))
 
     def predict(self, X: Any, levels: Sequence[float] = LEVELS) -> Predictions:
         """Predictions in original units for X: a table, a DataFrame, a mapping of columns or an array.
@@ -137,11 +138,19 @@ class Run:
         An array is `[N, D]` in original units, its columns in the order of `columns.inputs`.
         Raises DataError for columns that are missing or unusable.
         """
-        return self.predict_scaled(self.columns.read_inputs(as_table(X, self.columns)), levels)
+        table = as_table(X, self.columns)
+        columns = self.columns.matched([table])
+        extras = columns.transform_extras(table)
+        return self.predict_scaled(columns.transform_inputs(table), levels, extras)
 
-    def predict_scaled(self, X: np.ndarray, levels: Sequence[float] = LEVELS) -> Predictions:
-        """Predictions in original units for inputs `[N, D]` that are scaled already."""
-        return predict(self.predictive, self.columns, X, levels)
+    def predict_scaled(
+        self, X: np.ndarray, levels: Sequence[float] = LEVELS, extras: np.ndarray | None = None
+    ) -> Predictions:
+        """Predictions in original units for inputs `[N, D]` that are scaled already.
+
+        `extras` `[N, E]`: what the likelihood is told of each row (`Columns.transform_extras`).
+        """
+        return predict(self.predictive, self.columns, X, levels, extras)
 
     def sample(self, X: Any, count: int = 1, *, seed: int = 0) -> np.ndarray:
         """`count` functions drawn from the posterior, at X: `[K, N]`, or `[K, N, P]` for several targets.
@@ -172,12 +181,14 @@ class Run:
         """
         dataset = self.dataset
         if dataset.X_test is not None and dataset.Y_test is not None:
-            return self.predict_scaled(dataset.X_test, levels), dataset.Y_test
-        rows = slice(None, None, -(-len(dataset.X) // _TRAINING_ROWS))
-        return self.predict_scaled(dataset.X[rows], levels), dataset.Y[rows]
+            X, Y = dataset.X_test, dataset.Y_test
+        else:
+            rows = slice(None, None, -(-len(dataset.X) // _TRAINING_ROWS))
+            X, Y = dataset.X[rows], dataset.Y[rows]
+        return self.predict_scaled(X, levels, self.columns.extras_of(Y)), self.columns.targets_of(Y)
 
     def evaluate(self, data: Any = None) -> dict[str, float]:
-        """Metrics in original units (`rmse`, `nlpd`, ...; see `svgp.runs.evaluation.score`).
+        """Metrics in original units (`rmse`, `nlpd`, ...; see `svgp.runs.outcomes.score`).
 
         data: a path or a table with inputs and targets; None: the config's own test rows.
         Raises DataError where targets are missing, RunError where the config holds no test rows.
@@ -201,7 +212,8 @@ class Run:
         """Stream the table `data` to `out` with the predictions' columns added; returns the number of rows.
 
         Columns: `<target>_mean`, `_std`, `_q025`, `_q500`, `_q975`, or `_probability` (of the class
-        `columns.classes[1]`) and `_label`; with `samples` also `<target>_sample_1` ... of as many functions
+        `columns.classes[1]`; of more than two `_probability_<class>` each) and `_label`; with `samples` also
+        `<target>_sample_1` ... of as many functions
         drawn from the posterior (`sample`). Raises DataError, RunError; `out` appears when it is whole.
         """
         from svgp.runs.functions import Sampler
@@ -211,7 +223,7 @@ class Run:
 
         def predict(table: Any) -> Predictions:
             X = columns.transform_inputs(table)
-            said = self.predict_scaled(X)
+            said = self.predict_scaled(X, extras=columns.transform_extras(table))
             return said if draw is None else replace(said, samples=draw(X))
 
         return predict_stream(data, out, predict, text=columns.text)

@@ -13,7 +13,8 @@ from svgp.data import load_dataset
 from svgp.errors import SvgpError
 from svgp.linalg import logdet
 from svgp.models import build_model
-from svgp.runs.evaluation import Evaluator, score
+from svgp.runs.evaluation import Evaluator
+from svgp.runs.outcomes import score
 from svgp.training import make_method
 from svgp.training.device import choose_device
 
@@ -63,7 +64,7 @@ def _gradient() -> tuple[bool, str]:
 
 def _fit() -> tuple[bool, str]:
     config = Config.from_dict(_CONFIG)
-    dataset = load_dataset(config.data, config.model.likelihood.task)
+    dataset = load_dataset(config.data, config.model.likelihood)
     assert dataset.X_test is not None and dataset.Y_test is not None
     with tf.device(choose_device("auto")):
         model, _ = build_model(config.model, dataset.X, dataset.Y, columns=dataset.columns)

@@ -16,9 +16,10 @@ from svgp.errors import NumericalError, RunError
 from svgp.models import Predictive, save_model
 from svgp.models.priors import has_priors, log_prior
 from svgp.runs.diagnosis import advice_setup
-from svgp.runs.evaluation import Evaluator, score_rows
+from svgp.runs.evaluation import Evaluator
 from svgp.runs.findings import on_calibration, on_relevance, on_signal, relevance
 from svgp.runs.folder import RunFolder
+from svgp.runs.outcomes import score_rows
 from svgp.training import LoopState, Method, Progress, Step, Stop, checkpoints
 from svgp.training.checkpoints import Checkpoint
 from svgp.training.loggers import JsonLines, TensorBoard
@@ -234,7 +235,8 @@ class Session:
         """What a user should know at the end, a line each."""
         rows = 0 if self.dataset.test_rows is None else self.dataset.test_rows.count
         gaussian = self.config.model.likelihood.type_name == "gaussian"
-        X, Y, regression = self.dataset.X, self.dataset.Y, self.dataset.columns.task == "regression"
+        X, columns = self.dataset.X, self.dataset.columns
+        Y, regression = columns.targets_of(self.dataset.Y), columns.task == "regression"
         flat = on_signal(self.evaluator, X, Y) if regression else []
         # Of flat predictions neither the inputs nor, of a constant target, the intervals mean anything.
         said = [*getattr(self.method, "notes", []), *(flat or on_relevance(used))]

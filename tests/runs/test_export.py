@@ -19,7 +19,7 @@ from svgp.errors import RunError
 from svgp.models import SVGP
 from svgp.runs.evaluation import Evaluator
 from svgp.runs.export import export
-from svgp.runs.predictions import predict
+from svgp.runs.outcomes import predict
 
 RNG = np.random.default_rng(0)
 ROWS = 50

@@ -22,6 +22,7 @@ from svgp.diagnostics.plots.relevance import ard_relevance
 from svgp.diagnostics.plots.scores import (
     calibration_classification,
     calibration_regression,
+    confusion_matrix,
     predicted_vs_actual,
     residuals_vs_std,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "ard_relevance",
     "calibration_classification",
     "calibration_regression",
+    "confusion_matrix",
     "counts_fit",
     "fit_1d",
     "inducing_over_time",

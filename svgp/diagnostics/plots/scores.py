@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -148,4 +150,34 @@ def calibration_classification(curve: Calibration, *, positive: str = "1", rows:
     counts.set_ylabel("rows")
     counts.set_xlabel(f"predicted probability of {plain(positive)}")
     figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+@styled
+def confusion_matrix(table: np.ndarray, classes: Sequence[str], *, rows: str = "test rows") -> Figure:
+    """Rows of each class (down) by the class that they are taken for (across), `table [K, K]`.
+
+    Colours are shares of a class; numbers stand in the cells of up to 20 classes.
+    """
+    table = np.asarray(table, dtype=np.float64)
+    K = len(classes)
+    side = float(np.clip(0.45 * K + 1.8, 4.2, 9.0))
+    figure = new_figure(side + 0.6, side)
+    axes = figure.subplots()
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1.0)  # [K, K]
+    mesh = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    step = -(-K // 20)
+    names = [plain(label) for label in classes]
+    axes.set_xticks(range(0, K, step), names[::step], rotation=90 if max(map(len, names)) > 3 else 0)
+    axes.set_yticks(range(0, K, step), names[::step])
+    if K <= 20:
+        for i, j in np.argwhere(table > 0):
+            axes.text(j, i, f"{table[i, j]:.0f}", ha="center", va="center", fontsize=8,
+                      color="white" if shares[i, j] > 0.5 else BLACK)  # fmt: skip
+    axes.grid(False)
+    axes.set_xlabel("taken for")
+    axes.set_ylabel("is")
+    right = float(np.trace(table) / max(table.sum(), 1.0))
+    axes.set_title(f"Classes of {rows}, {100 * right:.1f}% right")
+    figure.colorbar(mesh, ax=axes, label="share of the class").outline.set_edgecolor(GREY)
     return figure

@@ -38,8 +38,9 @@ def box(model: Any, variables: list[tf.Variable], X: np.ndarray, Y: np.ndarray) 
     `model.inducing_range` (low `[D]`, high `[D]`), where it has one, holds Z instead of a margin around X.
     """
     limits = {id(model.Z): getattr(model, "inducing_range", None) or inducing_limits(X)}
+    targets = Y[:, : Y.shape[1] - len(model.likelihood.extras)]  # [N, P]
     regression = model.likelihood.task == "regression"  # else f is not in units of the target
-    variance = (float(np.mean(np.var(Y, axis=0))) if regression else 0.0) or 1.0
+    variance = (float(np.mean(np.nanvar(targets, axis=0))) if regression else 0.0) or 1.0
     for found in hyperparameters(model, X.shape[1]):
         if found.role in LIMITS:
             limits.update(_limits_of(found, X, variance))
