@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from svgp.data.origin import mark
-from svgp.data.targets import find_classes, target_values
+from svgp.data.tasks import TASKS
 from svgp.errors import DataError
 
 
@@ -29,11 +29,13 @@ def table_of(values):
 )  # fmt: skip
 def test_two_labels_of_any_type_become_zero_and_one(values, classes):
     table = table_of(values)
-    assert find_classes(table, "y") == classes
-    assert [type(label) for label in find_classes(table, "y")] == [type(label) for label in classes]
+    assert TASKS["binary"].find_classes(table, "y") == classes
+    assert [type(label) for label in TASKS["binary"].find_classes(table, "y")] == [
+        type(label) for label in classes
+    ]
     plain = table["y"].to_pylist()
     expected = [np.nan if value is None else float(value == classes[1]) for value in plain]
-    np.testing.assert_array_equal(target_values(table, "y", "binary", classes), expected)
+    np.testing.assert_array_equal(TASKS["binary"].values(table, "y", classes), expected)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def test_two_labels_of_any_type_become_zero_and_one(values, classes):
     ],
 )
 def test_labels_of_another_type_are_recognised(classes, values):
-    np.testing.assert_array_equal(target_values(table_of(values), "y", "binary", classes), [0, 1])
+    np.testing.assert_array_equal(TASKS["binary"].values(table_of(values), "y", classes), [0, 1])
 
 
 @pytest.mark.parametrize(
@@ -59,12 +61,12 @@ def test_labels_of_another_type_are_recognised(classes, values):
 )
 def test_other_numbers_of_classes_are_refused(values, message):
     with pytest.raises(DataError, match=message):
-        find_classes(table_of(values), "y")
+        TASKS["binary"].find_classes(table_of(values), "y")
 
 
 def test_a_third_label_is_named_with_its_row():
     with pytest.raises(DataError, match="label 'maybe' at row 2; the training rows have 'no' and 'yes'"):
-        target_values(table_of(["yes", "maybe"]), "y", "binary", ["no", "yes"])
+        TASKS["binary"].values(table_of(["yes", "maybe"]), "y", ["no", "yes"])
 
 
 @pytest.mark.parametrize(
@@ -77,15 +79,15 @@ def test_a_third_label_is_named_with_its_row():
 )
 def test_what_is_no_count(values, message):
     with pytest.raises(DataError, match=message):
-        target_values(table_of(values), "y", "count", None)
+        TASKS["count"].values(table_of(values), "y", None)
 
 
 def test_counts_may_be_stored_as_floats():
     np.testing.assert_array_equal(
-        target_values(table_of([3.0, 0.0, None]), "y", "count", None), [3, 0, np.nan]
+        TASKS["count"].values(table_of([3.0, 0.0, None]), "y", None), [3, 0, np.nan]
     )
 
 
 def test_text_in_a_regression_target_points_to_classification():
     with pytest.raises(DataError, match="column 'y' has text .* row 1: 'yes'; .*bernoulli"):
-        target_values(table_of(["yes", "no"]), "y", "regression", None)
+        TASKS["regression"].values(table_of(["yes", "no"]), "y", None)
