@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from svgp.models.predictive import Latent, SparseRows
-from svgp.rows import Rows, as_rows
+from svgp.rows import as_rows
 
 _ENTRIES = 2**23  # of one [L, M, n] matrix: 64 MiB in float64
 

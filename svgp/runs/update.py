@@ -20,8 +20,8 @@ from svgp.models.streaming import fold_in, refresh, remember
 from svgp.models.whitened import assign_whitened, extended, frame_of, whitened
 from svgp.runs.environment import describe_environment
 from svgp.runs.evaluation import Evaluator
-from svgp.runs.outcomes import score
 from svgp.runs.folder import RunFolder, default_path, timestamp
+from svgp.runs.outcomes import score
 from svgp.runs.predictions import as_table
 
 if TYPE_CHECKING:
