@@ -56,6 +56,11 @@ class TestConfig(Section):
         None, "share of the rows held out; 0.1 unless a path is given", unit="share of the rows", gt=0, lt=1
     )
     seed: WholeNumber = setting(0, "seed of the split", unit="a seed", ge=0, le=2**31 - 1)
+    split: Literal["auto", "random", "hash"] = setting(
+        "auto",
+        "how a fraction is drawn: at random, or by a hash of each row, which new rows do not change; "
+        "auto: by hash where the table is read as a stream, else at random",
+    )
 
     def model_post_init(self, context: Any) -> None:
         if self.path is None and self.fraction is None:
@@ -92,6 +97,11 @@ class DataConfig(Section):
         "zeros", "a level not seen in training: all-zero one-hot columns (counted and reported), or an error"
     )
     test: TestConfig | None = setting(TestConfig, "the held-out rows; null: hold out none")
+    stream: Literal["auto"] | bool = setting(
+        "auto",
+        "leave a Parquet table on the disk and read it as often as needed; auto: where it is large for "
+        "the memory",
+    )
     standardize: bool = setting(
         True,
         "shift and scale inputs and target by their training mean and standard deviation; "

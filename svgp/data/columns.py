@@ -100,7 +100,8 @@ class Columns:
         )
 
     @property
-    def _raw_names(self) -> list[str]:
+    def raw_names(self) -> list[str]:
+        """The columns that a table must have for training."""
         return list(dict.fromkeys([*self.inputs, *self.target_names, *self.extras.values()]))
 
     @property
@@ -130,7 +131,7 @@ class Columns:
 
     def as_numbers(self, table: pa.Table) -> pa.Table:
         """The table with inputs and targets read as `readings` says. Raises DataError."""
-        return apply(table, self.readings, self._raw_names)
+        return apply(table, self.readings, self.raw_names)
 
     def matched(self, tables: Iterable[pa.Table], source: str = "the table") -> Columns:
         """These columns for another table, given in pieces, that may write numbers and dates differently.
@@ -139,7 +140,7 @@ class Columns:
         """
         skip = {*self.levels, *(self.target_names if self.classes is not None else [])}
         survey = Survey(prior=self.readings, skip=skip)
-        names = set(self._raw_names)
+        names = set(self.raw_names)
         for table in tables:
             survey.add(table.select([name for name in table.column_names if name in names]))
         return replace(self, readings={**self.readings, **refuse_doubts(survey.decide(), source)})
@@ -221,9 +222,21 @@ class Columns:
             refuse_more_than_trials(table, self.target_names, Y, values[self.extras["trials"]])
         return self._in_model_units(np.stack(list(values.values()), axis=1))
 
+    def scale(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """X `[N, D]`, Y `[N, P + E]` of what `unscaled()` makes of a table, side by side `[N, D + P + E]`."""
+        D, P = len(self.input_names), len(self.target_names)
+        X = (values[:, :D] - self.input_mean) / self.input_scale
+        Y = (values[:, D : D + P] - self.target_mean) / self.target_scale
+        return X, np.hstack([Y, self._in_model_units(values[:, D + P :])]) if self.extras else Y
+
     def _in_model_units(self, extras: np.ndarray) -> np.ndarray:
         own = [EXTRAS[kind].in_target_units for kind in self.extras]
         return extras / np.where(own, self.target_scale[0], 1.0)  # [N, E]
+
+    def unscaled(self) -> Columns:
+        """The same columns in their own units: mean 0, scale 1."""
+        plain = {name: np.full_like(getattr(self, name), name.endswith("scale")) for name in _ARRAYS}
+        return replace(self, **plain)
 
     def has_targets(self, table: pa.Table) -> bool:
         """Whether the table has every target column."""

@@ -15,6 +15,7 @@ from svgp.data.categories import MISSING, level_codes
 from svgp.data.checks import missing_counts, refuse_infinite, refuse_missing, require
 from svgp.data.columns import Columns
 from svgp.data.extras import extra_values
+from svgp.data.held_out import held_out_rows
 from svgp.data.layout import TableFormat
 from svgp.data.names import counted, listed, nearest
 from svgp.data.numeric import to_float
@@ -89,14 +90,21 @@ def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> 
     fraction, or a file of their own. Every statistic (means, scales, levels) comes from training
     rows alone, or from another run's `columns`. Raises DataError, with file, column and row, for what cannot
     be used.
+
+    A Parquet table too large for the memory stays on the disk (`data.stream`, `svgp.data.streamed`).
     """
-    table, name, sha256 = _read(data)
+    from svgp.data.streamed import load_streamed, should_stream
+
     task = TASKS[getattr(likelihood, "task", likelihood)]
-    choice = _choose(table, data, dict(getattr(likelihood, "extra_columns", {})))
+    extras = dict(getattr(likelihood, "extra_columns", {}))
+    if should_stream(data):
+        return load_streamed(data, task, extras, columns)
+    table, name, sha256 = _read(data)
+    choice = choose_columns(table, data, extras)
     layout, note = layout_of(table)
     notes = [f"{source_of(table)}: {layout}"] if layout not in _USUAL else []
     notes += [note] if note else []
-    readings = _readings(table, choice, task, data, {})
+    readings = find_readings(table, choice, task, data, {})
     notes += [reading.describe(name) for name, reading in readings.items()]
     choice = replace(choice, readings=readings)
     table, more = _clean(table, choice, task, data.missing)
@@ -169,7 +177,7 @@ def _text(data: Any) -> list[str]:
     return [*data.categories, *spelled]
 
 
-def _readings(
+def find_readings(
     table: pa.Table, choice: _Choice, task: Task, data: Any, prior: dict[str, Reading]
 ) -> dict[str, Reading]:
     """How each of the chosen columns is read that is not numbers already. Raises DataError if in doubt."""
@@ -189,7 +197,7 @@ def _readings(
     }
 
 
-def _choose(table: pa.Table, data: Any, extras: dict[str, str]) -> _Choice:
+def choose_columns(table: pa.Table, data: Any, extras: dict[str, str]) -> _Choice:
     own = list(find_dataset(data.dataset.name).target) if data.dataset is not None else []
     targets = list(data.target or own)
     if not targets:
@@ -295,12 +303,31 @@ def _split(
         require(test, choice.inputs, "input")
         for kind, name in choice.extras.items():
             require(test, [name], kind)
-        own = _readings(test, choice, task, data, choice.readings)
+        own = find_readings(test, choice, task, data, choice.readings)
         test, more = _clean(test, replace(choice, readings={**choice.readings, **own}), task, data.missing)
         notes += more
         return table, test
-    held_out = split_rows(table.num_rows, data.test.fraction, data.test.seed)
+    if data.test.split == "hash":
+        held_out = _split_by_hash(table, data, choice, task)
+    else:
+        held_out = split_rows(table.num_rows, data.test.fraction, data.test.seed)
     return table.filter(pa.array(~held_out)), table.filter(pa.array(held_out))
+
+
+def _split_by_hash(table: pa.Table, data: Any, choice: _Choice, task: Task) -> np.ndarray:
+    plain = Columns.fit(
+        table, task=task.name, inputs=choice.inputs, targets=choice.targets, categorical=choice.categorical,
+        standardize=False, readings=choice.readings, extras=choice.extras,
+    ).unscaled()  # fmt: skip
+    values = np.concatenate([plain.transform_inputs(table), plain.transform_targets(table)], axis=1)
+    names = [*plain.input_names, *plain.target_names, *plain.extras.values()]
+    mask = held_out_rows(values, names, data.test.fraction, data.test.seed)
+    if not mask.any() or len(mask) - mask.sum() < 2:
+        raise DataError(
+            f"{source_of(table)}: of {counted(len(mask), 'row')} a hash holds out {int(mask.sum())}, which "
+            "leaves nothing to train or to test on; add rows, or set data.test.split: random"
+        )
+    return mask
 
 
 def split_rows(rows: int, fraction: float, seed: int) -> np.ndarray:

@@ -27,17 +27,18 @@ def files_in(folder: Path) -> list[Path]:
 
 def read(path: Path) -> pa.Table:
     """Read everything. Raises DataError."""
-    return _dataset(path).to_table()
+    return open_dataset(path).to_table()
 
 
 def stream(path: Path, rows: int) -> Iterator[pa.Table]:
     """Read batches of at most `rows` rows, in the order of the sorted files."""
     # Little read-ahead: a stream is asked for where memory is short.
-    for batch in _dataset(path).to_batches(batch_size=rows, batch_readahead=2, fragment_readahead=1):
+    for batch in open_dataset(path).to_batches(batch_size=rows, batch_readahead=2, fragment_readahead=1):
         yield pa.Table.from_batches([batch])
 
 
-def _dataset(path: Path) -> pa.dataset.Dataset:
+def open_dataset(path: Path) -> pa.dataset.Dataset:
+    """The file, or the sorted files of a folder, as one table that is not read yet."""
     if not path.is_dir():
         if path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty (0 bytes)")

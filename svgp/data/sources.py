@@ -65,7 +65,7 @@ def read_table(path: str | Path, *, text: Sequence[str] = (), format: TableForma
     without rows, or has columns with equal or empty names.
     """
     path = Path(path)
-    with _reading(path):
+    with reading(path):
         table = _format_of(path, format).read(path, text, format)
         _check_names(path, table.column_names)
     if table.num_rows == 0:
@@ -86,7 +86,7 @@ def iter_tables(
         raise DataError(f"rows is {rows}; expected at least 1 row in each piece")
     path = Path(path)
     pieces = 0
-    with _reading(path):
+    with reading(path):
         stream = _format_of(path, format).stream(path, rows, text, format)
         for piece in rechunk(map(_without_index, stream), rows, str(path)):
             if pieces == 0:
@@ -101,7 +101,7 @@ def fingerprint(path: str | Path) -> str:
     """SHA-256 of a file's bytes; of a folder: of the names and bytes of its Parquet files, sorted."""
     path = Path(path)
     digest = hashlib.sha256()
-    with _reading(path):
+    with reading(path):
         if not path.is_dir():
             _feed(digest, path)
             return digest.hexdigest()
@@ -186,7 +186,7 @@ def _without_index(table: pa.Table) -> pa.Table:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Turn what the readers raise into one DataError that names the file."""
     try:
         yield
