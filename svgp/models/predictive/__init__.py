@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from svgp.models.predictive.calibration import Calibration
+from svgp.models.predictive.fit import fit_predictive
 from svgp.models.predictive.predictive import Latent, Predictive
 from svgp.models.predictive.sparse import Parts, SparseRows
 
-__all__ = ["Latent", "Parts", "Predictive", "SparseRows"]
+__all__ = ["Calibration", "Latent", "Parts", "Predictive", "SparseRows", "fit_predictive"]

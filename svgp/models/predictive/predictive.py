@@ -1,4 +1,4 @@
-"""What a trained model says of new rows: f from the inducing points, corrected by what is known besides."""
+"""What a trained model says of new rows: the inducing points, corrected by neighbours, calibrated."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from svgp.models.predictive.calibration import Calibration
+from svgp.models.predictive.corrections import NeighbourRows
 from svgp.models.predictive.sparse import SparseRows
 
 
@@ -19,18 +21,57 @@ class Latent(NamedTuple):
 class Predictive:
     """p(f* | training rows) of a trained model, and the likelihood p(y* | f*) that goes with it.
 
-    A snapshot: it does not follow later changes of the model.
+    A snapshot: it does not follow later changes of the model. `summary` are plain numbers about how it was
+    made, for a report.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.sparse = SparseRows(model)
-
-    @property
-    def likelihood(self) -> Any:
-        return self.model.likelihood
+    def __init__(
+        self,
+        model: Any,
+        calibration: Calibration | None = None,
+        neighbours: NeighbourRows | None = None,
+        summary: dict[str, Any] | None = None,
+        *,
+        sparse: SparseRows | None = None,
+    ) -> None:
+        self.model, self.neighbours, self.summary = model, neighbours, summary or {}
+        self.sparse = sparse or SparseRows(model)
+        self.calibration = calibration or Calibration.none(model.num_latent)
+        self.likelihood = self.calibration.likelihood(model.likelihood)
 
     def latent(self, X: np.ndarray) -> Latent:
         """p(f*) at scaled inputs X `[N, D]`."""
-        found = self.sparse.parts(X)
-        return Latent(found.mean, found.variance)
+        found, own = self.sparse.parts(X), self.calibration
+        if self.neighbours is None:
+            return Latent(found.mean, _of(found.mean, found.explained + own.residual * found.residual))
+        correction = self.neighbours.correct(X, own.noise, own.residual)
+        mean = _of(found.mean, found.mean + correction.mean)
+        return Latent(mean, _of(found.mean, found.explained + correction.residual))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a file must hold beside the model; `Predictive.of` comes back from it."""
+        found = {f"calibration.{name}": x for name, x in self.calibration.arrays().items()}
+        if (rows := self.neighbours) is not None:
+            found |= {"rows.X": rows.X, "rows.residual": rows.residual, "rows.noise": _thrifty(rows.noise)}
+        return found
+
+    @staticmethod
+    def of(model: Any, arrays: dict[str, np.ndarray], summary: dict[str, Any]) -> Predictive:
+        """From what `arrays` gave and `summary`. Raises KeyError, ValueError where something is missing."""
+        names = ("noise", "residual", "scales", "weights")
+        calibration = Calibration(*(arrays[f"calibration.{name}"] for name in names))
+        rows = None
+        if "rows.X" in arrays:
+            residual = arrays["rows.residual"]
+            noise = np.broadcast_to(arrays["rows.noise"], residual.shape)
+            rows = NeighbourRows(model, arrays["rows.X"], residual, noise, int(summary["neighbours"]))
+        return Predictive(model, calibration, rows, summary)
+
+
+def _of(like: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return values.astype(like.dtype, copy=False)
+
+
+def _thrifty(noise: np.ndarray) -> np.ndarray:
+    """One row `[1, L]` where all are the same."""
+    return np.ascontiguousarray(noise[:1] if np.all(noise == noise[:1]) else noise)

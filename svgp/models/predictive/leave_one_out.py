@@ -1,0 +1,112 @@
+"""Fitting what `calibration` holds: the density of training rows that were left out, made as high as it goes.
+
+For a row with cavity residual r (`cavities`) the prediction of r is a mean and a variance that depend on c and
+beta. These two are found under Student-t errors, which a few far rows do not bend, the shape of the errors
+then by `tails.fit_shape`; where that gains nothing errors stay normal, and c and beta are found under these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import lgamma
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+
+from svgp.models.predictive.corrections import Ingredients
+from svgp.models.predictive.tails import NORMAL, Shape, fit_shape
+
+# Gains that are less do not pay for a change: what a prediction says is then what the model says. Optimism of
+# leaving out a row that Z and kernel have seen was about as much (README).
+LEAST_GAIN, LEAST_TOTAL = 0.01, 10.0  # nats a row; nats in all
+BOUNDS = ((1e-4, 20.0), (1e-4, 20.0), (0.7, 200.0))  # c, beta, degrees of freedom
+STARTS = ((0.9, 0.9, 5.0), (0.1, 1.0, 5.0))
+
+# (c, beta) -> mean and variance [T] of r, noise included
+Prediction = Callable[[float, float], tuple[np.ndarray, np.ndarray]]
+
+
+class Fit(NamedTuple):
+    """The best that one kind of prediction can say of the rows left out, for one output."""
+
+    noise: float  # c
+    residual: float  # beta
+    shape: Shape
+    density: float  # mean log density of r, nats a row
+
+
+def from_sparse(explained: np.ndarray, residual: np.ndarray, noise: float) -> Prediction:
+    """By the inducing points alone: cavity variances `[T]`, residual variances `[T]`, s2."""
+    nothing = np.zeros_like(explained)
+    return lambda c, beta: (nothing, c * noise + explained + beta * residual)
+
+
+def from_neighbours(parts: Ingredients, explained: np.ndarray, r: np.ndarray, noise: float) -> Prediction:
+    """By their neighbours as well, whose residuals are `r [T, m]`; one eigendecomposition a row for all."""
+    values, vectors = np.linalg.eigh(parts.covariance)  # [T, m], [T, m, m]
+    values = np.maximum(values, 0.0)
+    cross, r = (np.einsum("tji,tj->ti", vectors, x) for x in (parts.cross, r))
+
+    def predict(c: float, beta: float) -> tuple[np.ndarray, np.ndarray]:
+        weights = beta * cross / (beta * values + c * noise)  # [T, m]
+        left = beta * np.maximum(parts.own - np.sum(weights * cross, axis=1), 0.0)
+        return np.sum(weights * r, axis=1), c * noise + explained + left
+
+    return predict
+
+
+def as_it_is(predict: Prediction, r: np.ndarray) -> Fit:
+    """c = beta = 1, normal errors."""
+    return Fit(1.0, 1.0, NORMAL, float(np.mean(_normal(predict, r, 1.0, 1.0))))
+
+
+def fit(predict: Prediction, r: np.ndarray) -> Fit:
+    """c, beta and the shape for cavity residuals r `[T]`."""
+    plain = as_it_is(predict, r)
+    normal = _fit_scalars(predict, r, tails=False)
+    robust = _fit_scalars(predict, r, tails=True)
+    mean, variance = predict(robust.noise, robust.residual)
+    deviation = np.sqrt(variance)
+    shape = fit_shape((r - mean) / deviation)
+    density = float(np.mean(shape.log_density((r - mean) / deviation) - np.log(deviation)))
+    shaped = Fit(robust.noise, robust.residual, shape, density)
+    best = plain
+    for found in (normal, shaped):
+        if is_better(found.density, best.density, len(r)):
+            best = found
+    return best
+
+
+def is_better(density: float, than: float, rows: int) -> bool:
+    """Whether a mean log density over so many rows is higher by more than chance and optimism explain."""
+    return density - than > max(LEAST_GAIN, LEAST_TOTAL / max(rows, 1))
+
+
+def _fit_scalars(predict: Prediction, r: np.ndarray, tails: bool) -> Fit:
+    count = 3 if tails else 2
+    low, high = np.log(np.array(BOUNDS[:count])).T
+
+    def cost(x: np.ndarray) -> float:
+        c, beta, *df = np.exp(np.clip(x, low, high))
+        density = _student_t(predict, r, c, beta, df[0]) if tails else _normal(predict, r, c, beta)
+        value = -float(np.mean(density))
+        return value if np.isfinite(value) else 1e300
+
+    options = {"maxiter": 150, "xatol": 3e-3, "fatol": 1e-5}
+    starts = [np.log(np.array(start[:count])) for start in STARTS]
+    found = [minimize(cost, start, method="Nelder-Mead", options=options) for start in starts]
+    best = min(found, key=lambda result: result.fun)
+    c, beta = np.exp(np.clip(best.x, low, high))[:2]
+    return Fit(float(c), float(beta), NORMAL, -float(best.fun))
+
+
+def _normal(predict: Prediction, r: np.ndarray, c: float, beta: float) -> np.ndarray:
+    mean, variance = predict(c, beta)
+    return -0.5 * (np.log(2.0 * np.pi * variance) + (r - mean) ** 2 / variance)
+
+
+def _student_t(predict: Prediction, r: np.ndarray, c: float, beta: float, df: float) -> np.ndarray:
+    mean, variance = predict(c, beta)
+    constant = lgamma(0.5 * (df + 1.0)) - lgamma(0.5 * df) - 0.5 * np.log(df * np.pi)
+    return constant - 0.5 * (np.log(variance) + (df + 1.0) * np.log1p((r - mean) ** 2 / (df * variance)))
