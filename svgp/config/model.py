@@ -67,6 +67,12 @@ class ModelConfig(Section):
     mean: Literal["zero", "constant", "linear"] = setting("zero", "the prior mean function")
     inducing: InducingConfig = setting(InducingConfig, "the inducing points")
     neighbours: NeighboursConfig = setting(NeighboursConfig, "predictions that see nearby training rows")
+    calibration: Literal["leave_one_out", "none"] = setting(
+        "leave_one_out",
+        "how wide predictions are (after training; the ELBO does not change): as training rows that are left "
+        "out say, by factors on noise and unexplained variance and the shape of the errors; none: as the "
+        "model says",
+    )
     posterior: PosteriorConfig = setting(PosteriorConfig, "the family of q(u)")
     priors: PriorsConfig = setting(
         PriorsConfig, "priors on hyperparameters: training then finds the most probable ones (MAP)"

@@ -24,7 +24,13 @@ class ScaleMixture(Likelihood):
     task = "regression"
 
     def __init__(
-        self, variance: Any, scales: Any, weights: Any, *, dtype: tf.DType = tf.float64, name: str | None = None
+        self,
+        variance: Any,
+        scales: Any,
+        weights: Any,
+        *,
+        dtype: tf.DType = tf.float64,
+        name: str | None = None,
     ) -> None:
         super().__init__(dtype=dtype, name=name)
         kind = self.dtype.as_numpy_dtype

@@ -13,10 +13,12 @@ from svgp.config.model import ModelConfig
 from svgp.errors import ModelError, RunError
 from svgp.files import new_directory, read_json, write_bytes, write_json
 from svgp.models.build import skeleton
+from svgp.models.predictive import Predictive
 from svgp.models.svgp import SVGP
 from svgp.parameters import named_variables
 
 FORMAT = 1
+PREDICTIVE = "predictive.safetensors"
 
 
 def model_state(model: tf.Module) -> dict[str, np.ndarray]:
@@ -40,9 +42,18 @@ def load_model_state(model: tf.Module, state: dict[str, np.ndarray]) -> None:
 
 
 def save_model(
-    directory: str | Path, model: SVGP, config: ModelConfig, *, columns: Any, precision: str
+    directory: str | Path,
+    model: SVGP,
+    config: ModelConfig,
+    *,
+    columns: Any,
+    precision: str,
+    predictive: Predictive | None = None,
 ) -> None:
-    """Write the model, its config and its columns into `directory`, whole or not at all. Raises RunError."""
+    """Write the model, its config and its columns into `directory`, whole or not at all. Raises RunError.
+
+    `predictive`: what predictions take besides (calibration, training rows), in `predictive.safetensors`.
+    """
     description = {
         "format": FORMAT,
         "model": config.model_dump(mode="json"),
@@ -57,10 +68,27 @@ def save_model(
         },
         "jitter": model.jitter,
         "columns": columns.to_dict(),
+        "predictive": None if predictive is None else predictive.summary,
     }
     with new_directory(directory) as folder:
         write_json(folder / "model.json", description)
         write_bytes(folder / "model.safetensors", safetensors.numpy.save(model_state(model)))
+        if predictive is not None:
+            write_bytes(folder / PREDICTIVE, safetensors.numpy.save(predictive.arrays()))
+
+
+def load_predictive(directory: str | Path, model: SVGP, description: dict[str, Any]) -> Predictive:
+    """What `save_model` was given besides; the model as it is, where it was given nothing. Raises RunError.
+
+    `model` and `description` are what `load_model` gave for the directory.
+    """
+    path = Path(directory) / PREDICTIVE
+    if not path.exists():
+        return Predictive(model)
+    try:
+        return Predictive.of(model, safetensors.numpy.load(path.read_bytes()), description["predictive"])
+    except (LookupError, OSError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        raise RunError(f"{path}: not what predictions need ({type(error).__name__}: {error})") from error
 
 
 def load_model(directory: str | Path) -> tuple[SVGP, dict[str, Any]]:

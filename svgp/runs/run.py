@@ -116,9 +116,9 @@ class Run:
     @cached_property
     def predictive(self) -> Predictive:
         """What `predict`, `evaluate` and the report say of rows."""
-        from svgp.models import Predictive
+        from svgp.models import load_predictive
 
-        return Predictive(self.model)
+        return load_predictive(self.folder.model, self.model, self._saved[1])
 
     @cached_property
     def columns(self) -> Columns:

@@ -13,7 +13,7 @@ from svgp.config import Config
 from svgp.data import Dataset
 from svgp.diagnostics import fixed_subset, inducing_diagnostics
 from svgp.errors import NumericalError, RunError
-from svgp.models import Predictive, save_model
+from svgp.models import Predictive, fit_predictive, save_model
 from svgp.models.priors import has_priors, log_prior
 from svgp.runs.diagnosis import advice_setup
 from svgp.runs.evaluation import Evaluator
@@ -132,7 +132,7 @@ class Session:
         config = self.config
         save_model(
             self.folder.model, self.model, config.model,
-            columns=self.dataset.columns, precision=config.train.precision,
+            columns=self.dataset.columns, precision=config.train.precision, predictive=self.predictive,
         )  # fmt: skip
 
     def restore_last_good(self) -> None:
@@ -167,13 +167,24 @@ class Session:
             if pending is not None:
                 self.log(row)
         self.log_diagnostics(step, epoch)
-        self.predictive = Predictive(self.model)
+        self.predictive = self._fit_predictive()
         self.save_model()
         metrics = self._final_metrics(reason, epoch, self._final_scores(row))
         files.write_json(self.folder.metrics, metrics)
         for line in metrics.get("notes", []):
             self.progress.note(line)
         return metrics
+
+    def _fit_predictive(self) -> Predictive:
+        model, dataset = self.config.model, self.dataset
+        try:
+            return fit_predictive(
+                self.model, dataset.X, dataset.Y, neighbours=model.neighbours.count,
+                calibrate=model.calibration != "none", seed=self.config.train.seed,
+            )  # fmt: skip
+        except NumericalError as error:
+            self.progress.note(f"predictions are neither calibrated nor corrected: {error}")
+            return Predictive(self.model)
 
     def _final_scores(self, row: dict[str, Any]) -> dict[str, Any]:
         """`test.*` of what `svgp predict` gives; from `row` `test.sparse.*`, of the inducing points alone."""

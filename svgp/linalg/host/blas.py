@@ -73,7 +73,8 @@ def aligned_copy(array: np.ndarray) -> np.ndarray:
 
 def _stride(array: np.ndarray) -> int:
     """Leading dimension of a row-major matrix or of a block of one."""
-    return max(array.strides[0] // array.itemsize, 1)
+    # The strides that NumPy gives a single row may be anything.
+    return max(array.strides[0] // array.itemsize, array.shape[-1], 1)
 
 
 def cholesky_leaf(K: np.ndarray) -> bool:

@@ -6,8 +6,8 @@ variances lam, a row whose nearest training rows are n gets
     b = (beta R[n, n] + diag(c lam_n))^-1 beta R[n, *]
     mean += b^T r_n         variance of f = s* + beta R[*, *] - beta R[*, n] b
 
-with beta and c of `svgp.models.predictive.calibration` (1 where nothing was fitted). Source: Sang & Huang 2012
-("full-scale approximation"); Vecchia neighbours as in Datta et al. 2016.
+with beta and c of `svgp.models.predictive.calibration` (1 where nothing was fitted). Source: Sang & Huang
+2012 ("full-scale approximation"), with neighbours in the place of tapering as in Datta et al. 2016.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class NeighbourRows:
 
     def correct(self, X: np.ndarray, noise: np.ndarray, residual: np.ndarray) -> Correction:
         """Of rows X `[Q, D]`, with c and beta `[L]` each."""
-        found = Correction(*(np.empty((len(X), len(noise))) for _ in range(2)), np.empty(len(X)))
+        shape = (len(X), len(noise))
+        found = Correction(np.empty(shape), np.empty(shape), np.empty(len(X)))
 
         def fill(rows: np.ndarray) -> None:
             parts = self.ingredients(X[rows])

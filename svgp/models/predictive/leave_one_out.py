@@ -1,8 +1,8 @@
-"""Fitting what `calibration` holds: the density of training rows that were left out, made as high as it goes.
+"""Fitting what `calibration` holds: the density of training rows that were left out, as high as it goes.
 
-For a row with cavity residual r (`cavities`) the prediction of r is a mean and a variance that depend on c and
-beta. These two are found under Student-t errors, which a few far rows do not bend, the shape of the errors
-then by `tails.fit_shape`; where that gains nothing errors stay normal, and c and beta are found under these.
+For a row with cavity residual r (`cavities`) the prediction of r is a mean and a variance that depend on c
+and beta. These two are found under Student-t errors, which a few far rows do not bend, the shape of the
+errors then by `tails.fit_shape`; where that gains nothing errors stay normal, and c and beta are found so.
 """
 
 from __future__ import annotations

@@ -1,0 +1,77 @@
+"""What neighbours add, against dense matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from svgp import kernels, likelihoods
+from svgp.models import SVGP
+from svgp.models.neighbours import NONE
+from svgp.models.predictive.corrections import NeighbourRows
+
+RNG = np.random.default_rng(4)
+X, NEW = RNG.uniform(-2, 2, (40, 2)), RNG.uniform(-2, 2, (9, 2))
+RESIDUAL, NOISE = RNG.standard_normal((40, 1)), RNG.uniform(0.05, 0.3, (40, 1))
+
+
+@pytest.fixture(scope="module")
+def model():
+    Z = RNG.uniform(-2, 2, (5, 2))
+    return SVGP(kernels.Matern32(1.2, [0.7, 1.1]), likelihoods.Gaussian(0.1), Z, num_data=40, jitter=1e-8)
+
+
+def residual_covariance(model, A, B):
+    K, Z = model.kernel.K, model.Z.numpy()
+    inverse = np.linalg.inv(K(Z).numpy() + 1e-8 * np.eye(5))
+    return K(A, B).numpy() - K(A, Z).numpy() @ inverse @ K(Z, B).numpy()
+
+
+def dense(model, x, rows, c=1.0, beta=1.0):
+    R = residual_covariance(model, X[rows], X[rows])
+    cross = residual_covariance(model, X[rows], x[None])[:, 0]
+    b = np.linalg.solve(beta * R + c * np.diag(NOISE[rows, 0]), beta * cross)
+    return b @ RESIDUAL[rows, 0], beta * residual_covariance(model, x[None], x[None])[0, 0] - b @ cross * beta
+
+
+@pytest.mark.parametrize("count, c, beta", [(40, 1.0, 1.0), (7, 0.3, 2.5)])
+def test_neighbours_against_dense_matrices(model, count, c, beta):
+    rows = NeighbourRows(model, X, RESIDUAL, NOISE, count)
+    found = rows.correct(NEW, np.array([c]), np.array([beta]))
+    for place, x in enumerate(NEW):
+        far = np.sqrt((((X - x) / [0.7, 1.1]) ** 2).sum(1))
+        mean, left = dense(model, x, np.argsort(far)[:count], c, beta)
+        assert found.mean[place, 0] == pytest.approx(mean, rel=1e-7, abs=1e-9)
+        assert found.residual[place, 0] == pytest.approx(left, rel=1e-6, abs=1e-9)
+        assert found.nearest[place] == pytest.approx(far.min(), rel=1e-9)
+
+
+def test_batches_and_the_memory_for_projections_do_not_matter(model, monkeypatch):
+    from svgp.models.predictive import corrections
+
+    expected = NeighbourRows(model, X, RESIDUAL, NOISE, 6).correct(NEW, np.ones(1), np.ones(1))
+    monkeypatch.setattr(corrections, "BATCH", 4)
+    monkeypatch.setattr(corrections, "kept_bytes", lambda: 0)
+    found = NeighbourRows(model, X, RESIDUAL, NOISE, 6).correct(NEW, np.ones(1), np.ones(1))
+    for name in ("mean", "residual", "nearest"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-10, atol=1e-13)
+
+
+def test_a_row_is_not_its_own_neighbour(model):
+    twice = np.concatenate([X, X[:3], X[:3]])  # three rows three times
+    rows = NeighbourRows(model, twice, np.tile(RESIDUAL, (2, 1))[:46], np.tile(NOISE, (2, 1))[:46], 5)
+    at = np.array([0, 1, 7, 41])
+    parts = rows.ingredients(twice[at], without=at)
+    assert not np.any(parts.neighbours == at[:, None])
+    assert parts.neighbours.shape == (4, 5) and np.all(parts.distances[:, :-1] <= parts.distances[:, 1:])
+    mean, left = rows.solve(parts, 0, 1e-300, 1.0)  # equal rows without noise
+    assert np.all(np.isfinite(mean)) and np.all(left >= 0.0)
+
+
+def test_fewer_rows_than_neighbours(model):
+    few = NeighbourRows(model, X[:3], RESIDUAL[:3], NOISE[:3], 32)
+    assert few.count == 3
+    parts = few.ingredients(X[:3], without=np.arange(3))
+    assert np.all((parts.neighbours == NONE).sum(axis=1) == 1)
+    mean, _ = few.solve(parts, 0, 1.0, 1.0)
+    assert mean[0] == pytest.approx(dense(model, X[0], np.array([1, 2]))[0], rel=1e-8)

@@ -1,0 +1,154 @@
+"""Predictions that are calibrated and see neighbours, on data whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import ndtri
+
+from svgp import kernels, likelihoods
+from svgp.models import SVGP, Predictive, fit_predictive
+from svgp.models.collapsed import CollapsedBound
+from svgp.models.predictive.tails import fit_shape
+
+RNG = np.random.default_rng(7)
+N = 1200
+X, NEW = RNG.uniform(0, 10, (N, 1)), RNG.uniform(0, 10, (600, 1))
+
+
+def wiggly(X):
+    return np.sin(6.0 * X) + 0.5 * np.cos(2.0 * X)
+
+
+def trained(Y, points=8, noise=0.1, lengthscale=0.6, likelihood=None):
+    """The best q(u) of a model with few points for its lengthscale."""
+    Z = np.linspace(0, 10, points)[:, None]
+    model = SVGP(
+        kernels.Matern32(1.0, lengthscale), likelihood or likelihoods.Gaussian(noise), Z, num_data=len(Y),
+        q_mean=np.zeros((Y.shape[1], points)),
+    )  # fmt: skip
+    if likelihood is None:
+        bound = CollapsedBound(model, X[: len(Y)], Y)
+        bound.assign(bound.posterior()[0])
+    return model
+
+
+def mean_log_density(predictive, Y):
+    return float(np.mean(predictive.likelihood.predict_log_density(*predictive.latent(NEW), Y)))
+
+
+def coverage(predictive, Y, level):
+    latent, tail = predictive.latent(NEW), 0.5 - level / 2
+    ends = np.asarray(predictive.likelihood.predict_quantiles(*latent, [tail, 1 - tail]))
+    return float(np.mean((ends[..., 0] <= Y) & (ends[..., 1] >= Y)))
+
+
+@pytest.fixture(scope="module")
+def rough():
+    """A function that eight points cannot follow, seen through little noise."""
+    Y = wiggly(X) + 0.05 * RNG.standard_normal((N, 1))
+    return trained(Y), Y, wiggly(NEW) + 0.05 * RNG.standard_normal((600, 1))
+
+
+def test_neighbours_explain_what_the_points_cannot(rough):
+    model, Y, new = rough
+    alone, helped = (fit_predictive(model, X, Y, neighbours=count) for count in (0, 12))
+    assert helped.summary["neighbours"] == 12 and alone.neighbours is None
+    errors = [np.sqrt(np.mean((p.latent(NEW).mean - new) ** 2)) for p in (Predictive(model), alone, helped)]
+    assert errors[0] == errors[1] > 0.3  # calibration does not move the mean
+    assert errors[2] < 0.2  # what is left lies at the points themselves, where R is zero
+    found = [mean_log_density(p, new) for p in (Predictive(model), alone, helped)]
+    assert found[0] < found[1] + 0.01 and found[1] + 1.0 < found[2]
+    # What leaving rows out promised is what new rows get.
+    assert helped.summary["log_density"] == pytest.approx(found[2], abs=0.1)
+    for level in (0.5, 0.95):
+        assert coverage(helped, new, level) == pytest.approx(
+            level, abs=4 * np.sqrt(level * (1 - level) / 600)
+        )
+
+
+def test_neighbours_that_do_not_help_are_left_out():
+    Y = RNG.standard_normal((N, 1))
+    predictive = fit_predictive(trained(Y, noise=1.0), X, Y, neighbours=8)
+    assert predictive.neighbours is None and predictive.summary["neighbours"] == 0
+    assert predictive.summary["neighbours_asked"] == 8
+
+
+def test_a_model_that_is_right_stays_as_it_is():
+    Y = RNG.standard_normal((N, 1)) * 0.5
+    model = trained(Y, noise=0.25, lengthscale=5.0)
+    predictive = fit_predictive(model, X, Y)
+    assert predictive.likelihood is model.likelihood and predictive.calibration.residual[0] == 1.0
+    plain, found = Predictive(model).latent(NEW), predictive.latent(NEW)
+    np.testing.assert_array_equal(plain.variance, found.variance)
+
+
+@pytest.mark.parametrize("noise", [0.02, 4.0])
+def test_a_wrong_noise_is_mended(noise):
+    Y, new = 0.5 * RNG.standard_normal((N, 1)), 0.5 * RNG.standard_normal((600, 1))
+    predictive = fit_predictive(trained(Y, noise=noise, lengthscale=5.0), X, Y)
+    mean, variance = predictive.likelihood.predict_mean_and_var(*predictive.latent(NEW))
+    assert np.mean(variance) == pytest.approx(0.25, rel=0.15)
+    assert coverage(predictive, new, 0.95) == pytest.approx(0.95, abs=0.04)
+
+
+def test_errors_of_two_kinds_get_a_shape_with_both():
+    def errors(count):
+        return RNG.standard_normal((count, 1)) * np.where(RNG.uniform(size=(count, 1)) < 0.8, 0.02, 1.0)
+
+    Y, new = errors(N), errors(600)
+    model = trained(Y, noise=0.2, lengthscale=5.0)
+    predictive = fit_predictive(model, X, Y)
+    assert coverage(Predictive(model), new, 0.5) > 0.75
+    assert coverage(predictive, new, 0.5) == pytest.approx(0.5, abs=0.08)
+    assert coverage(predictive, new, 0.95) == pytest.approx(0.95, abs=0.04)
+    assert mean_log_density(predictive, new) > mean_log_density(Predictive(model), new) + 0.5
+    assert np.std(new) == pytest.approx(
+        float(np.mean(predictive.likelihood.predict_mean_and_var(*predictive.latent(NEW))[1])) ** 0.5, rel=0.3
+    )
+
+
+def test_a_shape_has_the_quantiles_of_what_it_was_fitted_to():
+    z = RNG.standard_t(2.0, 4000)
+    shape = fit_shape(z)
+    from svgp.likelihoods.scale_mixture import standard_quantile
+
+    for level in (0.75, 0.95, 0.975):
+        assert standard_quantile(level, *shape) == pytest.approx(
+            np.quantile(np.abs(z), 2 * level - 1), rel=0.1
+        )
+    normal = fit_shape(RNG.standard_normal(4000))
+    assert standard_quantile(0.975, *normal) == pytest.approx(ndtri(0.975), rel=0.05)
+    assert fit_shape(np.zeros(5)).scales.tolist() == [1.0]
+
+
+def test_each_output_has_its_own_calibration():
+    Y = np.hstack([0.5 * RNG.standard_normal((N, 1)), 0.05 * RNG.standard_normal((N, 1))])
+    predictive = fit_predictive(trained(Y, noise=0.1, lengthscale=5.0), X, Y, neighbours=4)
+    _, variance = predictive.likelihood.predict_mean_and_var(*predictive.latent(NEW))
+    np.testing.assert_allclose(np.mean(variance, axis=0), [0.25, 0.0025], rtol=0.2)
+
+
+def test_what_is_saved_comes_back(rough):
+    model, Y, _ = rough
+    predictive = fit_predictive(model, X, Y, neighbours=5)
+    again = Predictive.of(model, predictive.arrays(), predictive.summary)
+    for got, expected in zip(again.latent(NEW), predictive.latent(NEW), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    assert predictive.arrays()["rows.noise"].shape == (1, 1)  # one number for all rows
+
+
+def test_classes_with_neighbours():
+    labels = (wiggly(X) + 0.1 * RNG.standard_normal((N, 1)) > 0.0).astype(float)
+    new = (wiggly(NEW) > 0.0).astype(float)
+    model = trained(labels, points=6, likelihood=likelihoods.Bernoulli())
+    helped = fit_predictive(model, X, labels, neighbours=16)
+    assert helped.summary["neighbours"] == 16
+    assert mean_log_density(helped, new) > mean_log_density(Predictive(model), new) + 0.2
+
+
+@pytest.mark.parametrize("rows", [1, 20])
+def test_too_few_rows_say_nothing(rows):
+    Y = RNG.standard_normal((rows, 1))
+    model = trained(Y, points=3)
+    assert fit_predictive(model, X[:rows], Y, neighbours=8).likelihood is model.likelihood
