@@ -15,7 +15,8 @@ from svgp.models.predictive.predictive import Predictive
 from svgp.models.predictive.sparse import Parts, SparseRows
 
 ROWS = 3000  # that are left out, one at a time
-FEWEST_ROWS = 30  # of which anything can be said
+FEWEST_ROWS = 30  # that can tell whether neighbours help
+FEWEST_CALIBRATED = 100  # and how wide predictions should be
 RESIDUAL_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)  # beta, for likelihoods other than Gaussian
 
 
@@ -32,6 +33,7 @@ def fit_predictive(
     count = neighbours if takes_neighbours(model.kernel, Y.shape[1], model.num_latent) else 0
     chosen = np.sort(np.random.default_rng([seed, 23]).permutation(len(X))[:ROWS])
     known = len(X) >= FEWEST_ROWS and bool(np.all(np.ptp(Y, axis=0) > 0))
+    calibrate = calibrate and len(X) >= FEWEST_CALIBRATED
     if not known or not (calibrate or count):
         return Predictive(model, sparse=sparse)
     # Neighbours need the residuals of all rows, calibration those of some.
