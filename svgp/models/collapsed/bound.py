@@ -33,9 +33,11 @@ import numpy as np
 import tensorflow as tf
 
 from svgp.errors import ModelError, NumericalError
+from svgp.linalg.backend import use_host
 from svgp.linalg.host import blas
 from svgp.linalg.host.threads import single_threaded_blas
-from svgp.models.collapsed.kernels import kernel_rows
+from svgp.models.collapsed.device import DevicePasses
+from svgp.models.collapsed.kernels import TensorFlowRows, kernel_rows
 from svgp.models.collapsed.mean import mean_gradients, residuals
 from svgp.models.collapsed.panels import Lane, Lanes, Panel, Stopped, times_thin
 from svgp.models.collapsed.posterior import (
@@ -110,6 +112,10 @@ class CollapsedBound:
         longest = self.rows.count if self.rows.in_memory else min(self.rows.count, BLOCK_ROWS)
         self._lanes = Lanes(longest, model.Z.shape[0], chunk)
         self._kernel = kernel_rows(model, self.variables, self.rows.inputs)
+        self._device: DevicePasses | None = None
+        if not use_host(tf.zeros([1, 1], tf.float64)):
+            self._kernel = TensorFlowRows(model, self.variables, self.rows.inputs)
+            self._device = DevicePasses(model, self.variables, self.rows.inputs, self.rows.outputs, chunk)
 
     def evaluate(self, keep_going: Callable[[], bool] = lambda: True) -> Evaluation:
         """F, its gradient and the optimal q(u), in two passes over the rows.
@@ -127,7 +133,8 @@ class CollapsedBound:
         Kuu_bar, products = covariance_adjoint(posterior, sums, outputs)
         squared_error, from_mean = self._second_pass(posterior, keep_going)
         bound, noise_bar = bound_and_noise_adjoint(posterior, sums, squared_error, outputs)
-        from_kernel = self._kernel.gradients(self._lanes.lanes, Kuu_bar, noise_bar, products)
+        lanes = self._lanes.lanes if self._device is None else self._device.lanes
+        from_kernel = self._kernel.gradients(lanes, Kuu_bar, noise_bar, products)
         gradients = [one + other for one, other in zip(from_kernel, from_mean, strict=True)]
         if not np.isfinite(bound) or not all(np.all(np.isfinite(g)) for g in gradients):
             raise NumericalError("the collapsed bound or its gradient is not finite")
@@ -172,6 +179,8 @@ class CollapsedBound:
 
     def _first_pass(self, frame: Frame, keep_going: Callable[[], bool], keep: bool = False) -> Statistics:
         """Sums over all rows; `keep` panels for `_second_pass`."""
+        if self._device is not None:
+            return self._first_on_device(self._device, frame, keep_going)
         sizes = self.model.Z.shape[0], self.rows.outputs
         sums = [Statistics.zero(*sizes, frame.tight) for _ in self._lanes.lanes]
         for block in self._blocks():
@@ -187,12 +196,25 @@ class CollapsedBound:
         self.passes += 1
         return sum(sums[1:], start=sums[0])
 
+    def _first_on_device(
+        self, device: DevicePasses, frame: Frame, keep_going: Callable[[], bool]
+    ) -> Statistics:
+        device.begin()
+        for block in self._blocks():
+            R = residuals(self.model, block.X, np.asarray(block.Y, np.float64))  # [n, P]
+            device.add_first(frame, np.asarray(block.X, np.float64), R, keep_going)
+        self.passes += 1
+        return device.statistics(frame, self.rows.count)
+
     def _second_pass(
         self, posterior: OptimalPosterior, keep_going: Callable[[], bool]
     ) -> tuple[float, list[np.ndarray]]:
         """|e|^2 and the gradient through the mean; that through Kuf and kff is left with the lanes."""
         right = row_adjoint(posterior, self.rows.outputs)  # [M, M]
-        self._kernel.clear(self._lanes.lanes)
+        if self._device is None:
+            self._kernel.clear(self._lanes.lanes)
+        else:
+            self._device.begin()
         squared_error, from_mean = 0.0, None
         for block in self._blocks():
             errors = self._errors_of(block, posterior, right, keep_going)  # [n, P]
@@ -210,6 +232,8 @@ class CollapsedBound:
         frame, weights = posterior.frame, posterior.weights  # [M, P]
         own_weights = posterior.mean if frame.whitened else weights  # of what a panel holds
         R = residuals(self.model, block.X, np.asarray(block.Y, np.float64))  # [n, P]
+        if self._device is not None:
+            return self._device.add_second(posterior, np.asarray(block.X, np.float64), R, keep_going)
         errors = np.empty_like(R)
 
         def add(lane: Lane, number: int, rows: slice) -> None:

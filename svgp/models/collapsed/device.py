@@ -1,0 +1,159 @@
+"""The two passes over the rows by TensorFlow's operations: what a GPU does, chunk by chunk.
+
+The formulas are those of `svgp.models.collapsed.bound`. A chunk of X and of the residuals goes up, the
+`[M, M]` sums and the gradient stay on the device until the last chunk, and only they, and the errors
+`[N, P]`, come down. Triangles are multiplied by strips (`svgp.linalg.blocks`): in units of M^2 N operations
+1.25 for A and for each sum of products, and on the way back 1.25 for A again, 2, and 1.25 where tight.
+
+It is taken where the host's BLAS is not: on a GPU, or inside `svgp.linalg.backend("tensorflow")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.linalg import blocks
+from svgp.models.collapsed.panels import Stopped
+from svgp.models.collapsed.posterior import OptimalPosterior, row_adjoint
+from svgp.models.collapsed.statistics import Frame, Statistics
+
+ENTRIES = 1 << 23  # of one [M, C] matrix, 64 MiB; about six of them are alive at a time
+
+
+class DeviceLane(NamedTuple):
+    """The gradient's sums over rows, in the order of the variables, as `KernelRows.gradients` takes them."""
+
+    sums: list[np.ndarray]
+
+
+class DevicePasses:
+    """Both passes for one model; `columns` of X, `outputs` P, rows in chunks of `chunk` (None: by memory)."""
+
+    def __init__(
+        self, model: Any, variables: Sequence[tf.Variable], columns: int, outputs: int, chunk: int | None
+    ) -> None:
+        self.model, self.variables = model, list(variables)
+        size = int(model.Z.shape[0])
+        self._chunk = chunk or max(256, ENTRIES // size)
+        rows, targets = tf.TensorSpec([None, columns], tf.float64), tf.TensorSpec([None, outputs], tf.float64)
+        square, thin = tf.TensorSpec([size, size], tf.float64), tf.TensorSpec([size, outputs], tf.float64)
+        number = tf.TensorSpec([], tf.float64)
+        self._functions = {
+            (name, tight, whitened): tf.function(
+                getattr(self, name)(tight, whitened), input_signature=signature, autograph=False
+            )
+            for tight, whitened in ((True, True), (False, True), (False, False))
+            for name, signature in (
+                ("_first", [rows, targets, square, number]),
+                ("_second", [rows, targets, square, square, thin, thin, number]),
+            )
+        }
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget all sums: a pass begins."""
+        self._total: list[tf.Tensor] | None = None
+
+    def add_first(self, frame: Frame, X: np.ndarray, R: np.ndarray, keep_going: Callable[[], bool]) -> None:
+        """Pass 1 over a block of rows X `[n, D]` with residuals R `[n, P]`. Raises Stopped."""
+        add = self._functions["_first", frame.tight, frame.whitened]
+        L_inverse, noise = tf.constant(frame.L_inverse), tf.constant(frame.noise, tf.float64)
+        for x, r in self._chunks(X, R, keep_going):
+            self._add(add(x, r, L_inverse, noise))
+
+    def statistics(self, frame: Frame, rows: int) -> Statistics:
+        """The sums of pass 1, over so many rows, on the host."""
+        assert self._total is not None
+        gram, projection, weighted, *numbers = (np.array(value) for value in self._total)
+        sums = (float(value) for value in numbers)  # prior, squares, log_ratio, shrinkage
+        return Statistics(gram, projection, weighted if frame.tight else None, rows, *sums)
+
+    def add_second(
+        self, posterior: OptimalPosterior, X: np.ndarray, R: np.ndarray, keep_going: Callable[[], bool]
+    ) -> np.ndarray:
+        """Pass 2 over a block of rows: the errors e `[n, P]`. Raises Stopped."""
+        frame, weights = posterior.frame, posterior.weights  # [M, P]
+        pull = self._functions["_second", frame.tight, frame.whitened]
+        own = posterior.mean if frame.whitened else weights  # of what a chunk holds
+        arrays = (frame.L_inverse, row_adjoint(posterior, R.shape[1]), own, weights, frame.noise)
+        operands = [tf.constant(a, tf.float64) for a in arrays]
+        errors = []
+        for x, r in self._chunks(X, R, keep_going):
+            e, *found = pull(x, r, *operands)
+            errors.append(e)
+            self._add(found)
+        return np.concatenate([np.asarray(e) for e in errors])
+
+    @property
+    def lanes(self) -> list[DeviceLane]:
+        """What pass 2 has left: the gradient through Kuf and kff."""
+        assert self._total is not None
+        return [DeviceLane([np.array(value) for value in self._total])]
+
+    def _add(self, found: Sequence[tf.Tensor]) -> None:
+        before = self._total
+        self._total = list(found) if before is None else [a + b for a, b in zip(before, found, strict=True)]
+
+    def _chunks(self, X: np.ndarray, R: np.ndarray, keep_going: Callable[[], bool]) -> Any:
+        for start in range(0, len(X), self._chunk):
+            if not keep_going():
+                raise Stopped
+            rows = slice(start, start + self._chunk)
+            yield tf.constant(X[rows], tf.float64), tf.constant(R[rows], tf.float64)
+
+    def _kernel(self, X: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Kuf `[M, C]` and kff `[C]`."""
+        kernel = self.model.kernel
+        return kernel.K(self.model.Z, X, dtype=tf.float64), kernel.K_diag(X, dtype=tf.float64)
+
+    def _first(self, tight: bool, whitened: bool) -> Callable[..., tuple[tf.Tensor, ...]]:
+        def sums(X: tf.Tensor, r: tf.Tensor, L_inverse: tf.Tensor, noise: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            Kuf, kff = self._kernel(X)
+            A = blocks.lower_product(L_inverse, Kuf) if whitened else Kuf  # [M, C]
+            zero, rows = tf.zeros([], tf.float64), tf.ones_like(kff)[None]  # [1, C]
+            weighted, log_ratio, shrinkage = zero, zero, zero
+            if tight:
+                d = _residual(A, kff)  # [C]
+                weighted = blocks.weighted_gram(A, 1.0 / (noise + d)[None])
+                log_ratio = tf.reduce_sum(tf.math.log1p(d / noise))
+                shrinkage = tf.reduce_sum(d / (noise + d)) / noise
+            gram = blocks.weighted_gram(A, rows)  # [M, M]
+            numbers = (tf.reduce_sum(kff), tf.reduce_sum(r * r), log_ratio, shrinkage)
+            return gram, tf.matmul(A, r), weighted, *numbers
+
+        return sums
+
+    def _second(self, tight: bool, whitened: bool) -> Callable[..., tuple[tf.Tensor, ...]]:
+        def adjoints(
+            X: tf.Tensor, r: tf.Tensor, L_inverse: tf.Tensor, right: tf.Tensor, own: tf.Tensor,
+            weights: tf.Tensor, noise: tf.Tensor,
+        ) -> tuple[tf.Tensor, ...]:  # fmt: skip
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(self.variables)
+                Kuf, kff = self._kernel(X)
+            A = blocks.lower_product(L_inverse, Kuf) if whitened else Kuf  # [M, C]
+            e = r - tf.matmul(A, own, transpose_a=True)  # [C, P]
+            outputs = tf.cast(tf.shape(r)[1], tf.float64)
+            w = (
+                outputs / (noise + _residual(A, kff)) if tight else outputs / noise + tf.zeros_like(kff)
+            )  # [C]
+            Kuf_bar = tf.matmul(right, A, transpose_a=True)  # [M, C]
+            if tight:
+                Kuf_bar = blocks.lower_product(L_inverse, Kuf_bar + A * w, transpose=True)
+            Kuf_bar += tf.matmul(weights, e / noise, transpose_b=True)
+            found = tape.gradient(
+                [Kuf, kff], self.variables, output_gradients=[Kuf_bar, -0.5 * w],
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )  # fmt: skip
+            return e, *(tf.cast(tf.convert_to_tensor(g), tf.float64) for g in found)
+
+        return adjoints
+
+
+def _residual(A: tf.Tensor, kff: tf.Tensor) -> tf.Tensor:
+    """`d = kff - colsum(A o A)` `[C]`, not below zero, where rounding could put it."""
+    return tf.maximum(kff - tf.reduce_sum(A * A, 0), 0.0)
