@@ -25,7 +25,7 @@ Formulas: Titsias 2009, eq. 9.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -133,7 +133,7 @@ class CollapsedBound:
         Kuu_bar, products = covariance_adjoint(posterior, sums, outputs)
         squared_error, from_mean = self._second_pass(posterior, keep_going)
         bound, noise_bar = bound_and_noise_adjoint(posterior, sums, squared_error, outputs)
-        lanes = self._lanes.lanes if self._device is None else self._device.lanes
+        lanes: Sequence[Any] = self._lanes.lanes if self._device is None else self._device.lanes
         from_kernel = self._kernel.gradients(lanes, Kuu_bar, noise_bar, products)
         gradients = [one + other for one, other in zip(from_kernel, from_mean, strict=True)]
         if not np.isfinite(bound) or not all(np.all(np.isfinite(g)) for g in gradients):
