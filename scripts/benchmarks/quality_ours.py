@@ -61,7 +61,7 @@ class Ours:
             tick()
 
     def predict(self) -> Prediction:
-        self._method.state()  # some methods bring the model's q(u) up to date only when they are asked
+        self._method.publish()  # some methods bring the model's q(u) up to date only when they are asked
         X, Y = (tf.constant(array, self.model.dtype) for array in self._test)
         chunks = [self._predict(X[i : i + CHUNK], Y[i : i + CHUNK]) for i in range(0, len(X), CHUNK)]
         return Prediction(*(np.concatenate(parts) for parts in zip(*chunks, strict=True)))

@@ -198,7 +198,7 @@ def _residual(
     cost = None
     if noise is not None:
         ratio = variance / noise  # [L, n]
-        cost = 0.5 * float((np.log1p(ratio) if model.bound == "tight" else ratio).sum(axis=0).mean())
+        cost = float(model.bound.residual_price(ratio).sum(axis=0).mean())
     elif rates is not None:  # E log p falls by mu as it is less mu without d in f's variance
         cost = float((-rates * np.expm1(-0.5 * variance)).sum(axis=0).mean())
     return {

@@ -94,7 +94,7 @@ def certificate(
     common = -0.5 * count * outputs * np.log(2.0 * np.pi * nystrom.noise) - 0.5 * outputs * posterior.log_det
     log_det_gap = 0.5 * outputs * sums.log_ratio
     elbo = bound_from_sums(posterior, sums, outputs)
-    if model.bound != "tight":
+    if not model.bound.is_tight:
         elbo -= outputs * (0.5 * nystrom.residual / nystrom.noise - 0.5 * sums.log_ratio)
     lower = max(elbo, common - log_det_gap - 0.5 * state.high)
     upper = common - 0.5 * state.low

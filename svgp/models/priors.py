@@ -19,7 +19,7 @@ def set_priors(model: Any, config: PriorsConfig) -> None:
 
 def has_priors(model: Any) -> bool:
     """Whether there is anything for `log_prior` to add."""
-    return getattr(model, "priors", None) is not None
+    return model.priors is not None
 
 
 def log_prior(model: Any) -> tf.Tensor:
@@ -30,7 +30,7 @@ def log_prior(model: Any) -> tf.Tensor:
     on each part; for several lengthscales or latent GPs it is on each number. Differentiable; zero without
     priors.
     """
-    total = tf.zeros([], getattr(model, "dtype", tf.float64))
+    total = tf.zeros([], model.dtype)
     if not has_priors(model):
         return total
     for name, prior in model.priors.given:

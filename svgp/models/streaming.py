@@ -29,7 +29,7 @@ from scipy.optimize import minimize
 from svgp.errors import NumericalError
 from svgp.linalg import factorise
 from svgp.linalg.marginals import marginals
-from svgp.models.bounds import bound_terms, require_elbo
+from svgp.models.bounds import require_elbo
 from svgp.models.dual import algebra as dual
 from svgp.models.dual.prior import batch_prior, data_term
 from svgp.models.whitened import Frame, assign_whitened, frame_of, whitened
@@ -206,7 +206,7 @@ def _gradient(model: Any, variables: Sequence[tf.Variable], X: np.ndarray, Y: np
             mean = tf.transpose(q.mean) + prior.mean
             explained, residual = tf.transpose(q.explained), tf.maximum(tf.transpose(q.residual), 0.0)
             mean, explained, residual = (tf.cast(x, model.dtype) for x in (mean, explained, residual))
-            per_row, _ = bound_terms(model, mean, explained, residual, y)
+            per_row, _ = model.bound.terms(model, mean, explained, residual, y)
             value = tf.cast(tf.reduce_sum(per_row), tf.float64)
             if index == 0:
                 value -= tf.reduce_sum(q.kl)

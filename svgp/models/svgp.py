@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from svgp.config.priors import PriorsConfig
 from svgp.errors import ModelError
 from svgp.kernels import Kernel
 from svgp.likelihoods import Likelihood
@@ -15,7 +16,7 @@ from svgp.linalg.autodiff.solves import inverse_from
 from svgp.linalg.factor import Factor
 from svgp.linalg.marginals import marginals
 from svgp.means import Mean, Zero
-from svgp.models.bounds import BOUNDS, bound_terms
+from svgp.models.bounds import Bound, as_bound
 from svgp.models.posterior import Posterior
 from svgp.models.shapes import as_data, as_inputs, as_q_mean, as_q_sqrt
 from svgp.parameters import positive
@@ -56,9 +57,10 @@ class SVGP(tf.Module):
         q_mean: mean of q, [L, M] (also [M], or [M, L] where that is unambiguous); zeros by default.
         q_sqrt: lower triangular root of q's covariance [L, M, M] (also [M, M]), or [L, M] with `q_diag`: the
             standard deviations; the identity by default.
-        bound: "standard", or "tight": the residual variance's better bound (Titsias 2025; Bui et al. 2025),
-            never lower than the standard one. "ppgpr" trains the predictive log-likelihood instead
-            (Jankowiak, Pleiss & Gardner 2020); `elbo` is the standard bound then, `objective` what is raised.
+        bound: a `svgp.models.bounds.Bound` or its name: "standard"; "tight", the residual variance's better
+            bound (Titsias 2025; Bui et al. 2025), never lower than the standard one; "ppgpr", which trains
+            the predictive log-likelihood instead (Jankowiak, Pleiss & Gardner 2020): `elbo` is the standard
+            bound then, `objective` what is raised.
         jitter: added to the diagonal of Kuu, absolute. Where that is not enough more is tried inside the
             graph: from 1e-6 of the mean diagonal, ten times more each time, six times at most.
         q_diag: q's covariance is diagonal.
@@ -79,7 +81,7 @@ class SVGP(tf.Module):
         whiten: bool = False,
         q_mean: Any = None,
         q_sqrt: Any = None,
-        bound: str = "standard",
+        bound: str | Bound = "standard",
         jitter: float = 1e-6,
         *,
         q_diag: bool = False,
@@ -88,8 +90,6 @@ class SVGP(tf.Module):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
-        if bound not in BOUNDS:
-            raise ModelError(f"bound {bound!r}: expected one of {', '.join(BOUNDS)}")
         self.kernel, self.likelihood = kernel, likelihood
         self.mean = Zero(dtype=kernel.dtype) if mean is None else mean
         self.dtype = kernel.dtype
@@ -108,11 +108,17 @@ class SVGP(tf.Module):
             )
         self.q_mean = tf.Variable(as_q_mean(q_mean, latents, size, self.dtype), name="q_mean")  # [L, M]
         self.q_sqrt = tf.Variable(as_q_sqrt(q_sqrt, latents, size, q_diag, self.dtype), name="q_sqrt")
-        self.whiten, self.q_diag, self.bound = bool(whiten), bool(q_diag), bound
+        self.whiten, self.q_diag, self.bound = bool(whiten), bool(q_diag), as_bound(bound)
         self.num_data, self.jitter = num_data, float(jitter)
-        if bound == "tight" and likelihood.noise is None:
-            # Scales the residual variance under q, one for each latent (math: `svgp.models.bounds`).
-            self.residual_scale = positive(np.ones(latents), "residual_scale", dtype=self.dtype)
+        # Scales the residual variance under q, one for each latent (math: `svgp.models.bounds`).
+        scaled = self.bound.scales_residual(likelihood)
+        self.residual_scale = (
+            positive(np.ones(latents), "residual_scale", dtype=self.dtype) if scaled else None
+        )
+        # What training is told about this model; `svgp.models.build` sets it from a config.
+        self.inducing_range: tuple[np.ndarray, np.ndarray] | None = None  # low and high of Z, [D] each
+        self.replace_redundant = False  # give redundant points new places
+        self.priors: PriorsConfig | None = None  # on hyperparameters
 
     @property
     def num_latent(self) -> int:
@@ -191,16 +197,16 @@ class SVGP(tf.Module):
         q = marginals(Kuu, Kuf, kff, self.q_mean, self.q_root(), factor, whiten=self.whiten)
         mean = tf.transpose(q.mean) + self.mean(X)  # [B, L]
         explained, residual = tf.transpose(q.explained), tf.maximum(tf.transpose(q.residual), 0.0)  # [B, L]
-        per_row, per_data_set = bound_terms(self, mean, explained, residual, Y)  # [B], []
+        per_row, per_data_set = self.bound.terms(self, mean, explained, residual, Y)  # [B], []
         rows = tf.shape(X)[0]
         total = rows if self.num_data is None else tf.convert_to_tensor(self.num_data, dtype_hint=self.dtype)
         total = tf.cast(total, self.dtype)
         expected = total / tf.cast(rows, self.dtype) * tf.reduce_sum(per_row) + total * per_data_set
         kl = tf.reduce_sum(q.kl)
         elbo = objective = expected - kl
-        if self.bound == "ppgpr":
-            predictive = self.likelihood.predict_log_density(mean, explained + residual, Y)  # [B]
-            objective = total / tf.cast(rows, self.dtype) * tf.reduce_sum(predictive) - kl
+        instead = self.bound.instead(self, mean, explained, residual, Y)  # [B]
+        if instead is not None:
+            objective = total / tf.cast(rows, self.dtype) * tf.reduce_sum(instead) - kl
         repairs = tf.reduce_sum(factor.repairs)
         return Elbo(elbo, expected, kl, tf.reduce_max(factor.jitter), repairs, objective)
 

@@ -12,10 +12,11 @@ from svgp import files
 from svgp.config import Config
 from svgp.diagnostics import Setup, fixed_subset, inducing_diagnostics
 from svgp.errors import DataError, NumericalError, RunError
+from svgp.models.bounds import Bound
 from svgp.models.certificate import Certificate, certificate
 from svgp.models.outlook import Outlook, full_posterior_model, is_collapsible, outlook
 from svgp.runs.resume import require_same_data
-from svgp.training import method_class
+from svgp.training import choose
 
 if TYPE_CHECKING:
     from svgp.runs.run import Run
@@ -69,7 +70,7 @@ def advice_setup(config: Config, model: Any, rows: int) -> Setup:
         rows=rows,
         trainable=points.trainable,
         replace_redundant=points.replace_redundant,
-        iterative=bool(getattr(method_class(model, rows, config.train), "iterative", False)),
+        iterative=choose(model, rows, config.train).method.iterative,
     )
 
 
@@ -106,17 +107,17 @@ def _obstacle(model: Any) -> str | None:
     return None
 
 
-def _on_certificate(proof: Certificate, left: float, bound: str) -> list[str]:
+def _on_certificate(proof: Certificate, left: float, bound: Bound) -> list[str]:
     gap = max(proof.gap_per_row, 0.0)
     said = [
         f"At most {gap:.2g} nats per row are left to gain from more inducing points at these "
         f"hyperparameters: the ELBO is {proof.elbo / proof.rows:.4g} a row, the exact GP's log evidence "
         f"at most {proof.upper / proof.rows:.4g}."
     ]
-    if left > SLACK and bound == "ppgpr":
+    if left > SLACK and not bound.is_elbo:
         said.append(
-            f"The ELBO of this q(u) is {left:.2g} nats per row lower than that: model.bound=ppgpr looks for "
-            "good predictions instead."
+            f"The ELBO of this q(u) is {left:.2g} nats per row lower than that: model.bound={bound} looks "
+            "for good predictions instead."
         )
     elif left > SLACK:
         said.append(

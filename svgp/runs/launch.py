@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from svgp import files
 from svgp.config import Config, load_config
-from svgp.config.train import TrainConfig
 from svgp.data import Dataset, load_dataset
 from svgp.errors import Interrupted, RunError, TrainingDiverged
 from svgp.runs.earlier import earlier_columns
@@ -25,8 +24,6 @@ from svgp.training import (
     Progress,
     Silent,
     checkpoints,
-    choose,
-    describe_step_size,
     reason_to_stop,
     train_steps,
 )
@@ -71,12 +68,8 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
     dataset = load_dataset(config.data, config.model.likelihood, earlier_columns(config))
     with tf.device(device):
         method, notes = prepare(config, dataset)
-        lines = [
-            _describe_method(method, dataset.rows.count, config.train),
-            *dataset.notes,
-            *notes,
-            *filter(None, [precision_advice(device, config.train.precision)]),
-        ]
+        advice = precision_advice(device, config.train.precision)
+        lines = [notes[0], *dataset.notes, *notes[1:], *filter(None, [advice])]
         checkpoint = _open(folder, config, dataset, method, progress, device, lines, resumed)
         try:
             with StopRequest(progress.note) as request:
@@ -105,11 +98,6 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
     return finished
 
 
-def _describe_method(method: Method, rows: int, train: TrainConfig) -> str:
-    why, step_size = choose(method.model, rows, train)[1], describe_step_size(method.model, rows, train)
-    return f"method {method.name}: {why}{f'; {step_size}' if step_size else ''}"
-
-
 def _choose_start(
     folder: RunFolder,
     config: Config,
@@ -133,11 +121,8 @@ def _loop(session: Session, request: StopRequest) -> str:
         session.log_diagnostics(session.method.step, session.method.step / session.method.steps_per_epoch)
         session.save_checkpoint()
         forget_trials(session.folder)
-    train, last = session.config.train, None
-    steps = train_steps(
-        session.method, session.stop, log_every=train.log_every, evaluate_every=session.evaluate_every,
-        state=session.state,
-    )  # fmt: skip
+    last = None
+    steps = train_steps(session.method, session.stop, schedule=session.schedule, state=session.state)
     try:
         for last in steps:
             if last.row is not None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,12 @@ from svgp.config import Config
 from svgp.data import Dataset
 from svgp.errors import Interrupted, NumericalError, TrainingDiverged
 from svgp.models import build_model
+from svgp.models.bounds import BOUNDS
 from svgp.models.priors import log_prior
 from svgp.runs.evaluation import Evaluator
 from svgp.runs.folder import RunFolder
-from svgp.training import LoopState, Method, Progress, checkpoints, make_method
+from svgp.training import LoopState, Method, Progress, Schedule, Stop, checkpoints, choose, train_steps
 from svgp.training.checkpoints import Checkpoint
-from svgp.training.divergence import describe_divergence
 from svgp.training.interrupts import StopRequest
 
 SHARE = 0.25  # of the budget, for all trials together
@@ -44,7 +43,7 @@ class Trial:
 
 
 def prepare(config: Config, dataset: Dataset, start: int = 0) -> tuple[Method, list[str]]:
-    """Model and method from one of the starts, and notes.
+    """Model and method from one of the starts, and notes: the first says which method, and why.
 
     Start 0 is the config's own. Start k takes the seed `train.seed + k` for all that is drawn (inducing
     points, the rows that choose lengthscales), and the factor `FACTORS[k % 5]` on the lengthscales that the
@@ -57,7 +56,8 @@ def prepare(config: Config, dataset: Dataset, start: int = 0) -> tuple[Method, l
     )  # fmt: skip
     if config.model.inducing.keep_in_range:
         model.inducing_range = dataset.rows.extent()  # of all rows, not of those at hand
-    return make_method(model, dataset.rows, None, config.train), notes
+    choice = choose(model, dataset.rows.count, config.train)
+    return choice.make(model, dataset.rows, None, config.train), [str(choice), *notes]
 
 
 def best_start(
@@ -98,11 +98,8 @@ def kept_state(folder: RunFolder, start: int, progress: Progress) -> Checkpoint 
     if found is None:
         return None
     seconds = sum(row["seconds"] for row in files.read_json(folder.restarts))
-    arrays = dict(found.arrays)
-    if "elapsed" in arrays:  # a method that keeps the deadline itself
-        arrays["elapsed"] = np.asarray(seconds)
     loop = LoopState(wall_s=seconds).to_dict()
-    return Checkpoint(arrays, {"loop": loop, "rows": {"metrics": 0, "inducing": 0}})
+    return Checkpoint(found.arrays, {"loop": loop, "rows": {"metrics": 0, "inducing": 0}})
 
 
 def forget_trials(folder: RunFolder) -> None:
@@ -116,40 +113,36 @@ def _try(
     # Limits of its own would make a method finish, which is for the end of training.
     unlimited = config.train.model_copy(update={"max_seconds": None, "max_steps": None, "max_epochs": None})
     method, _ = prepare(config.model_copy(update={"train": unlimited}), dataset, start)
-    most_steps, most_seconds = _limits(config, method)
-    seconds, record = 0.0, None
+    # A row a step: what is not finite is noticed at once.
+    schedule = replace(Schedule.of(config.train, method), log_every=1, evaluate_every=math.inf)
+    loop, row = LoopState(), None
     try:
-        while method.step < most_steps and seconds < most_seconds and not method.converged:
+        for step in train_steps(method, _limits(config, method), schedule=schedule, state=loop):
+            row = step.row
             if request.asked:
                 raise Interrupted(
                     f"{request.asked} while start {start + 1} was tried; go on with: "
                     f"svgp train --resume {folder.path}"
                 )
-            began = time.perf_counter()
-            record = method.advance()
-            finite = bool(record.values()[-1])
-            seconds += time.perf_counter() - began
-            if not finite:
-                return Trial(start, None, method.step, seconds, describe_divergence(method.model, record)), {}
-        state = method.state()  # before the bound: some methods give the model its q(u) here
-        bound = _compared_bound(method, dataset, record, config.train.seed)
-    except NumericalError as error:
-        return Trial(start, None, method.step, seconds, str(error)), {}
-    return Trial(start, bound if math.isfinite(bound) else None, method.step, seconds), state
+        method.publish()
+        bound = _compared_bound(method, dataset, row, config.train.seed)
+    except (NumericalError, TrainingDiverged) as error:
+        return Trial(start, None, method.step, loop.wall_s, str(error)), {}
+    return Trial(start, bound if math.isfinite(bound) else None, method.step, loop.wall_s), method.state()
 
 
-def _limits(config: Config, method: Method) -> tuple[float, float]:
-    """Steps and seconds of one trial."""
+def _limits(config: Config, method: Method) -> Stop:
+    """When one trial ends."""
     train, share = config.train, SHARE / config.train.restarts
     ends = [train.max_steps, train.max_epochs and train.max_epochs * method.steps_per_epoch]
-    steps = min((max(1, math.ceil(share * end)) for end in ends if end), default=math.inf)
-    return steps, math.inf if train.max_seconds is None else share * train.max_seconds
+    steps = min((max(1, math.ceil(share * end)) for end in ends if end), default=None)
+    return Stop(max_steps=steps, max_seconds=train.max_seconds and share * train.max_seconds)
 
 
-def _compared_bound(method: Method, dataset: Dataset, record: Any, seed: int) -> float:
+def _compared_bound(method: Method, dataset: Dataset, row: dict[str, Any] | None, seed: int) -> float:
     prior = float(log_prior(method.model))
-    if getattr(method, "iterative", False) and record is not None:
-        return float(record.values()[0]) + prior  # of all rows that it sees
+    if method.iterative and row is not None:
+        return float(row["elbo"]) + prior  # of all rows that it sees
     rows = np.random.default_rng([seed, 17]).permutation(len(dataset.X))[:JUDGES]
     return Evaluator(method.model).bounds(dataset.X[rows], dataset.Y[rows]).objective + prior
 
@@ -174,7 +167,7 @@ def _forget(folder: RunFolder, but: Trial | None) -> None:
 
 def _describe(trial: Trial, count: int, config: Config, rows: int) -> str:
     factor, seed = FACTORS[trial.start % len(FACTORS)], config.train.seed + trial.start
-    judged = "objective" if config.model.bound == "ppgpr" else "ELBO"
+    judged = "ELBO" if BOUNDS[config.model.bound].is_elbo else "objective"
     came = f"diverged: {trial.message}" if trial.bound is None else f"{judged}/row {trial.bound / rows:.4f}"
     return (
         f"start {trial.start + 1} of {count} (seed {seed}, lengthscales x {factor:g}): {came} "

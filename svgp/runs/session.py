@@ -20,13 +20,10 @@ from svgp.runs.evaluation import Evaluator
 from svgp.runs.findings import on_calibration, on_relevance, on_signal, relevance
 from svgp.runs.folder import RunFolder
 from svgp.runs.outcomes import score_rows
-from svgp.training import LoopState, Method, Progress, Step, Stop, checkpoints
+from svgp.training import LoopState, Method, Progress, Schedule, Step, Stop, checkpoints
 from svgp.training.checkpoints import Checkpoint
-from svgp.training.loggers import JsonLines, TensorBoard
-from svgp.training.loop import GROWTH, check_finite, grows, read_row, replaced_points
-
-_DIAGNOSES = 20  # rows of inducing.jsonl between start and end: each costs an eigendecomposition
-_PREDICTION = 1.5  # test rows that are predicted in the time of an iteration over one training row
+from svgp.training.loggers import JsonLines, Shown, Sink, TensorBoard
+from svgp.training.loop import check_finite, read_row, replaced_points
 
 
 class Session:
@@ -50,51 +47,33 @@ class Session:
         if checkpoint is not None:
             method.load_state(checkpoint.arrays)
             self.state, kept = LoopState.from_dict(checkpoint.values["loop"]), checkpoint.values["rows"]
+            method.spend(self.state.wall_s)
+        train = config.train
+        self.stop = Stop(train.max_epochs, train.max_steps, train.max_seconds, train.patience)
+        tested = 0 if dataset.test_rows is None else len(dataset.test_rows)
+        self.schedule = Schedule.of(train, method, rows=dataset.rows.count, test_rows=tested)
         self.metrics = JsonLines(folder.history, kept["metrics"])
         self.inducing = JsonLines(folder.inducing_history, kept["inducing"])
-        self.tensorboard = TensorBoard(folder.tensorboard) if config.train.tensorboard else None
+        self.sinks: list[Sink] = [self.metrics, Shown(progress, method, self.stop, self.state)]
+        if train.tensorboard:
+            self.sinks.append(TensorBoard(folder.tensorboard))
         self._subset = fixed_subset(dataset.X, config.train.seed)
         self._diagnosed_at: int | None = None
         self._saved_s = self.state.wall_s
-        self._start = (method.step, self.state.wall_s)
         self._began = time.perf_counter()
-
-    @property
-    def stop(self) -> Stop:
-        """When the config ends the run."""
-        train = self.config.train
-        return Stop(train.max_epochs, train.max_steps, train.max_seconds, train.patience)
-
-    @property
-    def evaluate_every(self) -> float:
-        """Epochs between two evaluations: what the config says, more where that would take too long.
-
-        An iteration over all rows (see `svgp.training.loop.evaluation_due`) may be shorter than predicting a
-        large test set: then so seldom that evaluations take a fifth of the time or so.
-        """
-        every, test = self.config.train.evaluate_every, self.dataset.test_rows
-        if test is None or not getattr(self.method, "iterative", False):
-            return every
-        rows = self.dataset.rows.count
-        seen = min(self.config.train.subset_rows or rows, rows)
-        return max(every, float(math.ceil(5.0 * len(test) / (_PREDICTION * seen))))
 
     def evaluate(self, row: dict[str, Any]) -> None:
         """Add the test metrics to `row`, and a row to the inducing diagnostics where one is due."""
         if self.dataset.test_rows is not None:
             found = score_rows(self.evaluator, self.dataset.columns, self.dataset.test_rows)
             row.update({f"test.{name}": value for name, value in found.items()})
-        if self._diagnosis_due(row["epoch"]):
+        if self.schedule.diagnosis_due(row["step"]):
             self.log_diagnostics(row["step"], row["epoch"])
 
     def log(self, row: dict[str, Any]) -> None:
         """Write a row everywhere."""
-        self.metrics.write(row)
-        if self.tensorboard is not None:
-            self.tensorboard.write(row)
-        steps, seconds = row["step"] - self._start[0], row["wall_s"] - self._start[1]
-        rate = steps / max(seconds, 1e-9)
-        self.progress.row(row, rate=rate, remaining_s=self._remaining(row, rate))
+        for sink in self.sinks:
+            sink.write(row)
 
     def log_diagnostics(self, step: int, epoch: float) -> None:
         """Add a row to inducing.jsonl, once for a step."""
@@ -115,15 +94,19 @@ class Session:
 
     def save_if_due(self, step: Step) -> None:
         """A checkpoint every `train.checkpoint_every` seconds of training."""
-        if step.wall_s - self._saved_s >= self.config.train.checkpoint_every:
+        if self.schedule.checkpoint_due(step.wall_s, self._saved_s):
             self.save_checkpoint()
 
     def save_checkpoint(self) -> None:
-        """Everything needed to go on. Raises TrainingDiverged where the last steps were not finite."""
+        """Everything needed to go on; the model is up to date then.
+
+        Raises TrainingDiverged where the last steps were not finite.
+        """
         check_finite(self.method, self.state)
         rows = {"metrics": self.metrics.rows, "inducing": self.inducing.rows}
         seed = self.config.train.seed
         values = {"loop": self.state.to_dict(), "rows": rows, "method": self.method.name, "seed": seed}
+        self.method.publish()
         checkpoints.save(self.folder.checkpoints, self.method.step, Checkpoint(self.method.state(), values))
         self._saved_s = self.state.wall_s
 
@@ -200,19 +183,15 @@ class Session:
 
     def close(self) -> None:
         """Close the files and the progress line."""
-        for part in (self.metrics, self.inducing, self.tensorboard, self.progress):
-            if part is not None:
-                part.close()
+        for part in (*self.sinks, self.inducing):
+            part.close()
 
     def _finish_method(self) -> bool:
         """What the method has left to do at the end counts as training; whether it changed the model."""
-        finish = getattr(self.method, "finish", None)
-        if finish is None:
-            return False
         started = time.perf_counter()
-        changed = finish()
+        changed = self.method.finish()
         self.state.wall_s += time.perf_counter() - started
-        return bool(changed)
+        return changed
 
     def _final_metrics(self, reason: str, epoch: float, test: dict[str, Any]) -> dict[str, Any]:
         dataset = self.dataset
@@ -250,27 +229,8 @@ class Session:
         Y, regression = columns.targets_of(self.dataset.Y), columns.task == "regression"
         flat = on_signal(self.evaluator, X, Y) if regression else []
         # Of flat predictions neither the inputs nor, of a constant target, the intervals mean anything.
-        said = [*getattr(self.method, "notes", []), *(flat or on_relevance(used))]
+        said = [*self.method.notes, *(flat or on_relevance(used))]
         if not np.ptp(Y):
             return said
-        standard = self.model.bound == "standard"
+        standard = self.model.bound.name == "standard"
         return [*said, *on_calibration(test, rows, gaussian=gaussian, standard=standard)]
-
-    def _diagnosis_due(self, epoch: float) -> bool:
-        train = self.config.train
-        number = max(1, round(epoch / self.evaluate_every))
-        if getattr(self.method, "iterative", False):
-            return grows(number, GROWTH**4)  # half as many again as at the diagnosis before
-        ends = [train.max_epochs, train.max_steps and train.max_steps / self.method.steps_per_epoch]
-        known = [end for end in ends if end]
-        if not known:  # an end in seconds alone: ever more seldom
-            return number & (number - 1) == 0
-        return number % math.ceil(min(known) / train.evaluate_every / _DIAGNOSES) == 0
-
-    def _remaining(self, row: dict[str, Any], rate: float) -> float | None:
-        """Seconds of training until the first limit that can be foreseen."""
-        stop, per_epoch = self.stop, self.method.steps_per_epoch
-        ends = [stop.max_steps, stop.max_epochs and stop.max_epochs * per_epoch]
-        left = [(end - row["step"]) / rate for end in ends if end and rate > 0]
-        left += [stop.max_seconds - row["wall_s"]] if stop.max_seconds else []
-        return max(0.0, min(left)) if left else None

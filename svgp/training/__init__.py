@@ -5,25 +5,26 @@ from __future__ import annotations
 from svgp.training.loop import LoopState, Step, Stop, reason_to_stop, train_steps
 from svgp.training.methods.adam import Adam
 from svgp.training.methods.base import Method, StepRecord
-from svgp.training.methods.registry import METHODS, choose, describe_step_size, make_method, method_class
+from svgp.training.methods.registry import METHODS, Choice, choose, make_method
 from svgp.training.progress import Plain, Progress, Silent, Terminal
+from svgp.training.schedule import Schedule
 
 __all__ = [
     "METHODS",
     "Adam",
+    "Choice",
     "LoopState",
     "Method",
     "Plain",
     "Progress",
+    "Schedule",
     "Silent",
     "Step",
     "StepRecord",
     "Stop",
     "Terminal",
     "choose",
-    "describe_step_size",
     "make_method",
-    "method_class",
     "reason_to_stop",
     "train_steps",
 ]

@@ -1,13 +1,24 @@
-"""Where rows go: JSON lines, and TensorBoard if asked for."""
+"""Where rows go: JSON lines, a person, and TensorBoard if asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from svgp import files
 from svgp.errors import RunError
+from svgp.training.loop import LoopState, Stop
+from svgp.training.methods.base import Method
+from svgp.training.progress import Progress
+
+
+class Sink(Protocol):
+    """Takes the rows of a run, one after the other."""
+
+    def write(self, row: Mapping[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class JsonLines:
@@ -48,6 +59,29 @@ class JsonLines:
         lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
         if len(lines) > keep:
             files.write_text(self.path, "".join(lines[:keep]))
+
+
+class Shown:
+    """A person: rows with the speed of this session, and the time until the first limit that is foreseen."""
+
+    def __init__(self, progress: Progress, method: Method, stop: Stop, state: LoopState) -> None:
+        self._progress, self._stop, self._per_epoch = progress, stop, method.steps_per_epoch
+        self._start = (method.step, state.wall_s)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        steps, seconds = row["step"] - self._start[0], row["wall_s"] - self._start[1]
+        rate = steps / max(seconds, 1e-9)
+        self._progress.row(row, rate=rate, remaining_s=self._remaining(row, rate))
+
+    def close(self) -> None:
+        self._progress.close()
+
+    def _remaining(self, row: Mapping[str, Any], rate: float) -> float | None:
+        stop = self._stop
+        ends = [stop.max_steps, stop.max_epochs and stop.max_epochs * self._per_epoch]
+        left = [(end - row["step"]) / rate for end in ends if end and rate > 0]
+        left += [stop.max_seconds - row["wall_s"]] if stop.max_seconds else []
+        return max(0.0, min(left)) if left else None
 
 
 class TensorBoard:

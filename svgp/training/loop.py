@@ -5,7 +5,6 @@ Printing, files, plots and evaluation belong to whoever iterates.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -17,8 +16,7 @@ from svgp.errors import TrainingDiverged
 from svgp.models.priors import has_priors, log_prior
 from svgp.training.divergence import describe_divergence
 from svgp.training.methods.base import STATISTICS, Method, StepRecord
-
-GROWTH = 1.1  # an iterative method is evaluated again when its steps have grown by so much
+from svgp.training.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -72,21 +70,20 @@ class Step:
     evaluate: bool
 
 
-def train_steps(
-    method: Method, stop: Stop, *, log_every: int, evaluate_every: float, state: LoopState
-) -> Iterator[Step]:
+def train_steps(method: Method, stop: Stop, *, schedule: Schedule, state: LoopState) -> Iterator[Step]:
     """Advance `method` until `stop`, a step at a time; `reason_to_stop` then says why.
 
-    A row is due every `log_every` steps and at each evaluation, so rows depend on the step alone and
-    a resumed run logs what an uninterrupted one does. Raises TrainingDiverged, with a diagnosis, where
-    a step was not finite; such a step changed nothing.
+    `schedule` says where a row is due and where the model, then up to date, is to be evaluated. Raises
+    TrainingDiverged, with a diagnosis, where a step was not finite; such a step changed nothing.
     """
     while reason_to_stop(method, stop, state) is None:
         started = time.perf_counter()
         record = method.advance()
         state.pending.append(record)
-        evaluate = evaluation_due(method, record, evaluate_every)
-        row = read_row(method, state) if evaluate or record.step % log_every == 0 else None
+        evaluate = schedule.evaluation_due(record.step)
+        if evaluate:
+            method.publish()
+        row = read_row(method, state) if schedule.row_due(record.step) else None
         state.wall_s += time.perf_counter() - started
         if row is not None:
             row["wall_s"] = state.wall_s
@@ -109,35 +106,6 @@ def reason_to_stop(method: Method, stop: Stop, state: LoopState) -> str | None:
     return "converged: no step improves the objective" if method.converged else None
 
 
-def is_due(record: StepRecord, steps_per_epoch: int, evaluate_every: float) -> bool:
-    """Whether this step crosses a multiple of `evaluate_every` epochs."""
-    before = record.epoch - 1.0 / steps_per_epoch
-    tiny = 1e-9  # the last step of an epoch counts, however its fraction was rounded
-    return int((record.epoch + tiny) / evaluate_every) > int((before + tiny) / evaluate_every)
-
-
-def evaluation_due(method: Method, record: StepRecord, evaluate_every: float) -> bool:
-    """Whether to evaluate after this step: every `evaluate_every` epochs.
-
-    Where a step is an iteration over all rows (`method.iterative`), of the evaluations that would be due only
-    those at which their number has grown by a tenth: all of the first ten, later one in a tenth of the time.
-    It depends on the step alone, so a resumed run evaluates where an uninterrupted one does.
-    """
-    due = is_due(record, method.steps_per_epoch, evaluate_every)
-    if not due or not getattr(method, "iterative", False):
-        return due
-    return grows(round(record.epoch / evaluate_every), GROWTH)
-
-
-def grows(number: int, factor: float) -> bool:
-    """Whether `number` >= 1 is the first at or beyond a power of `factor`."""
-
-    def power(count: int) -> int:
-        return math.floor(math.log(count) / math.log(factor) + 1e-9)
-
-    return number <= 1 or power(number) > power(number - 1)
-
-
 def read_row(method: Method, state: LoopState) -> dict[str, Any] | None:
     """The row of the steps since the last one (None where there are none); waits for them to end.
 
@@ -149,7 +117,7 @@ def read_row(method: Method, state: LoopState) -> dict[str, Any] | None:
     check_finite(method, state)
     values = np.stack([record.values() for record in state.pending])  # [k, 7]
     jitter, repairs = values[:, 3], values[:, 4]
-    if getattr(method, "iterative", False):
+    if method.iterative:
         values = values[-1:]  # exact for all rows, each at its own point: a mean is the bound of none
     elbo, expected, kl, _, _, objective, _ = values.T
     prior = {"log_prior": float(log_prior(method.model))} if has_priors(method.model) else {}
@@ -176,9 +144,8 @@ def read_row(method: Method, state: LoopState) -> dict[str, Any] | None:
 
 
 def replaced_points(method: Method) -> dict[str, int]:
-    """How many inducing points have got new places, where `Replacing` gives them any."""
-    replaced = getattr(method, "replaced", None)
-    return {} if replaced is None else {"replaced": replaced}
+    """How many inducing points have got new places, where they get any."""
+    return {} if method.replaced is None else {"replaced": method.replaced}
 
 
 def check_finite(method: Method, state: LoopState) -> None:

@@ -17,7 +17,7 @@ def test_there_are_two_bounds_and_an_objective():
 def test_a_residual_scale_of_one_is_the_standard_bound(likelihood, small_model):
     standard, data = small_model(likelihood, latents=2)
     tight, _ = small_model(likelihood, latents=2, bound="tight")
-    assert not hasattr(standard, "residual_scale")
+    assert standard.residual_scale is None
     np.testing.assert_allclose(tight.residual_scale, [1.0, 1.0], rtol=1e-15)
     np.testing.assert_allclose(tight.elbo(data), standard.elbo(data), rtol=1e-13)
 

@@ -104,7 +104,7 @@ def test_config_reaches_the_model():
     assert isinstance(model.kernel, kernels.Sum) and isinstance(model.kernel.kernels[0], kernels.Matern52)
     np.testing.assert_allclose(model.kernel.kernels[0].variance, 2.0)
     assert model.num_inducing == 7 and not model.Z.trainable and model.Z is not None
-    assert (model.bound, model.q_diag, model.whiten) == ("tight", True, True)
+    assert (model.bound.name, model.q_diag, model.whiten) == ("tight", True, True)
     assert all(variable is not model.Z for variable in model.trainable_variables)
     assert isinstance(notes, list)
 

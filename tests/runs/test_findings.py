@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from svgp.models.bounds import BOUNDS
 from svgp.runs.evaluation import Latent
 from svgp.runs.findings import on_calibration, on_relevance, on_signal, relevance
 from svgp.runs.session import Session
@@ -98,7 +99,7 @@ def test_flat_predictions_are_remarked_on_once(constant):
         dataset=dataset,
         evaluator=Known(lambda X: 0 * X[:, :1]),
         method=None,
-        model=SimpleNamespace(bound="tight"),
+        model=SimpleNamespace(bound=BOUNDS["tight"]),
         config=SimpleNamespace(model=SimpleNamespace(likelihood=SimpleNamespace(type="gaussian"))),
     )
     wide = {"test.coverage_50": 1.0, "test.coverage_95": 1.0}

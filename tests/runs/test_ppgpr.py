@@ -84,7 +84,7 @@ def test_other_runs_have_no_objective_of_their_own(regression):
 def test_a_saved_model_and_an_export_predict_the_same(trained, tmp_path):
     run, _ = trained
     again = svgp.load_run(run.path)
-    assert again.model.bound == "ppgpr"
+    assert again.model.bound.name == "ppgpr"
     table = {"x": [0.1, -1.0], "z": [150.0, 250.0], "colour": ["red", "green"]}
     expected = run.predict(table)
     np.testing.assert_array_equal(again.predict(table).mean, expected.mean)

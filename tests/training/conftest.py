@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from svgp.config.train import TrainConfig
+
 
 class Elbo(NamedTuple):
     elbo: Any
@@ -28,7 +30,8 @@ class LineModel(tf.Module):
         self.offset = tf.Variable(tf.zeros([1], tf.float64), name="offset")
         self.Z = tf.constant(np.eye(inputs))
         self.num_data = num_data
-        self.jitter = 1e-6
+        self.jitter, self.dtype = 1e-6, tf.float64
+        self.inducing_range, self.replace_redundant, self.priors = None, False, None
         self.kernel = SimpleNamespace(input_lengthscales=lambda D: np.ones(D))
         self.poison = tf.Variable(float("inf"), trainable=False, dtype=tf.float64)  # rows above it give NaN
 
@@ -56,7 +59,7 @@ def table() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def settings() -> SimpleNamespace:
-    return SimpleNamespace(batch_size=10, learning_rate=0.05, seed=3)
+    return SimpleNamespace(**{**dict(TrainConfig()), "batch_size": 10, "learning_rate": 0.05, "seed": 3})
 
 
 @pytest.fixture

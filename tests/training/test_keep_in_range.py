@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from svgp.config import ModelConfig
+from svgp.config.train import TrainConfig
 from svgp.models import build_model
-from svgp.training import METHODS
+from svgp.training import make_method
 
 COLUMNS = SimpleNamespace(input_names=["a", "b"], input_mean=np.zeros(2), input_scale=np.ones(2))
 
@@ -30,10 +31,8 @@ def farthest(method, keep, batch_size=150, seed=0):
     # Natural gradients with all rows in a batch take L-BFGS for the points, if no rate is asked for.
     # In batches they move points by a tenth of the rate.
     rate = {("natgrad", 150): None, ("natgrad", 50): 1.0}.get((method, batch_size), 0.1)
-    settings = SimpleNamespace(
-        batch_size=batch_size, learning_rate=rate, seed=0, max_seconds=None, subset_rows=None
-    )
-    machine = METHODS[method](model, X, Y, settings)
+    settings = TrainConfig(method=method, batch_size=batch_size, learning_rate=rate)
+    machine = make_method(model, X, Y, settings)
     for _ in range(60):
         machine.advance()
     Z = model.Z.numpy()

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from svgp.errors import TrainingDiverged
-from svgp.training.loop import LoopState, Stop, grows, read_row, reason_to_stop, train_steps
+from svgp.training.loop import LoopState, Stop, read_row, reason_to_stop, train_steps
 from svgp.training.methods.adam import Adam
+from svgp.training.schedule import Schedule
 
 
 def steps_of(method, stop, state=None, **options):
-    options = {"log_every": 4, "evaluate_every": 1.0, **options}
-    return list(train_steps(method, stop, state=state or LoopState(), **options))
+    schedule = Schedule(method.steps_per_epoch, method.iterative, **{"log_every": 4, **options})
+    return list(train_steps(method, stop, schedule=schedule, state=state or LoopState()))
 
 
 @pytest.fixture
@@ -48,12 +49,6 @@ def test_an_iterative_method_is_evaluated_ever_more_seldom(table, settings, line
         step.step for step in steps_of(adam, Stop(max_steps=100), evaluate_every=10.0) if step.evaluate
     ]
     assert evaluated == list(range(10, 101, 10))
-
-
-def test_rarer_growth_is_among_the_more_frequent():
-    often = {number for number in range(1, 3000) if grows(number, 1.1)}
-    seldom = {number for number in range(1, 3000) if grows(number, 1.1**4)}
-    assert seldom < often and len(seldom) < len(often) / 2
 
 
 def test_a_row_is_the_mean_of_its_steps(adam):
@@ -103,8 +98,8 @@ def test_patience_ends_a_run_that_no_longer_improves(table, settings, line_model
     assert len(steps) < 10
 
 
-def test_a_method_that_has_converged_ends_the_run(adam):
-    adam.converged = True
+def test_a_method_that_has_converged_ends_the_run(adam, monkeypatch):
+    monkeypatch.setattr(Adam, "converged", True)
     assert steps_of(adam, Stop(max_epochs=50)) == []
 
 

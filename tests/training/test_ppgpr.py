@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from svgp.config.train import TrainConfig
 from svgp.errors import ModelError, TrainingDiverged
 from svgp.kernels import Matern32
 from svgp.likelihoods import Gaussian, Poisson
 from svgp.models import SVGP
-from svgp.training import LoopState, Stop, make_method, train_steps
+from svgp.training import LoopState, Schedule, Stop, make_method, train_steps
 from svgp.training.methods.adam import Adam
+from svgp.training.methods.base import Method, StepRecord
 from svgp.training.methods.registry import choose
+
+EVERY = Schedule(log_every=1)
 
 
 def small(bound="ppgpr", likelihood=Gaussian, rows=40):
@@ -30,9 +34,8 @@ def small(bound="ppgpr", likelihood=Gaussian, rows=40):
 
 
 def config(method="adam", **more):
-    return SimpleNamespace(
-        method=method, batch_size=1000, learning_rate=0.03, seed=1, max_seconds=None, **more
-    )
+    given = {"method": method, "batch_size": 1000, "learning_rate": 0.03, "seed": 1, **more}
+    return SimpleNamespace(**{**dict(TrainConfig()), **given})
 
 
 @pytest.mark.parametrize("likelihood", [Gaussian, Poisson])
@@ -67,34 +70,39 @@ def test_methods_that_maximise_the_elbo_refuse(name):
 
 def test_auto_takes_adam_and_says_why():
     model, X, _ = small()
-    assert choose(model, len(X), config("auto")) == (
-        "adam",
-        "minibatch Adam, since model.bound: ppgpr is no ELBO, whose best q(u) the others find",
+    choice = choose(model, len(X), config("auto"))
+    assert choice.method is Adam and str(choice) == (
+        "method adam: minibatch Adam, since model.bound: ppgpr is no ELBO, whose best q(u) the others find; "
+        "learning rate 0.03, as the config says"
     )
-    assert choose(small("standard")[0], len(X), config("auto"))[0] == "collapsed"
+    assert choose(small("standard")[0], len(X), config("auto")).method.name == "collapsed"
 
 
-class Falling:
+class Falling(Method):
     """An objective that rises while the ELBO falls, or the other way round."""
 
-    name, steps_per_epoch, converged, step = "adam", 1, False, 0
+    name = "adam"
 
     def __init__(self, rises: str) -> None:
-        self.rises, self.model = rises, SimpleNamespace(num_data=2, trainable_variables=[])
+        self.rises, self.model = rises, SimpleNamespace(num_data=2, trainable_variables=[], priors=None)
 
     def advance(self):
-        from svgp.training.methods.base import StepRecord
-
         self.step += 1
         elbo, objective = (-self.step, self.step) if self.rises == "objective" else (self.step, -self.step)
         return StepRecord(self.step, float(self.step), np.array([elbo, 0.0, 0.0, 0.0, 0.0, objective, 1.0]))
+
+    def state(self):
+        return {}
+
+    def load_state(self, state):
+        pass
 
 
 @pytest.mark.parametrize("rises, steps", [("objective", 20), ("elbo", 4)])
 def test_patience_judges_what_is_trained(rises, steps):
     method, state = Falling(rises), LoopState()
     stop = Stop(max_steps=20, patience=3)
-    rows = [step.row for step in train_steps(method, stop, log_every=1, evaluate_every=1.0, state=state)]
+    rows = [step.row for step in train_steps(method, stop, schedule=EVERY, state=state)]
     assert len(rows) == steps
     assert (
         rows[-1]["objective"] == -rows[-1]["elbo"]
@@ -104,9 +112,7 @@ def test_patience_judges_what_is_trained(rises, steps):
 
 def test_a_row_of_a_bound_has_no_objective_of_its_own():
     model, X, Y = small("standard")
-    steps = train_steps(
-        Adam(model, X, Y, config()), Stop(max_steps=2), log_every=1, evaluate_every=1.0, state=LoopState()
-    )
+    steps = train_steps(Adam(model, X, Y, config()), Stop(max_steps=2), schedule=EVERY, state=LoopState())
     assert all("objective" not in step.row for step in steps)
 
 
@@ -118,5 +124,5 @@ def test_an_objective_that_is_not_finite_changes_nothing_and_is_diagnosed():
     model.likelihood.predict_log_density = lambda *_: tf.fill([len(X)], tf.constant(np.nan, tf.float64))
     adam.compiled_step = adam._update  # not the graph that was traced before
     with pytest.raises(TrainingDiverged, match="the predictive log density is not finite"):
-        list(train_steps(adam, Stop(max_steps=3), log_every=1, evaluate_every=1.0, state=LoopState()))
+        list(train_steps(adam, Stop(max_steps=3), schedule=EVERY, state=LoopState()))
     np.testing.assert_array_equal(model.q_mean.numpy(), before)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from svgp.config import PriorsConfig
+from svgp.config.train import TrainConfig
 from svgp.kernels import Matern32
 from svgp.likelihoods import Gaussian
 from svgp.models import SVGP
 from svgp.models.priors import log_prior, set_priors
-from svgp.training import METHODS, LoopState, Stop, train_steps
+from svgp.training import METHODS, LoopState, Schedule, Stop, make_method, train_steps
 
 PRIORS = {
     "noise": {"type": "lognormal", "median": 0.3, "sigma": 0.01},
@@ -26,14 +25,10 @@ def trained(method, steps, priors):
     Y = np.sin(3.0 * X) + 0.1 * rng.normal(size=(100, 1))
     model = SVGP(Matern32(1.0, [1.0]), Gaussian(0.1), X[:10], num_data=100, whiten=True)
     set_priors(model, PriorsConfig.model_validate(priors))
-    config = SimpleNamespace(
-        batch_size=100, learning_rate=0.1, seed=0, max_seconds=None, subset_rows=None, evaluate_every=1.0
-    )
-    machine = METHODS[method](model, X, Y, config)
-    *_, last = train_steps(
-        machine, Stop(max_steps=steps), log_every=1, evaluate_every=steps, state=LoopState()
-    )
-    machine.state()  # publishes q where a method keeps its own
+    config = TrainConfig(method=method, batch_size=100, learning_rate=0.1)
+    machine = make_method(model, X, Y, config)
+    schedule = Schedule(evaluate_every=steps, log_every=1)
+    *_, last = train_steps(machine, Stop(max_steps=steps), schedule=schedule, state=LoopState())
     return model, last.row, (X, Y)
 
 
@@ -61,7 +56,7 @@ def test_a_subset_takes_its_share_of_the_prior():
     X = rng.normal(size=(200, 1))
     model = SVGP(Matern32(1.0, [1.0]), Gaussian(0.1), X[:10], num_data=200)
     set_priors(model, PriorsConfig.model_validate(PRIORS))
-    config = SimpleNamespace(seed=0, max_seconds=None, subset_rows=50)
+    config = TrainConfig(subset_rows=50)
     method = METHODS["collapsed"](model, X, np.sin(3.0 * X), config)
     evaluation = method.bound.evaluate()
     value, _ = method._objective(evaluation)

@@ -26,8 +26,19 @@ _REAL = {np.dtype(np.float32): ctypes.c_float, np.dtype(np.float64): ctypes.c_do
 _ALIGNMENT = 64  # TensorFlow takes over a NumPy buffer without a copy only where it is so aligned
 
 
+# How a capsule's C signature names a Fortran integer, and what that is here: a BLAS of 64-bit integers
+# (ILP64) reads twice the bytes of an int.
+_INTEGERS = {
+    "int": ctypes.c_int,
+    "int32_t": ctypes.c_int32,
+    "int64_t": ctypes.c_int64,
+    "long long": ctypes.c_longlong,
+}
+
+
 @cache
-def _routine(name: str, dtype: np.dtype) -> Any:
+def _routine(name: str, dtype: np.dtype) -> tuple[Any, Any, int]:
+    """The routine, the C type of its integers, and how many arguments it takes."""
     name = _PREFIX[dtype] + name
     module = cython_blas if name in cython_blas.__pyx_capi__ else cython_lapack
     capsule = module.__pyx_capi__[name]
@@ -35,12 +46,37 @@ def _routine(name: str, dtype: np.dtype) -> Any:
     get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
     get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    return ctypes.CFUNCTYPE(None)(get_pointer(capsule, get_name(capsule)))
+    signature = get_name(capsule)
+    integer, count = _integers(name, signature.decode())
+    return ctypes.CFUNCTYPE(None)(get_pointer(capsule, signature)), integer, count
+
+
+def _integers(name: str, signature: str) -> tuple[Any, int]:
+    """The C type of the integers in `void (char *, int *, ..._d *, ...)`, and the number of arguments.
+
+    Raises ImportError where SciPy's routine takes anything that is not known here: calling it would read
+    memory that is not its own.
+    """
+    head, _, arguments = signature.partition("(")
+    kinds = [kind.strip().removesuffix("*").strip() for kind in arguments.rstrip(") ").split(",")]
+    integers = {
+        kind for kind in kinds if kind != "char" and not kind.endswith(("_s", "_d", "float", "double"))
+    }
+    known = len(integers) == 1 and integers <= _INTEGERS.keys()
+    if head.strip() != "void" or not known:
+        raise ImportError(
+            f"SciPy's BLAS routine {name} has the C signature {signature!r}; expected void and pointers "
+            f"to char, a real and one kind of integer ({', '.join(_INTEGERS)}): install the SciPy that "
+            "constraints.txt names"
+        )
+    return _INTEGERS[integers.pop()], len(kinds)
 
 
 def _call(name: str, dtype: np.dtype, *arguments: Any) -> None:
     """Call a Fortran routine: letters, integers, reals and arrays all go by address."""
     real = _REAL[dtype]
+    routine, integer, count = _routine(name, dtype)
+    assert len(arguments) == count, (name, count)
     passed: list[Any] = []
     for argument in arguments:
         if isinstance(argument, np.ndarray):
@@ -48,12 +84,12 @@ def _call(name: str, dtype: np.dtype, *arguments: Any) -> None:
         elif isinstance(argument, bytes):
             passed.append(ctypes.c_char_p(argument))
         elif isinstance(argument, int):
-            passed.append(ctypes.byref(ctypes.c_int(argument)))
+            passed.append(ctypes.byref(integer(argument)))
         elif isinstance(argument, float):
             passed.append(ctypes.byref(real(argument)))
         else:
             passed.append(ctypes.byref(argument))
-    _routine(name, dtype)(*passed)
+    routine(*passed)
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:

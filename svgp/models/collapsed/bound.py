@@ -36,6 +36,7 @@ from svgp.errors import ModelError, NumericalError
 from svgp.linalg.backend import use_host
 from svgp.linalg.host import blas
 from svgp.linalg.host.threads import single_threaded_blas
+from svgp.models.bounds import Bound, as_bound
 from svgp.models.collapsed.device import DevicePasses
 from svgp.models.collapsed.kernels import TensorFlowRows, kernel_rows
 from svgp.models.collapsed.mean import mean_gradients, residuals
@@ -88,8 +89,8 @@ class CollapsedBound:
     """F(X, Y) of a model with Gaussian noise, as a function of the model's own variables.
 
     `model` is an SVGP with one kernel for all outputs and a Gaussian likelihood with one
-    variance; `X [N, D]`, `Y [N, P]`, or X `svgp.rows.Rows` and no Y. `bound` (default: the model's) is
-    `standard` or `tight`. `chunk`: rows a panel, for tests. Raises ModelError where the model does not fit.
+    variance; `X [N, D]`, `Y [N, P]`, or X `svgp.rows.Rows` and no Y. `bound`: one of `svgp.models.bounds`, by
+    default the model's. `chunk`: rows a panel, for tests. Raises ModelError where the model does not fit.
     """
 
     def __init__(
@@ -98,12 +99,12 @@ class CollapsedBound:
         X: Any,
         Y: Any = None,
         *,
-        bound: str | None = None,
+        bound: str | Bound | None = None,
         form: Form = "auto",
         chunk: int | None = None,
     ) -> None:
         self.model, self.rows = model, as_rows(X, Y)
-        self.bound = bound or model.bound
+        self.bound = as_bound(bound or model.bound)
         self.form = form
         self.chunk = chunk
         self.passes = 0  # over all rows
@@ -157,7 +158,7 @@ class CollapsedBound:
         with single_threaded_blas():
             Kuu, noise = self._kernel.begin()
             L, L_inverse, jitter = factor_covariance(Kuu, self.model.jitter)
-        tight = self.bound == "tight"
+        tight = self.bound.is_tight
         frame = Frame(L, L_inverse, noise, jitter, tight, whitened=True)
         if tight or self.form == "whitened":
             return frame

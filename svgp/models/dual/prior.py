@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from svgp.models.bounds import bound_terms
 from svgp.models.dual.algebra import RowGradients
 from svgp.models.svgp import SVGP
 
@@ -73,7 +72,7 @@ def data_value(
     """The scaled expected log-likelihood for marginals [L, B] of q(f) without the mean function."""
     mean = tf.cast(tf.transpose(mean) + prior_mean, model.dtype)  # [B, L]
     explained, residual = (tf.cast(tf.transpose(x), model.dtype) for x in (explained, residual))  # [B, L]
-    per_row, per_data_set = bound_terms(model, mean, explained, residual, Y)  # [B], []
+    per_row, per_data_set = model.bound.terms(model, mean, explained, residual, Y)  # [B], []
     return scale[0] * tf.cast(tf.reduce_sum(per_row), WIDE) + scale[1] * tf.cast(per_data_set, WIDE)
 
 

@@ -37,7 +37,7 @@ def box(model: Any, variables: list[tf.Variable], X: np.ndarray, Y: np.ndarray) 
 
     `model.inducing_range` (low `[D]`, high `[D]`), where it has one, holds Z instead of a margin around X.
     """
-    limits = {id(model.Z): getattr(model, "inducing_range", None) or inducing_limits(X)}
+    limits = {id(model.Z): model.inducing_range or inducing_limits(X)}
     targets = Y[:, : Y.shape[1] - len(model.likelihood.extras)]  # [N, P]
     regression = model.likelihood.task == "regression"  # else f is not in units of the target
     variance = (float(np.mean(np.nanvar(targets, axis=0))) if regression else 0.0) or 1.0

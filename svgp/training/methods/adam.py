@@ -13,7 +13,7 @@ from svgp.models import load_model_state, model_state
 from svgp.models.priors import has_priors, log_prior
 from svgp.models.replacement import Move
 from svgp.training.batches import Batches
-from svgp.training.methods.base import StepRecord
+from svgp.training.methods.base import Method, StepRecord
 
 LEARNING_RATE = 0.01  # where the config leaves it open
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba 2015, their defaults; the loss is in nats of N rows
@@ -25,7 +25,7 @@ class AdamOptimiser:
     `m <- b1 m + (1-b1) g`, `v <- b2 v + (1-b2) g^2`,
     `x <- x - lr sqrt(1-b2^t)/(1-b1^t) m / (sqrt(v) + eps)`.
     The slots are plain variables, so a checkpoint can hold them. `model.Z` has an `inducing_rate` of its own
-    where one is given. Where `model` has an `inducing_range` (low `[D]`, high `[D]`), each step ends with Z
+    where one is given. Where `model.inducing_range` (low `[D]`, high `[D]`) is given, each step ends with Z
     clipped to it.
     """
 
@@ -40,8 +40,8 @@ class AdamOptimiser:
         self.variables = list(variables)
         apart = inducing_rate is not None and model is not None
         self._rates = [inducing_rate if apart and x is model.Z else learning_rate for x in self.variables]
-        found = getattr(model, "inducing_range", None)
-        self._ranges = [found if model is not None and x is model.Z else None for x in self.variables]
+        found = None if model is None else model.inducing_range
+        self._ranges = [found if found is not None and x is model.Z else None for x in self.variables]
         self.m = [tf.Variable(tf.zeros_like(x), trainable=False) for x in self.variables]
         self.v = [tf.Variable(tf.zeros_like(x), trainable=False) for x in self.variables]
         # A float, since TensorFlow keeps integer variables off the GPU; exact up to 2^53 steps.
@@ -101,7 +101,7 @@ class AdamOptimiser:
         return {**named, "step": self.step}
 
 
-class Adam:
+class Adam(Method):
     """The method `adam`: gradients of a minibatch's objective and log prior, Adam steps on all parameters.
 
     The objective is the ELBO, or what `model.bound: ppgpr` puts in its place.
@@ -111,15 +111,13 @@ class Adam:
     """
 
     name = "adam"
-    learning_rate: float = LEARNING_RATE
-    converged = False
+    learning_rate = LEARNING_RATE
 
     def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
         self.model = model
-        self.step = 0
-        if config.learning_rate is not None:
-            self.learning_rate = config.learning_rate
-        self._optimiser = AdamOptimiser(model.trainable_variables, self.learning_rate, model)
+        rate = LEARNING_RATE if config.learning_rate is None else config.learning_rate
+        self.learning_rate = rate
+        self._optimiser = AdamOptimiser(model.trainable_variables, rate, model)
         self._batches = Batches(X, Y, config.batch_size, config.seed, model.Z.dtype)
         self.steps_per_epoch = self._batches.steps_per_epoch
         self._iterator: Iterator[tuple[tf.Tensor, tf.Tensor]] | None = None

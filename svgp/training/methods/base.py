@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
+
+from svgp.models.replacement import Move
 
 STATISTICS = ("elbo", "expected_log_likelihood", "kl", "jitter", "repairs", "objective", "finite")
 
@@ -45,30 +48,83 @@ class StepRecord:
         return np.asarray(self.statistics, dtype=np.float64)
 
 
-class Method(Protocol):
+class Method(ABC):
     """Advance, and hold the state that makes advancing repeatable.
 
-    `state()` holds everything that `advance()` reads and changes: parameters, slots, counters.
-    `load_state(method.state())` on a method built alike continues bit for bit.
-    A step whose loss or gradient is not finite must leave the parameters as they were.
-
-    A method may also have `iterative = True` (a step is an iteration over all rows: evaluated seldom),
-    `finish() -> bool` (what is left to do when training ends; whether it changed the model), and
-    `notes: list[str]` (what a user should know at the end, a line each).
+    A subclass is made by `(model, X, Y, config.train)`, X `svgp.rows.Rows` and Y None, or two arrays; it gives
+    `name`, `advance`, `state` and `load_state`, and all else has a default here. `state()` holds everything
+    that `advance()` reads and changes: parameters, slots, counters. `load_state(method.state())` on a method
+    built alike continues bit for bit, and reading it changes nothing, the model neither: whoever wants the
+    model to be up to date calls `publish()` before. A step whose loss or gradient is not finite must leave
+    the parameters as they were.
     """
 
+    name: ClassVar[str]  # as `train.method` has it
+    iterative: ClassVar[bool] = False  # a step is an iteration over all rows: its bound is exact
+    learning_rate: float | None = None  # None where steps have no size that a user could set
+
     model: Any  # a tf.Module, as of svgp.models
-    name: str
-    step: int  # steps taken
-    steps_per_epoch: int
+    step: int = 0  # steps taken
+    steps_per_epoch: int = 1
+    replaced: int | None = None  # inducing points that have got new places; None where none ever do
+
+    @classmethod
+    def variant(cls, model: Any, rows: int, config: Any) -> type[Method]:
+        """The class that serves `model` on so many rows: this one, or another form of the same method."""
+        return cls
+
+    @classmethod
+    def describe_step_size(cls, config: Any) -> str | None:
+        """The learning rate under `config`, in words; None where the method has none."""
+        if cls.learning_rate is None:
+            return None
+        if config.learning_rate is not None:
+            return f"learning rate {config.learning_rate:g}, as the config says"
+        return f"learning rate {cls.learning_rate:g}, the default of {cls.name}"
 
     @property
     def converged(self) -> bool:
         """Whether further steps cannot help; a stochastic method says False."""
-        ...
+        return False
 
-    def advance(self) -> StepRecord: ...
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know at the end, a line each."""
+        return []
 
-    def state(self) -> dict[str, np.ndarray]: ...
+    @property
+    def elapsed(self) -> float | None:
+        """Seconds of training, of earlier sessions too, where the method keeps the deadline itself."""
+        return None
 
-    def load_state(self, state: dict[str, np.ndarray]) -> None: ...
+    def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
+        self.model = model
+
+    @abstractmethod
+    def advance(self) -> StepRecord:
+        """Take one step."""
+
+    @abstractmethod
+    def state(self) -> dict[str, np.ndarray]:
+        """All that the next step depends on, `step` among it."""
+
+    @abstractmethod
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from `state`, bit for bit. Raises RunError where it belongs to another model or method."""
+
+    def spend(self, seconds: float) -> None:  # noqa: B027
+        """Set the method's own clock, where it has one, to so many seconds of training."""
+
+    def publish(self) -> None:  # noqa: B027
+        """Give the model the present q(u), where training keeps it elsewhere, and feels nothing of this."""
+
+    def finish(self) -> bool:
+        """Do what is left to do when training ends; whether it changed the model."""
+        return False
+
+    def restart(self, move: Move) -> float:
+        """Go on after `move`, which the model has made, forgetting what was learnt of the points that moved.
+
+        Returns what the objective gains, in nats a row, or 0 where that is not known.
+        """
+        return 0.0

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from svgp.errors import NumericalError, RunError
+from svgp.models import load_model_state, model_state
 from svgp.models.bounds import require_elbo
 from svgp.models.collapsed.bound import CollapsedBound, Evaluation, Stopped
 from svgp.models.collapsed.posterior import bound_from_sums
@@ -19,10 +20,10 @@ from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.units import variable_scales
 from svgp.training.lbfgs.variables import pack, unpack, wall
-from svgp.training.methods.base import StepRecord
+from svgp.training.methods.base import Method, StepRecord
 
 
-class Collapsed:
+class Collapsed(Method):
     """Maximise F (`svgp.models.collapsed`) plus the log prior by L-BFGS-B; a step is an accepted iterate.
 
     After each step the model is an ordinary SVGP at its optimal q(u). `config.subset_rows`: hyperparameters
@@ -35,19 +36,17 @@ class Collapsed:
     """
 
     name = "collapsed"
-    steps_per_epoch = 1
     iterative = True
 
     def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
         require_elbo(model, self.name)
         self.model = model
-        self.step = 0
-        self.elapsed = 0.0  # seconds of training, of an earlier part of the run as well
+        self._elapsed = 0.0  # seconds of training, of an earlier part of the run as well
         self.max_seconds: float | None = config.max_seconds
-        ends = (getattr(config, "max_steps", None), getattr(config, "max_epochs", None))
+        ends = (config.max_steps, config.max_epochs)
         self._last_step = min((end for end in ends if end is not None), default=np.inf)
         self._all = as_rows(X, Y)
-        fitted = subset(self._all, getattr(config, "subset_rows", None), config.seed)
+        fitted = subset(self._all, config.subset_rows, config.seed)
         self.bound = CollapsedBound(model, fitted)
         self._subset = fitted is not self._all
         self._complete = not self._subset  # whether q(u) has seen all rows
@@ -80,10 +79,19 @@ class Collapsed:
             lines.append(f"L-BFGS-B: {self.optimiser.finished}")
         return lines
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training, of an earlier part of the run as well."""
+        return self._elapsed
+
+    def spend(self, seconds: float) -> None:
+        """Start the clock that `max_seconds` is read from at so many."""
+        self._elapsed = seconds
+
     def advance(self) -> StepRecord:
         """One accepted iterate, or none where the optimiser has ended or the time is up."""
         started = time.perf_counter()
-        deadline = None if self.max_seconds is None else started + self.max_seconds - self.elapsed
+        deadline = None if self.max_seconds is None else started + self.max_seconds - self._elapsed
         self._repairs = 0
         try:
             x = self.optimiser.advance(lambda x: self._evaluate(x, deadline))
@@ -93,7 +101,7 @@ class Collapsed:
             self._time_is_up = True
         finally:
             self._restore()
-            self.elapsed += time.perf_counter() - started
+            self._elapsed += time.perf_counter() - started
         self.step += 1
         if self._time_is_up or self.converged or self.step >= self._last_step:
             self.finish()
@@ -128,16 +136,16 @@ class Collapsed:
         answer = self._evaluate(x, None)
         self.optimiser.close()
         self.optimiser = Lbfgs(x, self.optimiser.bounds, answers=[answer])
-        self.elapsed += time.perf_counter() - started
+        self._elapsed += time.perf_counter() - started
         return 0.0 if before is None else before[1] - answer[0]
 
     def state(self) -> dict[str, np.ndarray]:
         """The model's variables, what L-BFGS-B was told, and the counters."""
-        arrays = {f"model/{i:03d}": np.asarray(v.numpy()) for i, v in enumerate(self.model.variables)}
+        arrays = {f"model/{name}": array for name, array in model_state(self.model).items()}
         machine = {f"lbfgs/{name}": value for name, value in self.optimiser.state().items()}
         own = {
             "step": np.asarray(self.step, np.int64),
-            "elapsed": np.asarray(self.elapsed),
+            "elapsed": np.asarray(self._elapsed),
             "complete": np.asarray(self._complete),
             "summary": self._summary,
             "scales": self._scales,
@@ -148,18 +156,21 @@ class Collapsed:
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from `state`, bit for bit. Raises RunError where it belongs to another model."""
-        names = [f"model/{i:03d}" for i in range(len(self.model.variables))]
-        shapes = [tuple(v.shape) for v in self.model.variables]
-        if [state[n].shape if n in state else None for n in names] != shapes:
-            raise RunError("the checkpoint does not fit the model: another kernel, Z or posterior")
-        for name, variable in zip(names, self.model.variables, strict=True):
-            variable.assign(state[name])
+        model = {n.removeprefix("model/"): array for n, array in state.items() if n.startswith("model/")}
+        if "000" in model:
+            raise RunError(
+                "the checkpoint was written by a version of svgp that numbered the model's arrays, and their "
+                "order has changed since: go on with that version, or start a new run"
+            )
+        if len(state.get("lbfgs/start", ())) != len(self.optimiser.start):
+            raise RunError("the checkpoint does not fit the model: another kernel, Z, posterior or method")
+        load_model_state(self.model, model)
         limits = self.optimiser.bounds / self._scales[:, None]
         self._scales = state["scales"].copy()
         self.optimiser.bounds = limits * self._scales[:, None]
         machine = {n.removeprefix("lbfgs/"): v for n, v in state.items() if n.startswith("lbfgs/")}
         self.optimiser.load_state(machine)
-        self.step, self.elapsed = int(state["step"]), float(state["elapsed"])
+        self.step, self._elapsed = int(state["step"]), float(state["elapsed"])
         self._summary, self._complete = state["summary"].copy(), bool(state["complete"])
         known = np.isfinite(state["anchor/f"])
         self._anchor = (state["anchor/x"], float(state["anchor/f"]), state["anchor/g"]) if known else None

@@ -18,9 +18,9 @@ from svgp.models.priors import with_prior_gradients
 from svgp.models.replacement import Move
 from svgp.rows import as_rows
 from svgp.training.batches import Batches
-from svgp.training.loop import is_due
 from svgp.training.methods.adam import AdamOptimiser
-from svgp.training.methods.base import StepRecord
+from svgp.training.methods.base import Method, StepRecord
+from svgp.training.methods.natgrad_whole import WholeNaturalGradient
 
 # Of hyperparameters, where the config leaves it open; and Z's. Found on counts, two_classes, breast_cancer
 # and housing (Student-t) in batches of 100: with 0.03 for both, or 0.1 for both, the bound after 200 steps
@@ -35,7 +35,7 @@ WARM_UP_WHOLE, WARM_UP = 5, 10  # steps that move q alone: far from its optimum 
 ALL_ROWS = 8192  # so few rows are all used to bring q up to date where the model is looked at
 
 
-class NaturalGradient:
+class NaturalGradient(Method):
     """t-SVGP (Adam, Chang, Khan & Solin 2021): natural gradients in the dual parameters of q(u).
 
     A step of length rho replaces a share rho of q's natural parameters by what the batch asks for. A whole
@@ -49,23 +49,28 @@ class NaturalGradient:
     `config.learning_rate` (0.1 where it is null). Z moves no faster than that, and by 0.01 or a tenth of it,
     whichever is more. All that is M by M is float64 in any precision.
 
-    The model's q_mean and q_sqrt are brought up to date by `publish()`: here where an evaluation is due, and
-    whenever `state()` is read.
+    The model's q_mean and q_sqrt are brought up to date by `publish()`.
     """
 
     name = "natgrad"
-    learning_rate: float = LEARNING_RATE
-    converged = False
+    learning_rate = LEARNING_RATE
+
+    @classmethod
+    def variant(cls, model: Any, rows: int, config: Any) -> type[Method]:
+        """L-BFGS-B for the hyperparameters where a batch holds all rows, else (and if a rate is given) Adam.
+
+        L-BFGS-B compares bounds of neighbouring values, which float32 kernel matrices make noisy: Adam there.
+        """
+        exact = model.dtype.name == model.batch_dtype.name == "float64"
+        whole = rows <= config.batch_size and config.learning_rate is None
+        return WholeNaturalGradient if whole and exact else cls
 
     def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
         require_elbo(model, self.name)
         self.model = model
-        self.step = 0
-        self._evaluate_every = getattr(config, "evaluate_every", None)
         self.posterior = DiagonalDual(model) if model.q_diag else FullDual(model)
-        if config.learning_rate is not None:
-            self.learning_rate = config.learning_rate
-        rate = self.learning_rate
+        rate = LEARNING_RATE if config.learning_rate is None else config.learning_rate
+        self.learning_rate = rate
         inducing_rate = min(rate, max(INDUCING_RATE, 0.1 * rate))
         self._optimiser = AdamOptimiser(
             self.posterior.hyperparameters, rate, model, inducing_rate=inducing_rate
@@ -102,10 +107,7 @@ class NaturalGradient:
         self._last = next(self._iterator)
         statistics = self.compiled_step(*self._last)
         self.step += 1
-        record = StepRecord(self.step, self.step / self.steps_per_epoch, statistics)
-        if self._evaluate_every and is_due(record, self.steps_per_epoch, self._evaluate_every):
-            self.publish()
-        return record
+        return StepRecord(self.step, self.step / self.steps_per_epoch, statistics)
 
     def publish(self) -> None:
         """Give the model the current q: it is an ordinary SVGP then. Changes nothing of the training."""
@@ -122,8 +124,7 @@ class NaturalGradient:
         return 0.0
 
     def state(self) -> dict[str, np.ndarray]:
-        """Parameters, dual parameters, slots, step length and the number of steps; publishes q first."""
-        self.publish()
+        """Parameters, dual parameters, slots, step length and the number of steps."""
         parameters = {f"model/{name}": array for name, array in model_state(self.model).items()}
         own = {name: variable.numpy() for name, variable in self._own().items()}
         return {**parameters, **own, "step": np.asarray(self.step, dtype=np.int64)}

@@ -18,7 +18,7 @@ from svgp.rows import as_rows
 from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.variables import pack, unpack, wall
-from svgp.training.methods.base import StepRecord
+from svgp.training.methods.base import Method, StepRecord
 
 # Accepted iterates a step. One costs as much as four or five steps of Adam (q's climb is five to ten products
 # and factorisations), so a step of four costs no more than twenty of those, and gets further.
@@ -34,7 +34,7 @@ class _Trial(NamedTuple):
     posterior: list[tf.Tensor]  # values of the dual variables at q's optimum
 
 
-class WholeNaturalGradient:
+class WholeNaturalGradient(Method):
     """Maximise `max_q ELBO(q, theta) + log prior(theta)` over theta, hyperparameters and Z, by L-BFGS-B.
 
     For each theta that is looked at, natural gradients in the dual parameters bring q to its optimum, from
@@ -48,14 +48,16 @@ class WholeNaturalGradient:
     """
 
     name = "natgrad"
-    learning_rate = None
-    steps_per_epoch = 1
     iterative = True
+
+    @classmethod
+    def describe_step_size(cls, config: Any) -> str | None:
+        """There is none, and why."""
+        return "learning rate: none, hyperparameters by L-BFGS since a batch holds all rows"
 
     def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
         require_elbo(model, self.name)
         self.model = model
-        self.step = 0
         self.posterior = DiagonalDual(model) if model.q_diag else FullDual(model)
         self.variables = self.posterior.hyperparameters
         rows = as_rows(X, Y)

@@ -8,13 +8,13 @@ import numpy as np
 
 from svgp.errors import ModelError, NumericalError
 from svgp.models.replacement import Plan, plan_replacement, replace_points
-from svgp.training.loop import GROWTH, evaluation_due, grows
 from svgp.training.methods.base import Method, StepRecord
+from svgp.training.schedule import Schedule
 
 LAST_SHARE = 0.9  # of max_seconds; a point that moves later has no time to be of use
 
 
-class Replacing:
+class Replacing(Method):
     """Takes the steps of `method`; redundant points are re-placed at the start and after each evaluation.
 
     That is before the next step: what is evaluated and saved has not just been changed, nothing is re-placed
@@ -29,28 +29,29 @@ class Replacing:
     `replaced` counts the points. X `[N, D]` are the rows where they may go.
     """
 
-    def __init__(self, method: Any, X: np.ndarray, config: Any) -> None:
-        self.method, self.model, self.name = method, method.model, method.name
-        self.step: int = method.step
-        self.steps_per_epoch: int = method.steps_per_epoch
-        self.iterative = bool(getattr(method, "iterative", False))
-        self.replaced = 0
+    def __init__(self, method: Method, X: np.ndarray, config: Any) -> None:
+        self.method, self.model = method, method.model
+        self.name = method.name  # type: ignore[misc]  # of this one
+        self.iterative = method.iterative  # type: ignore[misc]
+        self.step, self.steps_per_epoch = method.step, method.steps_per_epoch
+        self.learning_rate = method.learning_rate
+        self.replaced: int = 0
         self._undone = 0
         self._X, self._seed = X, config.seed
-        self._every = getattr(config, "evaluate_every", 1.0)
-        self._max_seconds = getattr(config, "max_seconds", None)
+        self._schedule = Schedule.of(config, method)
+        self._max_seconds = config.max_seconds
 
     @property
     def converged(self) -> bool:
         """Whether the method says so."""
-        return bool(self.method.converged)
+        return self.method.converged
 
     @property
     def notes(self) -> list[str]:
         """Those of the method, and how many points were re-placed."""
         undone = f" ({self._undone} moves undone, since the bound fell)" if self._undone else ""
         own = f"redundant inducing points re-placed: {self.replaced}{undone}"
-        return [*getattr(self.method, "notes", []), own]
+        return [*self.method.notes, own]
 
     def advance(self) -> StepRecord:
         """Re-place what is redundant where that is due, and take one step."""
@@ -65,8 +66,20 @@ class Replacing:
 
     def finish(self) -> bool:
         """What the method has left to do."""
-        finish = getattr(self.method, "finish", None)
-        return bool(finish()) if finish is not None else False
+        return self.method.finish()
+
+    def publish(self) -> None:
+        """Give the model the method's q(u)."""
+        self.method.publish()
+
+    @property
+    def elapsed(self) -> float | None:
+        """The method's own clock."""
+        return self.method.elapsed
+
+    def spend(self, seconds: float) -> None:
+        """Set the method's own clock."""
+        self.method.spend(seconds)
 
     def state(self) -> dict[str, np.ndarray]:
         """The method's, and the counts."""
@@ -79,21 +92,13 @@ class Replacing:
         self.step = self.method.step
 
     def _due(self) -> bool:
-        step, method = self.step, self.method
-        late = (
-            self._max_seconds is not None and getattr(method, "elapsed", 0.0) > LAST_SHARE * self._max_seconds
-        )
-        if late or method.converged:
-            return False
-        if step == 0:
-            return True
-        epoch = step / self.steps_per_epoch
-        if not evaluation_due(method, StepRecord(step, epoch, None), self._every):
-            return False
-        return not self.iterative or grows(round(epoch / self._every), GROWTH**4)
+        spent, limit = self.method.elapsed or 0.0, self._max_seconds
+        late = limit is not None and spent > LAST_SHARE * limit
+        return not late and not self.method.converged and self._schedule.replacement_due(self.step)
 
     def _follow(self, plan: Plan) -> None:
         method = self.method
+        method.publish()  # the q(u) that is taken along
         before = {name: np.array(array) for name, array in method.state().items()}
         try:
             gain = method.restart(replace_points(self.model, plan))
@@ -103,11 +108,12 @@ class Replacing:
             self.replaced += len(plan.moved)
             return
         self._undone += 1
-        if "elapsed" in before:  # a method that keeps the deadline itself
-            before["elapsed"] = np.asarray(method.elapsed)
+        spent = method.elapsed  # what is undone took its time all the same
         method.load_state(before)
+        if spent is not None:
+            method.spend(spent)
 
 
 def replacing(method: Method, X: np.ndarray, config: Any) -> Method:
     """`method` itself, or inside a `Replacing` where its model asks for that."""
-    return Replacing(method, X, config) if getattr(method.model, "replace_redundant", False) else method
+    return Replacing(method, X, config) if method.model.replace_redundant else method

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from svgp.config.train import TrainConfig
 from svgp.errors import NumericalError, RunError
 from svgp.kernels import Matern32
 from svgp.likelihoods import Gaussian
@@ -29,7 +30,7 @@ def make_data(rows=300, seed=0):
 def make_method(rows=300, inducing=12, **options):
     X, Y = make_data(rows)
     model = SVGP(Matern32(1.0, [1.0, 1.0]), Gaussian(0.1), X[:inducing], num_data=rows)
-    config = SimpleNamespace(**{"max_seconds": None, "subset_rows": None, "seed": 0, **options})
+    config = SimpleNamespace(**{**dict(TrainConfig()), "max_epochs": None, **options})
     return Collapsed(model, X, Y, config)
 
 
@@ -133,11 +134,20 @@ def test_a_checkpoint_of_another_model_is_refused():
         make_method(inducing=13).load_state(state)
 
 
+def test_a_checkpoint_names_arrays_by_path_and_one_that_numbers_them_is_refused():
+    method = make_method()
+    state = method.state()
+    assert {"model/Z", "model/kernel.lengthscales", "model/likelihood.variance"} <= state.keys()
+    old = {name: array for name, array in state.items() if not name.startswith("model/")}
+    with pytest.raises(RunError, match="numbered the model's arrays"):
+        method.load_state({**old, "model/000": state["model/Z"]})
+
+
 def test_the_deadline_cuts_a_step_short_and_restores_the_last_iterate():
     method = make_method(max_seconds=30.0)
     before = method.advance().values()
     kept = [v.numpy() for v in method.model.variables]
-    method.elapsed = 31.0
+    method.spend(31.0)
     record = method.advance()
     assert record.values()[0] == before[0]
     for variable, value in zip(method.model.variables, kept, strict=True):
@@ -205,7 +215,7 @@ def test_a_subset_is_completed_when_the_time_is_up():
     method = make_method(subset_rows=100, max_seconds=60.0)
     X, Y = make_data()
     method.advance()
-    method.elapsed = 61.0
+    method.spend(61.0)
     record = method.advance()
     np.testing.assert_allclose(record.values()[0], method.model.elbo((X, Y)).numpy(), rtol=1e-9)
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from svgp.config.train import TrainConfig
 from svgp.errors import RunError, TrainingDiverged
 from svgp.kernels import Matern32, SquaredExponential
 from svgp.likelihoods import Bernoulli, Gaussian, Poisson, StudentT
 from svgp.models import SVGP
 from svgp.models.dual import algebra as dual
-from svgp.training import METHODS, LoopState, Stop, train_steps
+from svgp.training import METHODS, LoopState, Schedule, Stop, train_steps
 from svgp.training.methods.natgrad import NaturalGradient
 from svgp.training.methods.natgrad_whole import WholeNaturalGradient
 
@@ -24,7 +25,8 @@ LIKELIHOODS = {
 
 
 def settings(batch_size=1000, learning_rate=0.0, **more):
-    return SimpleNamespace(batch_size=batch_size, learning_rate=learning_rate, seed=1, **more)
+    given = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": 1, **more}
+    return SimpleNamespace(**{**dict(TrainConfig()), **given})
 
 
 def table(kind, rows=60, outputs=1):
@@ -249,7 +251,9 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_reported():
     method.advance()
     before = method.state()
     method._iterator = iter([(tf.constant(X[:20]), tf.constant(Y[:20] * np.nan))])
-    rows = train_steps(method, Stop(max_steps=9), log_every=1, evaluate_every=100.0, state=LoopState())
+    rows = train_steps(
+        method, Stop(max_steps=9), schedule=Schedule(3, evaluate_every=100.0, log_every=1), state=LoopState()
+    )
     with pytest.raises(TrainingDiverged, match="step 2"):
         next(rows)
     after = method.state()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from svgp.config.train import TrainConfig
 from svgp.errors import NumericalError, RunError
 from svgp.kernels import Matern32
 from svgp.likelihoods import Bernoulli, Gaussian, Poisson, StudentT
@@ -14,7 +15,7 @@ from svgp.training.lbfgs.machine import Lbfgs
 from svgp.training.methods.adam import Adam
 from svgp.training.methods.natgrad import NaturalGradient
 from svgp.training.methods.natgrad_whole import WholeNaturalGradient
-from svgp.training.methods.registry import choose, describe_step_size, make_method, natural_gradient_class
+from svgp.training.methods.registry import choose, make_method
 
 LIKELIHOODS = {
     "gaussian": lambda: Gaussian(0.1),
@@ -40,7 +41,7 @@ def make(kind, *, rows=60, inducing=12, **options):
 
 
 def settings(**more):
-    values = {"method": "natgrad", "batch_size": 1000, "learning_rate": None, "seed": 1, **more}
+    values = {**dict(TrainConfig()), "method": "natgrad", "batch_size": 1000, "seed": 1, **more}
     return SimpleNamespace(**values)
 
 
@@ -146,7 +147,7 @@ def test_the_batch_and_the_config_decide_how_hyperparameters_move(config, expect
     model, X, Y = make("poisson")
     method = make_method(model, X, Y, settings(**config))
     assert type(method) is expected
-    text = describe_step_size(model, len(X), settings(**config))
+    text = choose(model, len(X), settings(**config)).step_size
     assert words in text
     if method.learning_rate is not None:
         assert f"{method.learning_rate:g}" in text
@@ -160,8 +161,7 @@ def test_auto_takes_natural_gradients_in_any_precision(precision):
     Z = np.asarray(reference.Z.numpy(), narrow.as_numpy_dtype)
     model = SVGP(kernel, Poisson(dtype=narrow), Z, num_data=60, jitter=1e-5, batch_dtype=tf.float32)
     config = settings(method="auto")
-    assert choose(model, len(X), config)[0] == "natgrad"
-    assert natural_gradient_class(model, len(X), config) is NaturalGradient
+    assert choose(model, len(X), config).method is NaturalGradient
     method, wide = make_method(model, X, Y, config), NaturalGradient(reference, X, Y, config)
     for _ in range(25):
         method.advance(), wide.advance()

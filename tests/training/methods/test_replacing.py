@@ -7,12 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from svgp.config.train import TrainConfig
 from svgp.errors import NumericalError
 from svgp.kernels import Matern32
 from svgp.likelihoods import Gaussian
 from svgp.models import SVGP
 from svgp.models.replacement import Plan
-from svgp.training import make_method, replacing
+from svgp.training import make_method
+from svgp.training.methods import replacing
 from svgp.training.methods.adam import AdamOptimiser
 from svgp.training.methods.replacing import Replacing
 
@@ -32,8 +34,10 @@ def make(method, batch_size=60, *, q_diag=False, whiten=True, on=True, **options
     model.replace_redundant = on
     # Natural gradients with all rows in a batch take L-BFGS for the points, if no rate is asked for.
     rate = None if (method, batch_size) == ("natgrad", 60) else 0.02
-    settings = {"batch_size": batch_size, "learning_rate": rate, "seed": 3, "max_seconds": None}
-    return make_method(model, X, Y, SimpleNamespace(method=method, **{**settings, **options}))
+    settings = {"batch_size": batch_size, "learning_rate": rate, "seed": 3}
+    return make_method(
+        model, X, Y, SimpleNamespace(**{**dict(TrainConfig()), "method": method, **settings, **options})
+    )
 
 
 @pytest.fixture
@@ -74,7 +78,7 @@ def test_copies_move_at_the_first_step_and_are_counted(method, batch_size):
 @pytest.mark.parametrize(("method", "batch_size"), METHODS)
 def test_without_the_option_the_method_is_as_it_was(method, batch_size):
     machine = make(method, batch_size, on=False)
-    assert not isinstance(machine, Replacing) and not hasattr(machine, "replaced")
+    assert not isinstance(machine, Replacing) and machine.replaced is None
 
 
 @pytest.mark.parametrize(
@@ -104,7 +108,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(method, batch_size, kind, 
     for _ in range(3):
         second.advance()
     for machine in (whole, second):
-        machine.state()  # natural gradients publish q when they are asked for it
+        machine.publish()
     assert second.replaced == whole.replaced
     assert_same(whole, second)
 
@@ -138,7 +142,7 @@ def test_a_failure_leaves_everything_as_it_was(method, batch_size, monkeypatch):
         machine.advance(), plain.advance()
     assert machine.replaced == 0 and machine._undone > 0
     for one in (machine, plain):
-        one.state()
+        one.publish()
     assert_same(machine, plain)
 
 
