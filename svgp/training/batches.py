@@ -50,6 +50,12 @@ class Batches:
         assert isinstance(self._rows, ArrayRows)
         return self._rows.batch(step, self.batch_size, self.seed)
 
+    def at(self, step: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """The batch (X `[B, D]`, Y `[B, P]`) that step `step` sees."""
+        with tf.device("/CPU:0"):
+            rows = tf.constant(self.rows(step))
+            return tf.gather(self._X, rows), tf.gather(self._Y, rows)
+
     def starting_at(self, step: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         """Endless batches (X `[B, D]`, Y `[B, P]`) from step `step` on, prefetched."""
         with tf.device("/CPU:0"):

@@ -142,7 +142,8 @@ class NaturalGradient(Method):
         for name, variable in own.items():
             variable.assign(state[name])
         self.step = int(state["step"])
-        self._iterator = self._last = None
+        self._iterator = None
+        self._last = self._batches.at(self.step - 1) if self.step else None
 
     def _own(self) -> dict[str, tf.Variable]:
         groups = {
