@@ -52,9 +52,7 @@ class Batches:
 
     def at(self, step: int) -> tuple[tf.Tensor, tf.Tensor]:
         """The batch (X `[B, D]`, Y `[B, P]`) that step `step` sees."""
-        with tf.device("/CPU:0"):
-            rows = tf.constant(self.rows(step))
-            return tf.gather(self._X, rows), tf.gather(self._Y, rows)
+        return next(self.starting_at(step))
 
     def starting_at(self, step: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         """Endless batches (X `[B, D]`, Y `[B, P]`) from step `step` on, prefetched."""

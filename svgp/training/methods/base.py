@@ -51,12 +51,12 @@ class StepRecord:
 class Method(ABC):
     """Advance, and hold the state that makes advancing repeatable.
 
-    A subclass is made by `(model, X, Y, config.train)`, X `svgp.rows.Rows` and Y None, or two arrays; it gives
-    `name`, `advance`, `state` and `load_state`, and all else has a default here. `state()` holds everything
-    that `advance()` reads and changes: parameters, slots, counters. `load_state(method.state())` on a method
-    built alike continues bit for bit, and reading it changes nothing, the model neither: whoever wants the
-    model to be up to date calls `publish()` before. A step whose loss or gradient is not finite must leave
-    the parameters as they were.
+    A subclass is made by `(model, X, Y, config.train)`, X `svgp.rows.Rows` and Y None, or two arrays. It gives
+    `name`, `advance`, `state` and `load_state`; all else has a default here. `state()` holds everything that
+    `advance()` reads and changes: parameters, slots, counters. `load_state(method.state())` on a method built
+    alike continues bit for bit, and reading it changes nothing, the model neither: whoever wants the model to
+    be up to date calls `publish()` before. A step whose loss or gradient is not finite must leave the
+    parameters as they were.
     """
 
     name: ClassVar[str]  # as `train.method` has it
