@@ -51,7 +51,7 @@ class StepRecord:
 class Method(ABC):
     """Advance, and hold the state that makes advancing repeatable.
 
-    A subclass is made by `(model, X, Y, config.train)`, X `svgp.rows.Rows` and Y None, or two arrays. It gives
+    A subclass is made by `(model, X, Y, config.train)`, X `svgp.rows.Rows` and Y None, or arrays. It gives
     `name`, `advance`, `state` and `load_state`; all else has a default here. `state()` holds everything that
     `advance()` reads and changes: parameters, slots, counters. `load_state(method.state())` on a method built
     alike continues bit for bit, and reading it changes nothing, the model neither: whoever wants the model to
