@@ -94,11 +94,13 @@ def test_predictions_that_hardly_vary_are_remarked_on():
 def test_flat_predictions_are_remarked_on_once(constant):
     X = inputs()
     Y = X[:, :1] * (not constant)
-    dataset = SimpleNamespace(X=X, Y=Y, X_test=X, columns=SimpleNamespace(task="regression"))
+    dataset = SimpleNamespace(
+        X=X, Y=Y, X_test=X, columns=SimpleNamespace(task="regression", targets_of=lambda Y: Y)
+    )
     session = SimpleNamespace(
         dataset=dataset,
         evaluator=Known(lambda X: 0 * X[:, :1]),
-        method=None,
+        method=SimpleNamespace(notes=[]),
         model=SimpleNamespace(bound=BOUNDS["tight"]),
         config=SimpleNamespace(model=SimpleNamespace(likelihood=SimpleNamespace(type="gaussian"))),
     )
