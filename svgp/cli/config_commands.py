@@ -21,29 +21,37 @@ Overrides = Annotated[
 
 
 def init(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A table: CSV, TSV, Parquet or .npz.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA", help="A table: text, Parquet, Arrow, Excel, SQLite ...", show_default=False
+        ),
+    ],
     target: Annotated[list[str], typer.Option("--target", help="Column to predict; repeat for more.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="How to read it, such as data.format.decimal=, or data.columns.when.type=date.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Config to write.")] = None,
 ) -> None:
     """Write a commented config for a table."""
-    import os
-
-    from svgp.config import template_for_table
-    from svgp.data import read_table
-    from svgp.data.sniff import sniff_table
     from svgp.errors import ConfigError
     from svgp.files import write_text
 
     path = output or Path(data.name.split(".")[0] + ".yaml")
     if path.exists():
         raise ConfigError(f"{path}: already exists; choose another name with -o")
-    found = sniff_table(read_table(data), target)
-    text = template_for_table(
-        os.path.relpath(data, path.parent), target, found.columns, likelihood=found.likelihood,
-        rows=found.rows, missing=found.missing, file=str(path),
-    )  # fmt: skip
+    from svgp.data.first_config import first_config
+
+    text, told = first_config(data, target, path, overrides or ())
     write_text(path, text)
-    print(f"{path}: {found.rows:,} rows, target {', '.join(target)}, likelihood {found.likelihood}")
+    print(f"{path}: {told[0]}")
+    for line in told[1:]:
+        print(f"- {line}")
     print(f"next: svgp check {path}  or  svgp train {path}")
 
 

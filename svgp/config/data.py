@@ -107,8 +107,10 @@ class DataConfig(Section):
         "shift and scale inputs and target by their training mean and standard deviation; "
         "predictions come back in original units",
     )
-    missing: Literal["error", "drop"] = setting(
-        "error", "rows with missing values: an error that names the columns, or dropped and counted"
+    missing: Literal["error", "drop", "indicator"] = setting(
+        "error",
+        "rows with missing values: an error that names the columns; dropped and counted; or kept, with the "
+        "mean in place of a missing input and a further input, 0 or 1, that says where",
     )
 
     def conflicts(self) -> Iterator[tuple[str, str]]:

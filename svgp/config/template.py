@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, get_args
 
 from svgp.config.likelihoods import LIKELIHOODS
+from svgp.config.template_data import (
+    ColumnKind,
+    categorical_lines,
+    column_lines,
+    format_lines,
+    input_lines,
+    missing_line,
+)
 from svgp.config.writer import inline
 
-ColumnKind = Literal["number", "category", "other"]
 LikelihoodName = str  # a word of `svgp.config.likelihoods.LIKELIHOODS`
 
 # A tab stands before a comment; values hold none, since YAML escapes it. Comments are aligned at the end.
@@ -22,9 +29,11 @@ name: {name}\truns are kept in runs/<name>/
 
 data:
   path: {path}\trelative to this file
+{format}
   target: {target}\tthe column to predict, or a list of them
 {inputs}
 {categorical}
+{columns}
   unseen: zeros\ta category that training never saw: zeros, or error
   test: {{fraction: 0.1}}\trows held out to measure the result; or {{path: test.csv}}
   standardize: true\tpredictions come back in original units either way
@@ -66,6 +75,10 @@ def template_for_table(
     likelihood: LikelihoodName = "gaussian",
     rows: int | None = None,
     missing: int = 0,
+    policy: str | None = None,
+    why: Mapping[str, str] | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    format: Mapping[str, Any] | None = None,
     file: str = "config.yaml",
 ) -> str:
     """A commented config for a table; it validates as it is.
@@ -73,12 +86,16 @@ def template_for_table(
     Args:
         path: the data, absolute or relative to the folder that the config will be written to.
         target: the column, or columns, to predict.
-        columns: the other columns and what each holds; `other` (dates, free text, row numbers)
-            is left out of the inputs. Targets among them are passed over.
+        columns: the other columns and what each holds; `other` (free text, identifiers) is left out of the
+            inputs. Targets among them are passed over.
         likelihood: what suits the target.
         rows: how many rows there are, if that is known: small tables get fewer inducing points,
             and more epochs.
-        missing: how many rows have missing values: they are dropped if there are any.
+        missing: how many rows have missing values.
+        policy: what is done about them; None: they are dropped if there are any.
+        why: by column, how it is read, or why it is left out.
+        settings: what `data.columns` says of columns.
+        format: what `data.format` says of the file.
         file: the name that the config will have, for its comments.
 
     Raises ValueError for a kind of column, or a likelihood, that is not known.
@@ -93,9 +110,11 @@ def template_for_table(
         name=inline(folder_name(path)),
         path=inline(os.fspath(path)),
         target=inline(targets[0] if len(targets) == 1 else targets),
-        inputs=_inputs(inputs),
-        categorical=_categorical(inputs),
-        missing=_missing(missing),
+        format=format_lines(format or {}),
+        inputs=input_lines(inputs, why or {}),
+        categorical=categorical_lines(inputs, why or {}),
+        columns=column_lines(settings or {}, why or {}),
+        missing=missing_line(policy or ("drop" if missing else "error"), missing),
         likelihood=likelihood,
         why=getattr(LIKELIHOODS[likelihood], "suits", ""),
         count=count,
@@ -130,30 +149,3 @@ def _epochs(rows: int | None) -> int:
     """Epochs for some 4,000 steps at 1,024 rows a step."""
     steps_an_epoch = 40 if rows is None else max(1, rows // 1024)
     return next((epochs for epochs in (20, 50, 100, 200, 500, 1000) if epochs * steps_an_epoch >= 4000), 2000)
-
-
-def _inputs(inputs: Sequence[tuple[str, ColumnKind]]) -> str:
-    left_out = [name for name, kind in inputs if kind == "other"]
-    if not left_out or len(left_out) == len(inputs):
-        return "  inputs: null\tevery other column; or a list of names"
-    lines = ["  inputs:\tcolumns that are not listed are left out"]
-    for name, kind in inputs:
-        column = f"- {inline(name)}"
-        lines.append(
-            f"    # {column}\tneither numbers nor categories" if kind == "other" else f"    {column}"
-        )
-    return "\n".join(lines)
-
-
-def _categorical(inputs: Sequence[tuple[str, ColumnKind]]) -> str:
-    names = [name for name, kind in inputs if kind == "category"]
-    if not names:
-        return "  categorical: []\tcolumns of categories, to be one-hot encoded"
-    lines = ["  categorical:\tcolumns of categories, one-hot encoded"]
-    return "\n".join([*lines, *(f"    - {inline(name)}" for name in names)])
-
-
-def _missing(rows: int) -> str:
-    if rows:
-        return f"drop\trows with missing values ({rows:,} here): left out, or error"
-    return "error\trows with missing values: an error that names the columns, or drop"

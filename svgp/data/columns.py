@@ -29,7 +29,8 @@ class Columns:
     each part that was asked for. Numbers become `(x - mean) / scale`. A categorical column becomes one
     column of 0 and 1 for each level, in the place of the original, not scaled: a rare level would
     otherwise lie many units away from the rest. A level that training has not seen is all zeros, or an
-    error (`unseen`).
+    error (`unseen`). An input of `gaps` may miss values: its mean (no level) stands in for them, and a
+    further column `<name> missing`, behind all others, is 1 there and 0 elsewhere.
     """
 
     task: str
@@ -45,6 +46,7 @@ class Columns:
     readings: Mapping[str, Reading] = field(default_factory=dict)  # of raw columns
     extras: Mapping[str, str] = field(default_factory=dict)  # what the likelihood reads besides: its column
     extra_defaults: Sequence[float] = ()  # [E] where a table to predict for does not say
+    gaps: Mapping[str, list[float]] = field(default_factory=dict)  # what stands in for missing inputs
 
     @classmethod
     def fit(
@@ -60,11 +62,13 @@ class Columns:
         classes: list[Any] | None = None,
         readings: Mapping[str, Reading] | None = None,
         extras: Mapping[str, str] | None = None,
+        gaps: Sequence[str] = (),
     ) -> Columns:
         """Levels, classes, means and standard deviations of the training rows `table`.
 
         A constant column, and every column if `standardize` is false, has scale 1; targets are scaled as
-        their task says (`svgp.data.tasks`). Rows must be complete and finite. Raises DataError.
+        their task says (`svgp.data.tasks`). Rows must be complete, but for inputs in `gaps`, and finite.
+        Raises DataError.
         """
         if task not in TASKS:
             raise DataError(f"task {task!r} is unknown; expected one of {', '.join(TASKS)}")
@@ -81,22 +85,17 @@ class Columns:
             extras or {},
         )  # fmt: skip
         table = columns.as_numbers(table)
+        stand_ins = {name: columns._means(table, name) for name in inputs if name in set(gaps)}
+        columns = replace(columns, gaps=stand_ins)
         mean, scale = columns._input_moments(table, standardize)
         target_mean, target_scale = columns._target_moments(table, standardize)
-        return cls(
-            task,
-            list(inputs),
-            levels,
-            unseen,
-            list(targets),
-            classes,
-            mean,
-            scale,
-            target_mean,
-            target_scale,
-            columns.readings,
-            extras or {},
-            extra_defaults(table, extras or {}),
+        return replace(
+            columns,
+            input_mean=mean,
+            input_scale=scale,
+            target_mean=target_mean,
+            target_scale=target_scale,
+            extra_defaults=extra_defaults(table, extras or {}),
         )
 
     @property
@@ -118,6 +117,15 @@ class Columns:
     def features(self) -> list[str]:
         """The inputs, with a date's parts behind it."""
         return names_of(self.readings, self.inputs)
+
+    @property
+    def stand_ins(self) -> dict[str, float]:
+        """What stands in for a missing value, for each column of numbers that may miss some."""
+        found: dict[str, float] = {}
+        for name, values in self.gaps.items():
+            if name not in self.levels:
+                found |= dict(zip(names_of(self.readings, [name]), values, strict=True))
+        return found
 
     @property
     def text(self) -> list[str]:
@@ -155,7 +163,7 @@ class Columns:
         names: list[str] = []
         for name in self.features:
             names += [f"{name}={level}" for level in self.levels[name]] if name in self.levels else [name]
-        return names
+        return [*names, *(f"{name} missing" for name in self.gaps)]
 
     def transform_inputs(self, table: pa.Table) -> np.ndarray:
         """Scaled inputs `X [N, D]`, float64; other columns of the table are ignored.
@@ -163,7 +171,7 @@ class Columns:
         Raises DataError for a missing column, text in a numeric one, missing or infinite values,
         and, with `unseen: error`, for a level that training has not seen.
         """
-        X = self._raw_inputs(table)
+        X = self._filled(self._raw_inputs(table))
         self._refuse_gaps(table, self.inputs, self._owners(), X)
         X -= self.input_mean
         X /= self.input_scale
@@ -243,8 +251,8 @@ class Columns:
         return set(self.target_names) <= set(table.column_names)
 
     def complete_rows(self, table: pa.Table, *, targets: bool = False) -> np.ndarray:
-        """Mask `[N]` of the rows whose inputs (and targets, if asked) are all there."""
-        complete = ~np.isnan(self._raw_inputs(table)).any(axis=1)
+        """Mask `[N]` of the rows whose inputs (and targets, if asked) are all there, or may be missing."""
+        complete = ~np.isnan(self._filled(self._raw_inputs(table))).any(axis=1)
         if targets:
             missing = np.isnan(self._raw_targets(table))  # [N, P]
             complete &= ~(missing.all(axis=1) if self.may_lack_targets else missing.any(axis=1))
@@ -281,6 +289,7 @@ class Columns:
             "readings": {name: reading.settings() for name, reading in self.readings.items()},
             "extras": dict(self.extras),
             "extra_defaults": list(self.extra_defaults),
+            "gaps": {name: list(values) for name, values in self.gaps.items()},
         }
 
     @classmethod
@@ -299,6 +308,7 @@ class Columns:
                 readings={name: Reading.from_settings(of) for name, of in data.get("readings", {}).items()},
                 extras=dict(data.get("extras", {})),
                 extra_defaults=list(data.get("extra_defaults", [])),
+                gaps={name: list(values) for name, values in data.get("gaps", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"the stored columns are damaged: {type(error).__name__} {error}") from error
@@ -325,7 +335,29 @@ class Columns:
             block[codes == MISSING] = np.nan
             X[:, place : place + block.shape[1]] = block
             place += block.shape[1]
+        for name in self.gaps:
+            X[:, place] = np.isnan(X[:, self._block(name)[0]])
+            place += 1
         return X
+
+    def _block(self, name: str) -> list[int]:
+        """Where the columns of X are that an input, with its parts, becomes."""
+        made = set(names_of(self.readings, [name]))
+        return [place for place, owner in enumerate(self._owners()) if owner in made]
+
+    def _filled(self, X: np.ndarray) -> np.ndarray:
+        """X `[N, D]`, in place, with what stands in for missing values of the inputs that may have some."""
+        for name, values in self.gaps.items():
+            for place, value in zip(self._block(name), values, strict=True):
+                X[np.isnan(X[:, place]), place] = value
+        return X
+
+    def _means(self, table: pa.Table, name: str) -> list[float]:
+        """What stands in for a missing value of an input: its mean, or none of its levels."""
+        if name in self.levels:
+            return [0.0] * len(self.levels[name])
+        made = names_of(self.readings, [name])
+        return [moments(_present(to_float(table, part, _TEXT_ADVICE)))[0] for part in made]
 
     def _raw_targets(self, table: pa.Table) -> np.ndarray:
         require(table, self.target_names, "target")
@@ -333,7 +365,7 @@ class Columns:
         return np.stack([self.kind.values(table, name, self.classes) for name in self.target_names], axis=1)
 
     def _owners(self) -> list[str]:
-        """For each column of X, the raw column that it comes from."""
+        """For each column of X, but those that tell of missing values, the column that it comes from."""
         return [
             name
             for name in self.features
@@ -360,9 +392,9 @@ class Columns:
         size = len(self.input_names)
         mean, scale = np.zeros(size), np.ones(size)
         if standardize:
-            for place, (name, owner) in enumerate(zip(self.input_names, self._owners(), strict=True)):
+            for place, owner in enumerate(self._owners()):
                 if owner not in self.levels:
-                    mean[place], scale[place] = _standard(to_float(table, name, _TEXT_ADVICE))
+                    mean[place], scale[place] = _standard(_present(to_float(table, owner, _TEXT_ADVICE)))
         return mean, scale
 
     def _target_moments(self, table: pa.Table, standardize: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -375,6 +407,12 @@ class Columns:
 
 
 _ARRAYS = ("input_mean", "input_scale", "target_mean", "target_scale")
+
+
+def _present(values: np.ndarray) -> np.ndarray:
+    """The values that are there; a column without any is taken for zero."""
+    present = values[~np.isnan(values)]
+    return present if len(present) else np.zeros(1)
 
 
 def _standard(values: np.ndarray) -> tuple[float, float]:

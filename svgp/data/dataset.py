@@ -16,18 +16,17 @@ from svgp.data.checks import missing_counts, refuse_infinite, refuse_missing, re
 from svgp.data.columns import Columns
 from svgp.data.extras import extra_values
 from svgp.data.held_out import held_out_rows
-from svgp.data.layout import TableFormat
+from svgp.data.layout import TableFormat, describe
 from svgp.data.names import counted, listed, nearest
 from svgp.data.numeric import to_float
 from svgp.data.origin import layout_of, mark, source_of
-from svgp.data.readings import Reading, Wish, apply, names_of, refuse_doubts
+from svgp.data.readings import Reading, Wish, apply, refuse_doubts
 from svgp.data.sources import fingerprint, read_table
 from svgp.data.survey import Survey
 from svgp.data.tasks import TASKS, Task
 from svgp.errors import DataError
 from svgp.rows import ArrayRows, Rows
 
-_USUAL = ("", "commas between fields, utf-8", "tabs between fields, utf-8")  # not worth a note
 _INPUT_ADVICE = "list it under data.categorical, or leave it out of data.inputs"
 
 
@@ -72,10 +71,7 @@ class _Choice:
     categorical: list[str]
     readings: dict[str, Reading] = field(default_factory=dict)
     extras: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def features(self) -> list[str]:
-        return names_of(self.readings, self.inputs)
+    gaps: list[str] = field(default_factory=list)  # inputs that miss values and keep their rows
 
     @property
     def names(self) -> list[str]:
@@ -101,12 +97,14 @@ def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> 
         return load_streamed(data, task, extras, columns)
     table, name, sha256 = _read(data)
     choice = choose_columns(table, data, extras)
-    layout, note = layout_of(table)
-    notes = [f"{source_of(table)}: {layout}"] if layout not in _USUAL else []
+    delimiter, encoding, note = layout_of(table)
+    usual = delimiter in ("", ",", "\t") and encoding in ("", "utf-8")
+    notes = [] if usual else [f"{source_of(table)}: {describe(delimiter, encoding)}"]
     notes += [note] if note else []
-    readings = find_readings(table, choice, task, data, {})
+    readings = find_readings(table, choice, task, data, {} if columns is None else dict(columns.readings))
     notes += [reading.describe(name) for name, reading in readings.items()]
     choice = replace(choice, readings=readings)
+    choice = replace(choice, gaps=_gaps(table, choice, task) if data.missing == "indicator" else [])
     table, more = _clean(table, choice, task, data.missing)
     notes += more
     order = getattr(likelihood, "levels", None)
@@ -116,7 +114,7 @@ def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> 
         columns = Columns.fit(
             train, task=task.name, inputs=choice.inputs, targets=choice.targets,
             categorical=choice.categorical, unseen=data.unseen, standardize=data.standardize,
-            classes=classes, readings=readings, extras=choice.extras,
+            classes=classes, readings=readings, extras=choice.extras, gaps=choice.gaps,
         )  # fmt: skip
     else:
         _require_columns(table, columns, choice, task)
@@ -249,7 +247,14 @@ def _clean(table: pa.Table, choice: _Choice, task: Task, missing: str) -> tuple[
         )
     refuse_infinite(table, absent)
     notes = _fill_allowed(table, choice, task, absent)
-    if missing != "drop":
+    if missing == "indicator":
+        kept = {name: absent.pop(name) for name in choice.inputs if name not in choice.extras.values()}
+        if told := missing_counts(kept):
+            notes.append(
+                f"{source_of(table)}: missing values in {told}: the mean (of a category no level)"
+                " stands in, and a further input says where"
+            )
+    elif missing == "error":
         refuse_missing(table, absent)
         return table, notes
     keep = ~np.any([np.isnan(values) for values in absent.values()], axis=0)
@@ -263,6 +268,13 @@ def _clean(table: pa.Table, choice: _Choice, task: Task, missing: str) -> tuple[
     if not keep.any():
         raise DataError(f"{note}; no row is left: leave out the columns that are mostly missing")
     return table.filter(pa.array(keep)), [*notes, note]
+
+
+def _gaps(table: pa.Table, choice: _Choice, task: Task) -> list[str]:
+    """The inputs that miss values."""
+    inputs = replace(choice, targets=[], extras={})
+    read = apply(table.select(choice.inputs), choice.readings, choice.inputs)
+    return [name for name, values in _absent(read, inputs, task).items() if np.isnan(values).any()]
 
 
 def _fill_allowed(table: pa.Table, choice: _Choice, task: Task, absent: dict[str, np.ndarray]) -> list[str]:

@@ -21,7 +21,7 @@ from svgp.data.layout import (
     squeezed,
 )
 from svgp.data.names import counted
-from svgp.data.origin import mark_layout
+from svgp.data.origin import mark_decimals, mark_layout
 from svgp.data.survey import Survey
 from svgp.errors import DataError
 
@@ -39,7 +39,7 @@ class _NotUtf8(Exception):
 
 def read(path: Path, text: Sequence[str] = (), wanted: TableFormat = AS_FOUND) -> pa.Table:
     """Read the whole file; types are inferred from all rows. Raises DataError."""
-    return _retried(path, wanted, lambda layout: _read(path, layout, set(text)))
+    return _retried(path, wanted, lambda layout: _read(path, layout, set(text), wanted))
 
 
 def stream(
@@ -50,9 +50,11 @@ def stream(
     if path.stat().st_size * ratio <= WHOLE_BYTES:
         yield read(path, text, wanted)
         return
-    layout, types = _retried(path, wanted, lambda layout: (layout, _scan_types(path, layout, set(text))))
+    layout, (types, decimals) = _retried(
+        path, wanted, lambda layout: (layout, _scan_types(path, layout, set(text), wanted))
+    )
     for batch in _batches(path, layout, types):
-        yield _named(pa.Table.from_batches([batch]), layout)
+        yield mark_decimals(_named(pa.Table.from_batches([batch]), layout), decimals)
 
 
 def _retried(path: Path, wanted: TableFormat, work: Callable[[Layout], Result]) -> Result:
@@ -68,18 +70,25 @@ def _retried(path: Path, wanted: TableFormat, work: Callable[[Layout], Result]) 
     return work(find_layout(path, wanted, utf8=False))
 
 
-def _read(path: Path, layout: Layout, text: set[str]) -> pa.Table:
+def _read(path: Path, layout: Layout, text: set[str], wanted: TableFormat) -> pa.Table:
     types = {raw: pa.string() for raw in layout.header if raw.strip() in text}
     table = _table(path, layout, types)
-    if Survey(skip=text).add(table).has_commas and pa.float64() in table.schema.types:
-        # Where numbers have decimal commas, 1.234 in another column may be more than a thousand.
-        types |= {
-            raw: pa.string()
-            for raw, kind in zip(layout.header, table.schema.types, strict=True)
-            if kind == pa.float64()
-        }
-        table = _table(path, layout, types)
-    return table
+    floats = [
+        raw for raw, kind in zip(layout.header, table.schema.types, strict=True) if kind == pa.float64()
+    ]
+    if not floats or not (_commas(wanted) or Survey(skip=text).add(table).has_commas):
+        return table
+    # Where numbers have decimal commas, 1.234 in another column may be more than a thousand.
+    as_text = _table(path, layout, types | {raw: pa.string() for raw in floats})
+    survey = Survey(format=wanted, skip=text).add(as_text)
+    thousands = survey.decide()
+    for name in {raw.strip() for raw in floats} & set(thousands):
+        table = table.set_column(table.column_names.index(name), name, as_text.column(name))
+    return mark_decimals(table, "".join(survey.decimals))
+
+
+def _commas(wanted: TableFormat) -> bool:
+    return wanted.decimal == "," or wanted.thousands == "."
 
 
 def _table(path: Path, layout: Layout, types: dict[str, pa.DataType]) -> pa.Table:
@@ -90,21 +99,28 @@ def _table(path: Path, layout: Layout, types: dict[str, pa.DataType]) -> pa.Tabl
     return _named(table, layout)
 
 
-def _scan_types(path: Path, layout: Layout, text: set[str]) -> dict[str, pa.DataType]:
+def _scan_types(
+    path: Path, layout: Layout, text: set[str], wanted: TableFormat
+) -> tuple[dict[str, pa.DataType], str]:
+    """The types that all rows together have, and the decimal marks that are beyond doubt."""
     # Blocks are read as text because the first block alone may hold integers where a later one
     # holds fractions or words.
     wider = {pa.int64(): pa.float64(), pa.float64(): pa.bool_(), pa.bool_(): pa.string()}
     types = {name: pa.string() if name.strip() in text else pa.int64() for name in layout.header}
-    survey = Survey(skip=text)
+    survey = Survey(format=wanted, skip=text)
     for batch in _batches(path, layout, {name: pa.string() for name in layout.header}):
         for name in layout.header:
             while not _castable(batch.column(name), types[name]):
                 types[name] = wider[types[name]]
         survey.add(_named(pa.Table.from_batches([batch]), layout))
     types = _recheck_booleans(path, layout, types)
-    if survey.has_commas:
-        types = {name: pa.string() if kind == pa.float64() else kind for name, kind in types.items()}
-    return types
+    # Where numbers have decimal commas, 1.234 in another column may be more than a thousand.
+    thousands = survey.decide() if survey.has_commas or _commas(wanted) else {}
+    marked = {
+        name: pa.string() if kind == pa.float64() and name.strip() in thousands else kind
+        for name, kind in types.items()
+    }
+    return marked, "".join(survey.decimals)
 
 
 def _recheck_booleans(path: Path, layout: Layout, types: dict[str, pa.DataType]) -> dict[str, pa.DataType]:
@@ -139,7 +155,7 @@ def _named(table: pa.Table, layout: Layout) -> pa.Table:
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
         raise _NotUtf8
     table = table.rename_columns([name.strip() for name in layout.header])
-    return mark_layout(table, layout.describe(), layout.note)
+    return mark_layout(table, layout.delimiter, layout.encoding, layout.note)
 
 
 def _explained(path: Path, layout: Layout, error: pa.ArrowInvalid) -> Exception:

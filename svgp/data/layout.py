@@ -55,9 +55,12 @@ class Layout:
     skip: int = 0
     note: str = ""
 
-    def describe(self) -> str:
-        """`semicolons between fields, utf-8`."""
-        return f"{_DELIMITER_NAMES.get(self.delimiter, repr(self.delimiter))} between fields, {self.encoding}"
+
+def describe(delimiter: str, encoding: str) -> str:
+    """`semicolons between fields, utf-8`; empty where the file is no text."""
+    return (
+        f"{_DELIMITER_NAMES.get(delimiter, repr(delimiter))} between fields, {encoding}" if delimiter else ""
+    )
 
 
 _DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)", " ": "blanks"}

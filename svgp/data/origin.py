@@ -8,8 +8,8 @@ import pyarrow as pa
 
 _SOURCE = b"svgp.source"
 _FIRST_ROW = b"svgp.first_row"
-_NUMBERS = b"svgp.numbers"
-_LAYOUT, _NOTE = b"svgp.layout", b"svgp.note"
+_NUMBERS, _DECIMALS = b"svgp.numbers", b"svgp.decimals"
+_DELIMITER, _ENCODING, _NOTE = b"svgp.delimiter", b"svgp.encoding", b"svgp.note"
 
 
 def mark(table: pa.Table, source: str, first_row: int = 1) -> pa.Table:
@@ -38,16 +38,27 @@ def is_numbers(table: pa.Table) -> bool:
     return _NUMBERS in (table.schema.metadata or {})
 
 
-def mark_layout(table: pa.Table, layout: str, note: str) -> pa.Table:
-    """The same table, remembering in words how its file was read, and what is to be noted about that."""
-    said = {_LAYOUT: layout.encode(), **({_NOTE: note.encode()} if note else {})}
+def mark_layout(table: pa.Table, delimiter: str, encoding: str, note: str) -> pa.Table:
+    """The same table, remembering how its file was read, and what is to be noted about that."""
+    said = {_DELIMITER: delimiter.encode(), _ENCODING: encoding.encode(), _NOTE: note.encode()}
     return table.replace_schema_metadata({**(table.schema.metadata or {}), **said})
 
 
-def layout_of(table: pa.Table) -> tuple[str, str]:
-    """What `mark_layout` kept: the layout in words and the note; empty texts where there is none."""
+def layout_of(table: pa.Table) -> tuple[str, str, str]:
+    """What `mark_layout` kept: delimiter, encoding and note; empty texts where there is none."""
     known = table.schema.metadata or {}
-    return known.get(_LAYOUT, b"").decode(), known.get(_NOTE, b"").decode()
+    delimiter, encoding, note = (known.get(key, b"").decode() for key in (_DELIMITER, _ENCODING, _NOTE))
+    return delimiter, encoding, note
+
+
+def mark_decimals(table: pa.Table, marks: str) -> pa.Table:
+    """The same table, remembering which decimal marks some column of its file has without doubt."""
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), _DECIMALS: marks.encode()})
+
+
+def decimals_of(table: pa.Table) -> set[str]:
+    """What `mark_decimals` kept."""
+    return set((table.schema.metadata or {}).get(_DECIMALS, b"").decode())
 
 
 def rechunk(tables: Iterable[pa.Table], rows: int, source: str) -> Iterator[pa.Table]:

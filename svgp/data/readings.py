@@ -127,6 +127,11 @@ class Wish:
     format: str | None = None
     parts: tuple[str, ...] = ()
 
+    @property
+    def needs_text(self) -> bool:
+        """Whether a file's reader must leave the column as text."""
+        return bool(self.decimal or self.thousands or self.type == "category")
+
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Wish:
         """From the keys of `data.columns.<name>`."""

@@ -1,67 +1,155 @@
-"""What a table's columns seem to hold, for a first config."""
+"""What a table seems to hold, and what to do about it, for a first config."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from svgp.data.categories import level_text
+from svgp.data.categories import MAX_LEVELS, level_text
 from svgp.data.checks import require
-from svgp.data.numeric import is_text, plain_column, to_float
+from svgp.data.kinds import Guess, Kind, guess_column
+from svgp.data.layout import AS_FOUND, TableFormat, describe
+from svgp.data.numeric import plain_column, to_float
+from svgp.data.origin import layout_of, source_of
+from svgp.data.readings import Doubt, Reading, Wish, apply
+from svgp.data.survey import Survey
 from svgp.errors import DataError
 
-# More levels than this are rather names or free text; fewer whole numbers than this may be classes.
-_MOST_LEVELS = 50
+# Fewer whole numbers than this may be classes.
 _MOST_COUNTS = 100
+_MOST_DROPPED = 0.2  # share of rows that may be lost to missing values before these are filled in instead
 
 
 @dataclass(frozen=True)
 class Sniffed:
     """Columns with their kinds, the likelihood that suits the target, rows, rows with something missing."""
 
-    columns: list[tuple[str, Literal["number", "category", "other"]]]
+    columns: list[tuple[str, Kind]]
     likelihood: Literal["gaussian", "bernoulli", "poisson"]
     rows: int
-    missing: int
+    missing: int  # rows
+    policy: Literal["error", "drop", "indicator"] = "error"  # what to do about them
+    why: Mapping[str, str] = field(default_factory=dict)  # by column: how it is read, or why it is left out
+    settings: Mapping[str, dict[str, Any]] = field(default_factory=dict)  # for data.columns
+    decimal: str | None = None  # of all numbers in text, where they have one mark and it is a comma
+    delimiter: str = ""  # of a file of text
+    encoding: str = ""
+    note: str = ""
+
+    @property
+    def layout(self) -> str:
+        """How the file was read, in words."""
+        return describe(self.delimiter, self.encoding)
 
 
-def sniff_table(table: pa.Table, targets: Sequence[str]) -> Sniffed:
+def sniff_table(
+    table: pa.Table,
+    targets: Sequence[str],
+    *,
+    wishes: Mapping[str, Wish] | None = None,
+    format: TableFormat = AS_FOUND,
+) -> Sniffed:
     """Guess what each column holds and which likelihood suits `targets`.
 
-    A column is a number, a category (text with few levels), or other: text with many levels, dates,
-    no values, or 1, 2, 3, ... (a row number). A target of two values is bernoulli; of few different
-    whole numbers from 0, poisson; else gaussian. Raises DataError where a target is not there or
-    cannot be predicted.
+    A column is a number, a category (text with few levels), a date, or other: identifiers, text with many
+    levels, constants, columns that are mostly missing. A target of two values is bernoulli; of few different
+    whole numbers from 0, poisson; else gaussian. wishes and format: what is said beforehand of columns and
+    file. Raises DataError where a target is not there or cannot be predicted, a column may be read in two
+    ways, or none can be an input.
     """
     require(table, targets, "target")
-    columns = [(name, _kind(table, name)) for name in table.column_names if name not in targets]
-    used = [*targets, *(name for name, kind in columns if kind != "other")]
-    missing = np.any([_is_missing(table, name) for name in used], axis=0)
-    return Sniffed(columns, _likelihood(table, targets), table.num_rows, int(missing.sum()))
+    decided = Survey(wishes, format).add(table).decide()
+    target_table, target_settings = _target_table(table, targets, decided)
+    likelihood = _likelihood(target_table, targets)
+    guesses = [guess_column(table, name, decided) for name in table.column_names if name not in targets]
+    guesses = _with_wishes(guesses, wishes or {})
+    guesses = guesses if any(guess.kind != "other" for guess in guesses) else _anything(table, guesses)
+    used = [guess for guess in guesses if guess.kind != "other"]
+    absent = np.any([guess.absent for guess in used], axis=0)
+    gaps = np.any([_is_missing(target_table, name) for name in targets], axis=0)
+    missing = int((absent | gaps).sum())
+    many = missing - int(gaps.sum()) > _MOST_DROPPED * max(1, table.num_rows - int(gaps.sum()))
+    settings = {guess.name: _settings(guess) for guess in used} | target_settings
+    delimiter, encoding, note = layout_of(table)
+    return Sniffed(
+        columns=[(guess.name, guess.kind) for guess in guesses],
+        likelihood=likelihood,
+        rows=table.num_rows,
+        missing=missing,
+        policy="error" if not missing else "indicator" if many else "drop",
+        why={guess.name: guess.why for guess in guesses if guess.why},
+        settings={name: found for name, found in settings.items() if found},
+        decimal=_decimal(decided),
+        delimiter=delimiter,
+        encoding=encoding,
+        note=note,
+    )
 
 
-def _is_row_number(values: np.ndarray) -> bool:
-    """Whether `values [N]` are whole numbers that go up by one from row to row."""
-    return len(values) > 2 and bool(np.all(np.diff(values) == 1.0) and values[0] == np.floor(values[0]))
+def _with_wishes(guesses: list[Guess], wishes: Mapping[str, Wish]) -> list[Guess]:
+    return [
+        Guess(guess.name, "category", "as data.columns says", guess.absent)
+        if wishes.get(guess.name, Wish()).type == "category"
+        else guess
+        for guess in guesses
+    ]
 
 
-def _kind(table: pa.Table, name: str) -> Literal["number", "category", "other"]:
-    column = plain_column(table, name)
-    if column.null_count == len(column):
-        return "other"
-    values = _numbers(table, name)
-    if values is not None:
-        if np.isnan(values).all() or _is_row_number(values):
-            return "other"
-        return "number"
-    if is_text(column.type) and 1 < pc.count_distinct(column).as_py() <= _MOST_LEVELS:
-        return "category"
-    return "other"
+def _settings(guess: Guess) -> dict[str, Any]:
+    """What data.columns has to say of a column: that it is a date, or bears a sign."""
+    if guess.kind == "date":
+        return {"type": "date"}
+    unit = guess.reading.spelling.unit if guess.reading is not None else ""
+    return {"unit": unit} if unit else {}
+
+
+def _anything(table: pa.Table, guesses: list[Guess]) -> list[Guess]:
+    """Where nothing else is left, row numbers, and then text with many levels, are better than no input."""
+    for start, kind in _RESCUED:
+        rescued = [
+            replace(guess, kind=kind, why=f"{guess.why}, taken for want of another input")
+            if guess.why.startswith(start) and (kind == "number" or _few_enough(table, guess.name))
+            else guess
+            for guess in guesses
+        ]
+        if any(guess.kind != "other" for guess in rescued):
+            return rescued
+    told = "; ".join(f"'{guess.name}': {guess.why}" for guess in guesses[:8])
+    raise DataError(f"{source_of(table)}: no column can be an input ({told or 'there is none'})")
+
+
+_RESCUED: tuple[tuple[str, Kind], ...] = (("a row number", "number"), ("text", "category"))
+
+
+def _few_enough(table: pa.Table, name: str) -> bool:
+    return len(plain_column(table, name).unique()) <= min(MAX_LEVELS, table.num_rows // 2)
+
+
+def _target_table(
+    table: pa.Table, targets: Sequence[str], decided: Mapping[str, Reading | Doubt]
+) -> tuple[pa.Table, dict[str, dict[str, Any]]]:
+    """The table with the targets' numbers read, and what data.columns has to say of targets."""
+    readings, settings = {}, {}
+    for name in targets:
+        found = decided.get(name)
+        if isinstance(found, Doubt):
+            if found.proposal is None:
+                raise DataError(f"{source_of(table)}: column '{name}' {found.reason}")
+            found = found.proposal
+            settings[name] = {"unit": found.spelling.unit}
+        if found is not None and found.type == "number":
+            readings[name] = found
+    return apply(table, readings, targets), settings
+
+
+def _decimal(decided: Mapping[str, Reading | Doubt]) -> str | None:
+    read = [found.proposal if isinstance(found, Doubt) else found for found in decided.values()]
+    marks = {found.spelling.decimal for found in read if found is not None and found.type == "number"}
+    return "," if marks == {","} else None
 
 
 def _likelihood(table: pa.Table, targets: Sequence[str]) -> Literal["gaussian", "bernoulli", "poisson"]:

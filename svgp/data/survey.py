@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from svgp.data import dates
 from svgp.data.layout import AS_FOUND, TableFormat
 from svgp.data.numeric import is_text
+from svgp.data.origin import decimals_of
 from svgp.data.readings import Doubt, Reading, Wish
 from svgp.data.spelling import SPELLINGS, Spelling, trimmed, unit_of
 
@@ -95,9 +96,11 @@ class Survey:
         self._wishes, self._format, self._prior, self._skip = wishes or {}, format, prior or {}, set(skip)
         self._found: dict[str, _Evidence] = {}
         self._dated: dict[str, bool] = {}
+        self._decimals: set[str] = set()
 
     def add(self, table: pa.Table) -> Survey:
         """Take in the rows of a piece; columns of numbers have nothing to decide."""
+        self._decimals |= decimals_of(table)
         for name, column in zip(table.column_names, table.columns, strict=True):
             if name in self._skip or pa.types.is_nested(column.type):
                 continue
@@ -113,9 +116,14 @@ class Survey:
         """Whether a column may be numbers with commas: then points in other columns may mean thousands."""
         return any(found.comma for found in self._found.values())
 
+    @property
+    def decimals(self) -> set[str]:
+        """The decimal marks that columns show without doubt."""
+        return self._decimals | {mark for found in self._found.values() for mark in found.decimals}
+
     def decide(self) -> dict[str, Reading | Doubt]:
         """The columns to be read in another way than as they are, and those in doubt."""
-        decimals = {mark for found in self._found.values() for mark in found.decimals}
+        decimals = self.decimals
         decided: dict[str, Reading | Doubt] = {}
         for name in (*self._found, *self._dated):
             wish, prior = self._wishes.get(name, Wish()), self._prior.get(name)

@@ -29,6 +29,9 @@ def export(run: Run, directory: str | Path) -> Path:
     - `categories`: string `[N, number of categorical columns]` in their order; only where there are any.
       A level that training has not seen is all zeros, or fails where the config says `unseen: error`.
 
+    A date is given in days since 1970-01-01 (a time of day in hours), its parts beside it as numbers. With
+    `missing: indicator` NaN, or an empty category, stands for a missing value.
+
     and gives float64 tensors in the target's original units: `mean [N, P]`, `std [N, P]` of a new
     observation and `quantiles [N, P, 3]` at 0.025, 0.5 and 0.975; for two classes `probability [N]` of the
     second one, for more `probability [N, K]` of each, and `label [N]`. A missing number (NaN) gives NaN.
@@ -55,7 +58,7 @@ class Served(tf.Module):
     def __init__(self, model: SVGP, columns: Columns) -> None:
         super().__init__()
         self._columns = columns
-        self._numeric = [name for name in columns.inputs if name not in columns.levels]
+        self._numeric = [name for name in columns.features if name not in columns.levels]
         self._categorical = [name for name in columns.inputs if name in columns.levels]
         self._likelihood = model.likelihood
         self._posterior = model.posterior()
@@ -88,21 +91,29 @@ class Served(tf.Module):
 
     def _model_inputs(self, inputs: tf.Tensor, categories: tf.Tensor | None) -> tf.Tensor:
         """X [N, D] before scaling: numbers as they are, categories one-hot, in the order of training."""
-        blocks = []
-        for name in self._columns.inputs:
+        blocks, absent, stand_ins = [], {}, self._columns.stand_ins
+        for name in self._columns.features:
             if name in self._columns.levels:
                 assert categories is not None
-                blocks.append(self._one_hot(name, categories[:, self._categorical.index(name)]))
+                values = categories[:, self._categorical.index(name)]
+                blocks.append(self._one_hot(name, values))
+                absent[name] = (values == "")[:, None]
             else:
                 place = self._numeric.index(name)
-                blocks.append(inputs[:, place : place + 1])
-        return tf.concat(blocks, axis=1)
+                column = inputs[:, place : place + 1]
+                absent[name] = tf.math.is_nan(column)
+                if name in stand_ins:
+                    column = tf.where(absent[name], tf.constant(stand_ins[name], tf.float64), column)
+                blocks.append(column)
+        told = [tf.cast(absent[name], tf.float64) for name in self._columns.gaps]
+        return tf.concat([*blocks, *told], axis=1)
 
     def _one_hot(self, name: str, values: tf.Tensor) -> tf.Tensor:
         levels = np.array([level.encode() for level in self._columns.levels[name]], dtype=object)
         equal = values[:, None] == tf.constant(levels)[None, :]  # [N, levels]
         if self._columns.unseen == "error":
-            known = tf.reduce_all(tf.reduce_any(equal, axis=1))
+            known = tf.reduce_any(equal, axis=1)
+            known = tf.reduce_all(known | (values == "") if name in self._columns.gaps else known)
             message = f"column '{name}' has a level that training has not seen"
             with tf.control_dependencies([tf.debugging.Assert(known, [message])]):
                 equal = tf.identity(equal)

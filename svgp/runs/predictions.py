@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from svgp.data import Columns
-from svgp.errors import DataError
+from svgp.data.frames import array_table, frame_table, is_frame
 
 LEVELS = (0.025, 0.5, 0.975)
 
@@ -81,24 +81,13 @@ class Predictions:
 def as_table(X: Any, columns: Columns) -> pa.Table:
     """What a caller has, as a table with the model's input columns.
 
-    X: a pyarrow Table, a pandas DataFrame, a mapping from names to columns, or an array `[N, D]` whose
-    columns are the raw inputs in the order of `columns.inputs` (`[N]` where there is one). Raises DataError.
+    X: a pyarrow Table, a pandas or polars DataFrame (or what else exports an Arrow stream), a mapping from
+    names to columns, or an array `[N, D]` whose columns are the raw inputs in the order of `columns.inputs`
+    (`[N]` where there is one; dates in days since 1970-01-01). Raises DataError.
     """
-    if isinstance(X, pa.Table):
-        return X
-    if hasattr(X, "iloc"):
-        return pa.Table.from_pandas(X, preserve_index=False)
-    if isinstance(X, dict):
-        return pa.table({name: np.asarray(column) for name, column in X.items()})
-    array = np.asarray(X)
-    array = array[:, None] if array.ndim == 1 and len(columns.inputs) == 1 else array
-    if array.ndim != 2 or array.shape[1] != len(columns.inputs):
-        raise DataError(
-            f"predict: an array must be [rows, {len(columns.inputs)}] with the columns "
-            f"{', '.join(columns.inputs[:8])}, got shape {np.shape(X)}; or pass a table with these names"
-        )
-    named = zip(columns.inputs, array.T, strict=True)
-    return pa.table({name: pa.array(values.tolist()) for name, values in named})
+    if is_frame(X):
+        return frame_table(X)
+    return array_table(X, columns.inputs, columns.readings)
 
 
 def quantile_name(level: float) -> str:

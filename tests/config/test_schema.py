@@ -58,7 +58,8 @@ def test_every_section_has_a_docstring_and_an_example() -> None:
 
 def test_paths_are_found_in_the_schema() -> None:
     assert path_keys(Config) == {
-        ("data", "path"), ("data", "test", "path"), ("model", "inducing", "path"), ("output", "dir"),
+        ("data", "path"), ("data", "test", "path"), ("model", "inducing", "path"),
+        ("model", "start_from"), ("output", "dir"),
     }  # fmt: skip
 
 

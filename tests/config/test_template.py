@@ -30,6 +30,21 @@ def test_columns_by_kind(folder: Path) -> None:
     assert "# - sold" in text and "(3 here)" in text
 
 
+def test_how_things_are_read_is_stated(folder: Path) -> None:
+    columns = [("when", "date"), ("rate", "number"), ("id", "other"), ("town", "category")]
+    text = template_for_table(
+        "a.csv", "y", columns, missing=7, policy="indicator",  # type: ignore[arg-type]
+        why={"id": "a row number", "when": "dates", "town": "3 levels"},
+        settings={"when": {"type": "date"}, "rate": {"unit": "percent"}},
+        format={"delimiter": ";", "decimal": ","},
+    )  # fmt: skip
+    config = loaded(folder, text)
+    assert (config.data.format.delimiter, config.data.format.decimal) == (";", ",")
+    assert config.data.columns["when"].type == "date" and config.data.columns["rate"].unit == "percent"
+    assert config.data.missing == "indicator" and "(7 here)" in text
+    assert "a row number" in text and "3 levels" in text
+
+
 def test_all_columns_usable_leaves_inputs_to_the_table(folder: Path) -> None:
     config = loaded(folder, template_for_table("a.csv", ["y", "z"], [("x", "number"), ("z", "number")]))
     assert config.data.inputs is None and config.data.categorical == []

@@ -34,7 +34,7 @@ def test_all_problems_at_once_in_the_order_of_the_file(problems) -> None:
     )
     assert problems(text) == [
         "c.yaml:1:1: nam: unknown key; did you mean 'name'?",
-        "c.yaml:2:41: data.missing: expected 'error' or 'drop', got 'drp'; did you mean 'drop'?",
+        "c.yaml:2:41: data.missing: expected 'error', 'drop' or 'indicator', got 'drp'; did you mean 'drop'?",
         "c.yaml:5:12: model.inducing.count: "
         "expected a whole number of at least 1 and at most 100,000 (points), got 0",
         "c.yaml:6:5: model.inducing.cuont: unknown key; did you mean 'count'?",

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from svgp import files, kernels, likelihoods
 from svgp.data import Columns
+from svgp.data.readings import Reading
 from svgp.errors import RunError
 from svgp.models import SVGP
 from svgp.runs.evaluation import Evaluator
@@ -148,3 +149,32 @@ def test_serving_needs_tensorflow_alone(tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert done.stdout == "(1, 1) False\n"
+
+
+def test_dates_and_missing_values_are_served(tmp_path):
+    table = pa.table(
+        {
+            "when": ["2024-01-01", "2024-02-29", None, "2024-12-30"] * 5,
+            "a": [1.0, None, 3.0, 4.0] * 5,
+            "c": ["x", "y", "x", None] * 5,
+            "y": RNG.standard_normal(20),
+        }
+    )
+    columns = Columns.fit(
+        table, task="regression", inputs=["when", "a", "c"], targets=["y"], categorical=["c"], unseen="error",
+        readings={"when": Reading("date", parts=("month",))}, gaps=["when", "a", "c"],
+    )  # fmt: skip
+    D = len(columns.input_names)
+    model = SVGP(
+        kernels.Matern32(1.3, np.ones(D)), likelihoods.Gaussian(0.2), RNG.standard_normal((6, D)),
+        num_data=20, q_mean=RNG.standard_normal((1, 6)), q_sqrt=0.3 * np.eye(6)[None],
+    )  # fmt: skip
+    run = SimpleNamespace(model=model, columns=columns)
+    said = predict(Evaluator(model), columns, columns.transform_inputs(table))
+    path = export(run, tmp_path / "s")
+    assert files.read_json(path / "svgp.json")["inputs"] == ["when", "when.month", "a"]
+    days = [19723.0, 19782.0, np.nan, 20087.0]
+    inputs = np.stack([days, [1.0, 2.0, np.nan, 12.0], [1.0, np.nan, 3.0, 4.0]], axis=1)
+    served = tf.saved_model.load(str(path)).signatures["serving_default"]
+    got = served(inputs=tf.constant(inputs), categories=tf.constant([["x"], ["y"], ["x"], [""]]))
+    np.testing.assert_allclose(got["mean"][:, 0], said.mean[:4], rtol=1e-9)
