@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from svgp import __version__
-from svgp.cli import config_commands, doctor, run_commands, training
+from svgp.cli import config_commands, doctor, launch, run_commands, training
 from svgp.cli.output import error_line
 from svgp.errors import SvgpError
 
@@ -66,6 +66,7 @@ def svgp(
 app.command("init")(config_commands.init)
 app.command("check")(config_commands.check)
 app.command("train")(training.train)
+app.command("launch")(launch.launch)
 app.command("evaluate")(run_commands.evaluate)
 app.command("diagnose")(run_commands.diagnose)
 app.command("predict")(run_commands.predict)

@@ -45,6 +45,10 @@ def train(
     from svgp.runs import train as train_run
 
     run = train_run(config, run_dir=run_dir, resume=resume, progress=_progress())
+    from svgp.workers import present
+
+    if not present().chief:
+        return
     print()
     own = ("train.objective", "train.objective_per_row")
     shown = ("train.elbo", "train.elbo_per_row", *own, "wall_s", "steps", "stopped")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from svgp.errors import ModelError
-from svgp.rows.base import Block, Moments, Rows, part_of
+from svgp.rows.base import Block, Moments, Rows, part_of, part_of_batch
 
 
 class ArrayRows(Rows):
@@ -59,7 +59,7 @@ class ArrayRows(Rows):
         """
         epoch, position = divmod(int(step), math.ceil(self.count / size))
         chosen = self._permutation(seed, epoch)[position * size : (position + 1) * size]
-        return chosen[part_of(len(chosen), shard)]
+        return chosen[part_of_batch(len(chosen), shard)]
 
     def shard(self, index: int, count: int) -> Rows:
         if count == 1:

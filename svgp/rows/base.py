@@ -67,7 +67,8 @@ class Rows(ABC):
         """Endless batches (X `[B, D]`, Y `[B, P]`) from step `start` on; each row once an epoch.
 
         An epoch is `ceil(N / size)` batches of `size` rows, the last maybe shorter, in an order that `seed`
-        and the number of the epoch decide. shard: (k, K) hands out the k-th of K parts of each batch.
+        and the number of the epoch decide. shard: (k, K) hands out the k-th of K parts of each batch
+        (of one with fewer than K rows all of it).
         """
 
     @abstractmethod
@@ -76,6 +77,11 @@ class Rows(ABC):
 
     def __len__(self) -> int:
         return self.count
+
+
+def part_of_batch(rows: int, shard: tuple[int, int]) -> slice:
+    """`part_of`, but all rows where there are too few to go round: each worker then finds the same."""
+    return part_of(rows, shard) if rows >= shard[1] else slice(0, rows)
 
 
 def part_of(rows: int, shard: tuple[int, int]) -> slice:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from svgp.models.predictive import Latent, SparseRows
 from svgp.rows import as_rows
+from svgp.workers import Workers
 
 _ENTRIES = 2**23  # of one [L, M, n] matrix: 64 MiB in float64
 
@@ -63,17 +64,19 @@ class Evaluator:
         """
         return self.bounds(X, Y).elbo
 
-    def bounds(self, X: Any, Y: Any = None) -> Bounds:
-        """The ELBO as above, and the objective, in one pass."""
-        source = as_rows(X, Y)
+    def bounds(self, X: Any, Y: Any = None, *, workers: Workers | None = None) -> Bounds:
+        """The ELBO as above, and the objective, in one pass; each of several `workers` takes a share."""
+        source, workers = as_rows(X, Y), workers or Workers()
         expected, kl, above = 0.0, 0.0, 0.0
-        for _, X, Y in source.blocks():
+        for _, X, Y in source.shard(*workers.shard).blocks():
             for rows in self._chunks(len(X)):
                 parts = self._bound(tf.constant(X[rows], self._dtype), tf.constant(Y[rows], self._dtype))
                 # Each part is scaled up to all N rows; its share of them takes that back.
                 share = len(X[rows]) / source.count
                 expected, kl = expected + share * float(parts.expected_log_likelihood), float(parts.kl)
                 above += share * float(parts.objective - parts.elbo)  # exactly 0 where they are one
+        kl = kl if kl else float(self.model.kl())  # of a worker without rows
+        expected, above = (float(x) for x in workers.sum([expected, above]))
         return Bounds(expected - kl, expected - kl + above)
 
     def _chunks(self, count: int) -> Iterator[slice]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from svgp.training import (
 from svgp.training.checkpoints import Checkpoint
 from svgp.training.device import choose_device, describe_device, precision_advice
 from svgp.training.interrupts import StopRequest
+from svgp.workers import joined, present
 
 
 def train(
@@ -48,7 +51,24 @@ def train(
     Raises ConfigError, DataError, ModelError, RunError; TrainingDiverged with the last good state saved;
     Interrupted after the first Ctrl-C or SIGTERM, with everything saved.
     """
-    progress = progress or Silent()
+    with joined() as workers:
+        if workers.chief:
+            return _chosen(config, run_dir, resume, progress or Silent())
+        # The others do as the chief does, in a folder that nobody sees, and write nothing else.
+        with tempfile.TemporaryDirectory() as own:
+            if resume is not None:
+                shutil.copytree(
+                    resume, own, dirs_exist_ok=True, ignore=shutil.ignore_patterns("plots", "*.html")
+                )
+            return _chosen(config, own, None if resume is None else own, Silent())
+
+
+def _chosen(
+    config: Config | str | Path | None,
+    run_dir: str | Path | None,
+    resume: str | Path | None,
+    progress: Progress,
+) -> Run:
     wanted = load_config(config) if isinstance(config, (str, Path)) else config
     if resume is not None:
         folder = RunFolder(resume)
@@ -71,6 +91,7 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
         advice = precision_advice(device, config.train.precision)
         lines = [notes[0], *dataset.notes, *notes[1:], *filter(None, [advice])]
         checkpoint = _open(folder, config, dataset, method, progress, device, lines, resumed)
+        _require_alike(method, config, dataset, checkpoint)
         try:
             with StopRequest(progress.note) as request:
                 if config.train.restarts > 1:
@@ -93,9 +114,22 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
             progress.close()
     folder.write_status("finished", stopped=reason, steps=method.step, finished=timestamp())
     finished = Run(folder, dataset=dataset, evaluator=session.evaluator, predictive=session.predictive)
-    finished.write_plots()
-    finished.write_report()
+    if present().chief:
+        finished.write_plots()
+        finished.write_report()
     return finished
+
+
+def _require_alike(method: Method, config: Config, dataset: Dataset, checkpoint: Checkpoint | None) -> None:
+    """Raise RunError where several workers do not begin alike; none goes on before all are here."""
+    workers = present()
+    if workers.alone:
+        return
+    workers.require_same("config", repr(config.model_dump(exclude={"output"})).encode())
+    workers.require_same("data", dataset.sha256.encode())
+    start = b"".join(np.asarray(x).tobytes() for x in method.model.variables)
+    workers.require_same("starting values", start)
+    workers.require_same("checkpoint", b"" if checkpoint is None else checkpoint.arrays["step"].tobytes())
 
 
 def _choose_start(
@@ -129,8 +163,8 @@ def _loop(session: Session, request: StopRequest) -> str:
                 if last.evaluate:
                     session.evaluate(last.row)
                 session.log(last.row)
-            if request.asked:
-                _save_and_leave(session, request.asked)
+            if present().any(bool(request.asked)):
+                _save_and_leave(session, request.asked or "a signal to another worker")
             session.save_if_due(last)
         reason = reason_to_stop(session.method, session.stop, session.state) or ""
         session.finish(reason, last)

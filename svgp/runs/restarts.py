@@ -22,6 +22,7 @@ from svgp.runs.folder import RunFolder
 from svgp.training import LoopState, Method, Progress, Schedule, Stop, checkpoints, choose, train_steps
 from svgp.training.checkpoints import Checkpoint
 from svgp.training.interrupts import StopRequest
+from svgp.workers import present
 
 SHARE = 0.25  # of the budget, for all trials together
 FACTORS = (1.0, 0.5, 2.0, 0.25, 4.0)  # of the data-driven lengthscales, in turn
@@ -119,7 +120,7 @@ def _try(
     try:
         for step in train_steps(method, _limits(config, method), schedule=schedule, state=loop):
             row = step.row
-            if request.asked:
+            if present().any(bool(request.asked)):
                 raise Interrupted(
                     f"{request.asked} while start {start + 1} was tried; go on with: "
                     f"svgp train --resume {folder.path}"

@@ -24,6 +24,7 @@ from svgp.training import LoopState, Method, Progress, Schedule, Step, Stop, che
 from svgp.training.checkpoints import Checkpoint
 from svgp.training.loggers import JsonLines, Shown, Sink, TensorBoard
 from svgp.training.loop import check_finite, read_row, replaced_points
+from svgp.workers import present
 
 
 class Session:
@@ -196,7 +197,7 @@ class Session:
     def _final_metrics(self, reason: str, epoch: float, test: dict[str, Any]) -> dict[str, Any]:
         dataset = self.dataset
         count = dataset.rows.count
-        elbo, objective = self.evaluator.bounds(dataset.rows)
+        elbo, objective = self.evaluator.bounds(dataset.rows, workers=present())
         own = {"train.objective": objective, "train.objective_per_row": objective / count}
         used = relevance(self.evaluator, dataset.X, dataset.columns.input_names, seed=self.config.train.seed)
         notes = self._notes(used, test)

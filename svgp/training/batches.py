@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from svgp.rows import ArrayRows, as_rows
+from svgp.workers import present
 
 _FOREVER = np.iinfo(np.int64).max
 
@@ -19,6 +20,8 @@ class Batches:
 
     The last batch of an epoch may be smaller, and the ELBO's scale N / B is taken from the batch itself. A
     position is a step number and nothing else, so training resumes anywhere, exactly.
+
+    Several workers share each step: `batch_size` rows for each of them, of a batch that is so much larger.
 
     X, Y: `[N, D]` and `[N, P]`, or X `svgp.rows.Rows` and no Y. Raises ModelError where arrays disagree or
     are empty.
@@ -30,7 +33,8 @@ class Batches:
         rows = as_rows(X, Y)
         self._rows, self._dtype = rows, dtype
         self.num_data = rows.count
-        self.batch_size = min(batch_size, self.num_data)
+        self.shard = present().shard
+        self.batch_size = min(batch_size * self.shard[1], self.num_data)  # of all workers together
         self.steps_per_epoch = math.ceil(self.num_data / self.batch_size)
         self.seed = seed
         if isinstance(rows, ArrayRows):
@@ -48,7 +52,7 @@ class Batches:
     def rows(self, step: int) -> np.ndarray:
         """Row numbers of the batch that step `step` (from 0) sees, `[B]`, where the rows are in memory."""
         assert isinstance(self._rows, ArrayRows)
-        return self._rows.batch(step, self.batch_size, self.seed)
+        return self._rows.batch(step, self.batch_size, self.seed, self.shard)
 
     def at(self, step: int) -> tuple[tf.Tensor, tf.Tensor]:
         """The batch (X `[B, D]`, Y `[B, P]`) that step `step` sees."""
@@ -71,6 +75,6 @@ class Batches:
         source = self._rows
         specs = tuple(tf.TensorSpec(spec.shape, tf.float64) for spec in self.signature)
         read = tf.data.Dataset.from_generator(
-            lambda: source.batches(self.batch_size, self.seed, step), output_signature=specs
+            lambda: source.batches(self.batch_size, self.seed, step, self.shard), output_signature=specs
         )
         return read.map(lambda X, Y: (tf.cast(X, self._dtype), tf.cast(Y, self._dtype))).prefetch(2)

@@ -17,6 +17,7 @@ from svgp.models.priors import has_priors, log_prior
 from svgp.training.divergence import describe_divergence
 from svgp.training.methods.base import STATISTICS, Method, StepRecord
 from svgp.training.schedule import Schedule
+from svgp.workers import present
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def train_steps(method: Method, stop: Stop, *, schedule: Schedule, state: LoopSt
         if evaluate:
             method.publish()
         row = read_row(method, state) if schedule.row_due(record.step) else None
-        state.wall_s += time.perf_counter() - started
+        # All workers end together: the chief's clock is that of the run.
+        state.wall_s = present().agree(state.wall_s + time.perf_counter() - started)
         if row is not None:
             row["wall_s"] = state.wall_s
         if evaluate:

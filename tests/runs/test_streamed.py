@@ -19,7 +19,7 @@ from svgp.models.collapsed import bound
 from svgp.models.collapsed.bound import CollapsedBound
 from svgp.rows import ArrayRows
 from svgp.runs import Run
-from svgp.runs.evaluation import score
+from svgp.runs.outcomes import score
 
 
 @pytest.fixture(scope="module")

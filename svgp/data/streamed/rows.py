@@ -14,7 +14,7 @@ from svgp.data.held_out import held_out_rows
 from svgp.data.streamed.ahead import read_ahead
 from svgp.data.streamed.pieces import Pieces
 from svgp.rows import Block, Moments, Rows
-from svgp.rows.base import BLOCK_ROWS, part_of
+from svgp.rows.base import BLOCK_ROWS, part_of_batch
 
 WINDOW = 1 << 18  # rows that are shuffled together, at least; those of whole row groups
 
@@ -119,7 +119,7 @@ class ParquetRows(Rows):
         epoch, position = divmod(start, math.ceil(self.count / size))
         while True:
             for X, Y in regrouped(read_ahead(self._epoch(epoch, position * size, seed)), size):
-                part = part_of(len(X), shard)
+                part = part_of_batch(len(X), shard)
                 yield X[part], Y[part]
             epoch, position = epoch + 1, 0
 

@@ -56,8 +56,10 @@ from svgp.models.collapsed.statistics import (
     add_rows,
     factor_covariance,
     residual_variance,
+    summed,
 )
 from svgp.rows import Block, as_rows
+from svgp.workers import Workers
 
 __all__ = ["CollapsedBound", "Evaluation", "Stopped", "check_model", "collapsed_variables"]
 
@@ -90,7 +92,9 @@ class CollapsedBound:
 
     `model` is an SVGP with one kernel for all outputs and a Gaussian likelihood with one
     variance; `X [N, D]`, `Y [N, P]`, or X `svgp.rows.Rows` and no Y. `bound`: one of `svgp.models.bounds`, by
-    default the model's. `chunk`: rows a panel, for tests. Raises ModelError where the model does not fit.
+    default the model's. `chunk`: rows a panel, for tests. `workers`: each goes through its shard of the rows,
+    and what they find is summed, `[M, M]` numbers and a gradient: all must call alike.
+    Raises ModelError where the model does not fit.
     """
 
     def __init__(
@@ -102,15 +106,18 @@ class CollapsedBound:
         bound: str | Bound | None = None,
         form: Form = "auto",
         chunk: int | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.model, self.rows = model, as_rows(X, Y)
+        self.workers = workers or Workers()
+        self._own = self.rows.shard(*self.workers.shard)  # the rows that this one goes through
         self.bound = as_bound(bound or model.bound)
         self.form = form
         self.chunk = chunk
         self.passes = 0  # over all rows
         check_model(model, self.rows.outputs)
         self.variables = collapsed_variables(model)
-        longest = self.rows.count if self.rows.in_memory else min(self.rows.count, BLOCK_ROWS)
+        longest = self._own.count if self._own.in_memory else min(self._own.count, BLOCK_ROWS)
         self._lanes = Lanes(longest, model.Z.shape[0], chunk)
         self._kernel = kernel_rows(model, self.variables, self.rows.inputs)
         self._device: DevicePasses | None = None
@@ -133,10 +140,14 @@ class CollapsedBound:
         outputs = self.rows.outputs
         Kuu_bar, products = covariance_adjoint(posterior, sums, outputs)
         squared_error, from_mean = self._second_pass(posterior, keep_going)
+        squared_error = float(self.workers.sum([squared_error])[0])
         bound, noise_bar = bound_and_noise_adjoint(posterior, sums, squared_error, outputs)
         lanes: Sequence[Any] = self._lanes.lanes if self._device is None else self._device.lanes
+        if not self.workers.chief:  # what all rows share is in the sum once
+            Kuu_bar, noise_bar, products = np.zeros_like(Kuu_bar), 0.0, 0.0
         from_kernel = self._kernel.gradients(lanes, Kuu_bar, noise_bar, products)
         gradients = [one + other for one, other in zip(from_kernel, from_mean, strict=True)]
+        gradients = self.workers.sum(gradients)
         if not np.isfinite(bound) or not all(np.all(np.isfinite(g)) for g in gradients):
             raise NumericalError("the collapsed bound or its gradient is not finite")
         form = "whitened" if frame.whitened else "cheap"
@@ -176,7 +187,7 @@ class CollapsedBound:
             return self._first_pass(frame, keep_going)
 
     def _blocks(self) -> Iterator[Block]:
-        return self.rows.blocks(None if self.rows.in_memory else BLOCK_ROWS)
+        return self._own.blocks(None if self._own.in_memory else BLOCK_ROWS)
 
     def _first_pass(self, frame: Frame, keep_going: Callable[[], bool], keep: bool = False) -> Statistics:
         """Sums over all rows; `keep` panels for `_second_pass`."""
@@ -195,7 +206,7 @@ class CollapsedBound:
 
             self._lanes.run(add, keep_going, len(R))
         self.passes += 1
-        return sum(sums[1:], start=sums[0])
+        return summed(sum(sums[1:], start=sums[0]), self.workers)
 
     def _first_on_device(
         self, device: DevicePasses, frame: Frame, keep_going: Callable[[], bool]
@@ -205,7 +216,7 @@ class CollapsedBound:
             R = residuals(self.model, block.X, np.asarray(block.Y, np.float64))  # [n, P]
             device.add_first(frame, np.asarray(block.X, np.float64), R, keep_going)
         self.passes += 1
-        return device.statistics(frame, self.rows.count)
+        return summed(device.statistics(frame, self._own.count), self.workers)
 
     def _second_pass(
         self, posterior: OptimalPosterior, keep_going: Callable[[], bool]
@@ -216,14 +227,13 @@ class CollapsedBound:
             self._kernel.clear(self._lanes.lanes)
         else:
             self._device.begin()
-        squared_error, from_mean = 0.0, None
+        squared_error, from_mean = 0.0, [np.zeros(v.shape) for v in self.variables]
         for block in self._blocks():
             errors = self._errors_of(block, posterior, right, keep_going)  # [n, P]
             squared_error += float(np.sum(errors**2))
             gradients = mean_gradients(self.model, self.variables, block.X, errors / posterior.frame.noise)
-            from_mean = gradients if from_mean is None else list(map(np.add, from_mean, gradients))
+            from_mean = list(map(np.add, from_mean, gradients))
         self.passes += 1
-        assert from_mean is not None
         return squared_error, from_mean
 
     def _errors_of(

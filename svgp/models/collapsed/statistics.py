@@ -19,6 +19,7 @@ from svgp.linalg import factorise
 from svgp.linalg.host import blas
 from svgp.linalg.host.grams import add_gram_of_rows
 from svgp.models.collapsed.panels import Panel, times_thin
+from svgp.workers import Workers
 
 CHEAP_ERROR = 3.0  # nats, estimated; the true error was 1e-5 to 3e-3 of the estimate on ten UCI problems
 
@@ -100,6 +101,19 @@ class Statistics:
         for name in ("rows", "prior", "squares", "log_ratio", "shrinkage"):
             setattr(total, name, getattr(self, name) + getattr(other, name))
         return total
+
+
+def summed(own: Statistics, workers: Workers) -> Statistics:
+    """The sums over the rows of all workers, in one message."""
+    if workers.alone:
+        return own
+    numbers = (own.rows, own.prior, own.squares, own.log_ratio, own.shrinkage)
+    weighted = [] if own.weighted is None else [own.weighted]
+    found = workers.sum([own.gram, own.projection, np.array(numbers), *weighted])
+    rows, prior, squares, log_ratio, shrinkage = found[2].tolist()
+    return Statistics(
+        found[0], found[1], found[3] if weighted else None, round(rows), prior, squares, log_ratio, shrinkage
+    )
 
 
 def add_rows(into: Statistics, frame: Frame, panel: Panel, r: np.ndarray) -> None:

@@ -14,6 +14,7 @@ from svgp.models.priors import has_priors, log_prior
 from svgp.models.replacement import Move
 from svgp.training.batches import Batches
 from svgp.training.methods.base import Method, StepRecord
+from svgp.workers import present
 
 LEARNING_RATE = 0.01  # where the config leaves it open
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba 2015, their defaults; the loss is in nats of N rows
@@ -169,6 +170,10 @@ class Adam(Method):
                 loss -= log_prior(self.model)
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        if not present().alone:
+            # Each scaled its own rows up to all N: the mean by rows is what all of them in one batch give.
+            *gradients, loss, parts = _mean_by_rows([*gradients, loss, tf.stack(_numbers(parts))], X)
+            parts = tf.unstack(parts)
         # A sum is finite only where each term is: one read instead of a mask the size of M^2.
         sums = [tf.reduce_sum(gradient) for gradient in gradients]
         finite = tf.reduce_all([tf.math.is_finite(value) for value in [loss, *sums]])
@@ -179,4 +184,16 @@ class Adam(Method):
 
         tf.cond(finite, update, lambda: tf.constant(False))
         values = (*parts, finite)  # Elbo is in the order of STATISTICS
-        return tf.stack([tf.reduce_max(tf.cast(value, tf.float64)) for value in values])  # [7]
+        return tf.stack(_numbers(values))  # [7]
+
+
+def _numbers(values: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    return [tf.reduce_max(tf.cast(value, tf.float64)) for value in values]
+
+
+def _mean_by_rows(tensors: Sequence[tf.Tensor], X: tf.Tensor) -> list[tf.Tensor]:
+    """The means of all workers' tensors, weighted by the rows X `[B, D]` that each has seen: one message."""
+    rows = tf.cast(tf.shape(X)[0], tf.float64)
+    weighted = [tf.cast(x, tf.float64) * rows for x in tensors]
+    *sums, total = present().sum_tensors([*weighted, rows])
+    return [tf.cast(x / total, before.dtype) for x, before in zip(sums, tensors, strict=True)]

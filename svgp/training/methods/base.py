@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from svgp.errors import ModelError
 from svgp.models.replacement import Move
+from svgp.workers import present
 
 STATISTICS = ("elbo", "expected_log_likelihood", "kl", "jitter", "repairs", "objective", "finite")
 
@@ -128,3 +130,12 @@ class Method(ABC):
         Returns what the objective gains, in nats a row, or 0 where that is not known.
         """
         return 0.0
+
+
+def require_alone(method: str) -> None:
+    """Raise ModelError for a method that several workers cannot share."""
+    if not present().alone:
+        raise ModelError(
+            f"train.method: {method} trains on one worker, and this run has {present().count}: "
+            "use adam, or collapsed for Gaussian noise"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.units import variable_scales
 from svgp.training.lbfgs.variables import pack, unpack, wall
 from svgp.training.methods.base import Method, StepRecord
+from svgp.workers import present
 
 
 class Collapsed(Method):
@@ -47,7 +49,8 @@ class Collapsed(Method):
         self._last_step = min((end for end in ends if end is not None), default=np.inf)
         self._all = as_rows(X, Y)
         fitted = subset(self._all, config.subset_rows, config.seed)
-        self.bound = CollapsedBound(model, fitted)
+        self._workers = present()
+        self.bound = CollapsedBound(model, fitted, workers=self._workers)
         self._subset = fitted is not self._all
         self._complete = not self._subset  # whether q(u) has seen all rows
         self._final_pass_s = 0.0
@@ -120,7 +123,7 @@ class Collapsed(Method):
         """Give the model the optimal q(u) for all rows; False where it has it already."""
         if self._complete:
             return False
-        everything = CollapsedBound(self.model, self._all)
+        everything = CollapsedBound(self.model, self._all, workers=self._workers)
         posterior, sums = everything.posterior()
         everything.assign(posterior)
         value = bound_from_sums(posterior, sums, self._all.outputs)
@@ -186,8 +189,9 @@ class Collapsed(Method):
             return first or deadline is None or time.perf_counter() < deadline - reserve
 
         started = time.perf_counter()
+        self._workers.require_same("parameters", x.tobytes())
         try:
-            evaluation = self.bound.evaluate(keep_going)
+            evaluation = self.bound.evaluate(self._agreed(keep_going))
         except NumericalError:
             if first:
                 raise
@@ -204,6 +208,14 @@ class Collapsed(Method):
             self._anchor = (x.copy(), *answer)
             self._adopt(evaluation)
         return answer
+
+    def _agreed(self, keep_going: Callable[[], bool]) -> Callable[[], bool]:
+        """Several workers go through their rows together or not at all, as the chief's clock says."""
+        if self._workers.alone:
+            return keep_going
+        if not self._workers.agree(float(keep_going())):
+            raise Stopped
+        return lambda: True
 
     def _objective(self, evaluation: Evaluation) -> Answer:
         """-(F + log prior) and its gradient at the model's present values, per row."""

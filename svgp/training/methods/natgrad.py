@@ -19,7 +19,7 @@ from svgp.models.replacement import Move
 from svgp.rows import as_rows
 from svgp.training.batches import Batches
 from svgp.training.methods.adam import AdamOptimiser
-from svgp.training.methods.base import Method, StepRecord
+from svgp.training.methods.base import Method, StepRecord, require_alone
 from svgp.training.methods.natgrad_whole import WholeNaturalGradient
 
 # Of hyperparameters, where the config leaves it open; and Z's. Found on counts, two_classes, breast_cancer
@@ -67,6 +67,7 @@ class NaturalGradient(Method):
 
     def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
         require_elbo(model, self.name)
+        require_alone(self.name)
         self.model = model
         self.posterior = DiagonalDual(model) if model.q_diag else FullDual(model)
         rate = LEARNING_RATE if config.learning_rate is None else config.learning_rate

@@ -18,7 +18,7 @@ from svgp.rows import as_rows
 from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.variables import pack, unpack, wall
-from svgp.training.methods.base import Method, StepRecord
+from svgp.training.methods.base import Method, StepRecord, require_alone
 
 # Accepted iterates a step. One costs as much as four or five steps of Adam (q's climb is five to ten products
 # and factorisations), so a step of four costs no more than twenty of those, and gets further.
@@ -57,6 +57,7 @@ class WholeNaturalGradient(Method):
 
     def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
         require_elbo(model, self.name)
+        require_alone(self.name)
         self.model = model
         self.posterior = DiagonalDual(model) if model.q_diag else FullDual(model)
         self.variables = self.posterior.hyperparameters

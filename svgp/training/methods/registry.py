@@ -13,6 +13,7 @@ from svgp.training.methods.base import Method
 from svgp.training.methods.collapsed import Collapsed
 from svgp.training.methods.natgrad import NaturalGradient
 from svgp.training.methods.replacing import replacing
+from svgp.workers import present
 
 METHODS: dict[str, type[Method]] = {
     "adam": Adam,
@@ -73,6 +74,8 @@ def _named(model: Any, rows: int, config: Any) -> tuple[str, str]:
     obstacle = _obstacle_to_collapsed(model, rows, config)
     if obstacle is None:
         return "collapsed", "Gaussian noise: the best q(u) has a closed form, L-BFGS fits the rest"
+    if not present().alone:
+        return "adam", f"minibatch Adam, which several workers can share, since {obstacle}"
     return "natgrad", f"natural gradients for q(u), since {obstacle}"
 
 
