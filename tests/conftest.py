@@ -11,6 +11,7 @@ import pytest
 # interrupts need it as it is in a terminal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("SVGP_PATHS", "fixed")  # runs that are compared with each other take the same paths
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

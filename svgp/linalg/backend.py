@@ -17,6 +17,7 @@ from contextvars import ContextVar
 import tensorflow as tf
 
 from svgp.errors import ModelError
+from svgp.linalg import paths
 from svgp.linalg.xla import will_be_compiled
 
 _BACKENDS = ("auto", "host", "tensorflow")
@@ -38,13 +39,6 @@ def backend(name: str) -> Iterator[None]:
         _backend.reset(token)
 
 
-# Inducing points from which the host's BLAS wins a whole step; below, its calls cost more than the products
-# save, and TensorFlow's float32 products are fast (oneDNN). Timed on 4 cores at B = 1024, host / TensorFlow:
-# float64: 0.8 at M = 256 and 384, 0.5 at 512, 0.3 at 1024; float32: 1.9 at 256, 1.1 at 512, 1.0 at 768, 0.8
-# to 0.9 at 1024.
-_SMALLEST = {tf.float64: 256, tf.float32: 768}
-
-
 def use_host(x: tf.Tensor, *, size: int | None = None) -> bool:
     """Whether the host's BLAS should work on `x` in this scope; `size`: M, where that decides."""
     if x.dtype not in (tf.float32, tf.float64):
@@ -52,7 +46,7 @@ def use_host(x: tf.Tensor, *, size: int | None = None) -> bool:
     chosen = _backend.get()
     if chosen != "auto":
         return chosen == "host"
-    if size is not None and size < _SMALLEST[x.dtype]:
+    if size is not None and size < paths.current().smallest(x.dtype):
         return False
     return not will_be_compiled() and not _on_gpu(x)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from svgp import files
 from svgp.config import Config, load_config
 from svgp.data import Dataset, load_dataset
 from svgp.errors import Interrupted, RunError, TrainingDiverged
+from svgp.linalg import paths
 from svgp.runs.earlier import earlier_columns
 from svgp.runs.environment import describe_environment
 from svgp.runs.folder import RunFolder, default_path, timestamp
@@ -88,6 +90,7 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
     dataset = load_dataset(config.data, config.model.likelihood, earlier_columns(config))
     with tf.device(device):
         method, notes = prepare(config, dataset)
+        _take_paths(folder, method, resumed)
         advice = precision_advice(device, config.train.precision)
         lines = [notes[0], *dataset.notes, *notes[1:], *filter(None, [advice])]
         checkpoint = _open(folder, config, dataset, method, progress, device, lines, resumed)
@@ -130,6 +133,17 @@ def _require_alike(method: Method, config: Config, dataset: Dataset, checkpoint:
     start = b"".join(np.asarray(x).tobytes() for x in method.model.variables)
     workers.require_same("starting values", start)
     workers.require_same("checkpoint", b"" if checkpoint is None else checkpoint.arrays["step"].tobytes())
+
+
+def _take_paths(folder: RunFolder, method: Method, resumed: bool) -> None:
+    """The faster paths of a minibatch step; a resumed run keeps those that it began with, and its bits."""
+    known = (
+        files.read_json(folder.environment).get("paths") if resumed and folder.environment.exists() else None
+    )
+    if known is not None:
+        paths.take(paths.Paths(**known))
+    elif method.name in ("adam", "natgrad") and present().alone:  # several workers must round alike
+        paths.tune()
 
 
 def _choose_start(
@@ -211,6 +225,7 @@ def _open(
         device=describe_device(device), precision=config.train.precision, data=data
     )
     environment["notes"] = notes
+    environment["paths"] = asdict(paths.current())
     if resumed and checkpoint is not None:
         environment["resumed"] = _resumptions(folder, int(checkpoint.arrays["step"]))
     else:

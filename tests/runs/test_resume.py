@@ -128,3 +128,24 @@ def test_a_run_that_is_still_running_is_left_alone(regression, tmp_path):
     run.folder.write_status("running", pid=os.getppid())
     with pytest.raises(RunError, match="still running"):
         svgp.train(resume=tmp_path / "run")
+
+
+def test_a_resumed_run_takes_the_paths_that_it_began_with(tmp_path, monkeypatch):
+    """Of two paths the rounding differs: measured anew, the other one could win."""
+    from types import SimpleNamespace
+
+    from svgp import files
+    from svgp.linalg import paths
+    from svgp.runs.folder import RunFolder
+    from svgp.runs.launch import _take_paths
+
+    folder, adam = RunFolder(tmp_path), SimpleNamespace(name="adam")
+    files.write_json(folder.environment, {"paths": {"float64": 512, "float32": 1024, "source": "measured"}})
+    monkeypatch.setattr(paths, "tune", lambda: pytest.fail("measured again"))
+    try:
+        _take_paths(folder, adam, resumed=True)
+        assert paths.current() == paths.Paths(512, 1024, "measured")
+    finally:
+        paths.take(paths.FIXED)
+    _take_paths(folder, SimpleNamespace(name="collapsed"), resumed=False)  # which has one path only
+    assert paths.current() == paths.FIXED
