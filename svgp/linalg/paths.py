@@ -115,7 +115,8 @@ def step_seconds(name: str, dtype: tf.DType, size: int) -> float:
         started = time.perf_counter()
         with tf.GradientTape() as tape:
             tape.watch(operands)
-            q = marginals(*operands, factorise(operands[0], 1e-6), whiten=True)
+            uu, uf, ff, m, S = operands
+            q = marginals(uu, uf, ff, m, S, factorise(uu, 1e-6), whiten=True)
             value = tf.reduce_sum(q.mean) - tf.reduce_sum(q.explained + q.residual) - tf.reduce_sum(q.kl)
         tape.gradient(value, operands)[0][0, 0, 0].numpy()
         return time.perf_counter() - started
