@@ -14,6 +14,7 @@ from svgp.errors import ModelError, RunError
 from svgp.files import new_directory, read_json, write_bytes, write_json
 from svgp.models.build import skeleton
 from svgp.models.predictive import Predictive
+from svgp.models.predictive.predictive import OWN
 from svgp.models.svgp import SVGP
 from svgp.parameters import named_variables
 
@@ -86,9 +87,24 @@ def load_predictive(directory: str | Path, model: SVGP, description: dict[str, A
     if not path.exists():
         return Predictive(model)
     try:
-        return Predictive.of(model, safetensors.numpy.load(path.read_bytes()), description["predictive"])
+        arrays, summary = safetensors.numpy.load(path.read_bytes()), description["predictive"]
+        return Predictive.of(model, arrays, summary, _own_model(arrays, summary, description))
     except (LookupError, OSError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise RunError(f"{path}: not what predictions need ({type(error).__name__}: {error})") from error
+
+
+def _own_model(arrays: dict[str, np.ndarray], summary: dict[str, Any], description: dict[str, Any]) -> Any:
+    """The SVGP that neighbours belong to, where it is not the model itself; its q(u) is full."""
+    state = {name[len(OWN) :]: x for name, x in arrays.items() if name.startswith(OWN)}
+    if not state:
+        return None
+    config = ModelConfig.model_validate(description["model"])
+    posterior = config.posterior.model_copy(update={"type": "full"})
+    shapes = {**description["shapes"], "inducing": len(state["Z"])}
+    own = skeleton(config.model_copy(update={"posterior": posterior}), shapes, description["precision"])
+    own.jitter = float(summary["jitter"])
+    load_model_state(own, state)
+    return own
 
 
 def load_model(directory: str | Path) -> tuple[SVGP, dict[str, Any]]:

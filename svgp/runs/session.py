@@ -161,10 +161,12 @@ class Session:
 
     def _fit_predictive(self) -> Predictive:
         model, dataset = self.config.model, self.dataset
+        # Rows that do not fit in memory are no neighbours; a sample of them says how wide predictions are.
+        count = model.neighbours.count if dataset.rows.in_memory else 0
         try:
             return fit_predictive(
-                self.model, dataset.X, dataset.Y, neighbours=model.neighbours.count,
-                calibrate=model.calibration != "none", seed=self.config.train.seed,
+                self.model, dataset.X, dataset.Y, neighbours=count, calibrate=model.calibration != "none",
+                seed=self.config.train.seed, own=getattr(self.method, "neighbour_model", None),
             )  # fmt: skip
         except NumericalError as error:
             self.progress.note(f"predictions are neither calibrated nor corrected: {error}")

@@ -6,31 +6,45 @@ from typing import Any
 
 import numpy as np
 
+from svgp.errors import NumericalError
 from svgp.kernels import Kernel
-from svgp.models.predictive import leave_one_out as loo
-from svgp.models.predictive.calibration import Calibration
-from svgp.models.predictive.cavities import Cavities, cavities, is_gaussian
-from svgp.models.predictive.corrections import Ingredients, NeighbourRows
+from svgp.likelihoods import Gaussian
+from svgp.models.collapsed.posterior import assign_posterior
+from svgp.models.neighbours.evidence import NeighbourEvidence
+from svgp.models.predictive.cavities import cavities, is_gaussian
+from svgp.models.predictive.corrections import NeighbourRows
+from svgp.models.predictive.leave_one_out import is_better
+from svgp.models.predictive.left_out import LeftOut, Verdict
 from svgp.models.predictive.predictive import Predictive
-from svgp.models.predictive.sparse import Parts, SparseRows
+from svgp.models.predictive.sparse import SparseRows
 
 ROWS = 3000  # that are left out, one at a time
 FEWEST_ROWS = 30  # that can tell whether neighbours help
 FEWEST_CALIBRATED = 100  # and how wide predictions should be
-RESIDUAL_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)  # beta, for likelihoods other than Gaussian
+EARLIER = 16  # neighbours of a row where q(u) is found together with them
 
 
 def fit_predictive(
-    model: Any, X: np.ndarray, Y: np.ndarray, *, neighbours: int = 0, calibrate: bool = True, seed: int = 0
+    model: Any,
+    X: np.ndarray,
+    Y: np.ndarray,
+    *,
+    neighbours: int = 0,
+    calibrate: bool = True,
+    seed: int = 0,
+    own: Any = None,
 ) -> Predictive:
     """What `model`, trained on scaled rows X `[N, D]`, Y `[N, P]`, should say of new ones.
 
-    `neighbours`: how many training rows near a point a prediction sees; none where leaving rows out says
-    that they do not help. `calibrate`: find c, beta and the shape of the errors. Raises NumericalError where
-    Kuu has no factor.
+    `neighbours`: how many training rows near a point a prediction sees. `own`: an SVGP of their own, whose
+    q(u) was found together with them (`svgp.models.neighbours.evidence`). Without one, the model's residuals
+    are corrected, or for Gaussian noise q(u) is found anew together with the neighbours, kernel and Z as they
+    are: whichever says more of the rows left out; and no neighbours where they say no more than the inducing
+    points alone. `calibrate`: find c, beta and the shape of the errors. Raises NumericalError where Kuu has
+    no factor.
     """
     sparse = SparseRows(model)
-    count = neighbours if takes_neighbours(model.kernel, Y.shape[1], model.num_latent) else 0
+    count = min(neighbours, len(X) - 1) if shares_a_kernel(model.kernel, X) else 0
     chosen = np.sort(np.random.default_rng([seed, 23]).permutation(len(X))[:ROWS])
     known = len(X) >= FEWEST_ROWS and bool(np.all(np.ptp(Y, axis=0) > 0))
     calibrate = calibrate and len(X) >= FEWEST_CALIBRATED
@@ -40,103 +54,74 @@ def fit_predictive(
     used = np.arange(len(X)) if count else chosen
     parts = sparse.parts(X[used])
     cavity = cavities(model.likelihood, parts, Y[used])
-    rows = NeighbourRows(model, X, cavity.residual, cavity.noise, count) if count else None
-    left_out = _LeftOut(model, X, Y, chosen, parts, cavity, rows, at=chosen if count else slice(None))
-    alone = left_out.fit(calibrate, with_neighbours=False)
-    best, helped = alone, False
-    if rows is not None:
-        corrected = left_out.fit(calibrate, with_neighbours=True)
-        helped = loo.is_better(corrected[1], alone[1], len(chosen))
-        best = corrected if helped else alone
-    calibration, density = best
+    at = chosen if count else slice(None)
+    alone = LeftOut.alone(model, Y[chosen], parts, cavity, at)
+    verdicts = [Verdict(*alone.judge(calibrate), None)]
+    plain = alone.judge(False)[1]
+    if count:
+        rows = NeighbourRows(model, X, cavity.residual, cavity.noise, count)
+        corrected = LeftOut.corrected(rows, Y[chosen], parts, cavity, X, chosen)
+        verdicts.append(Verdict(*corrected.judge(calibrate), rows))
+        own = own or _found_together(model, X, Y, verdicts[-1].calibration.noise, seed)
+        if own is not None:
+            rows, jointly = _joint(own, X, Y, chosen, count)
+            verdicts.append(Verdict(*jointly.judge(calibrate), rows))
+    best = verdicts[0]
+    for verdict in verdicts[1:]:
+        # Against the inducing points alone with a margin, one against the other without.
+        if verdict.density > best.density and is_better(verdict.density, verdicts[0].density, len(chosen)):
+            best = verdict
     summary = {
-        "neighbours": rows.count if rows is not None and helped else 0,
+        "neighbours": 0 if best.rows is None else best.rows.count,
         "neighbours_asked": neighbours,
+        "jointly": best.rows is not None and best.rows.joint is not None,
+        "jitter": None if best.rows is None else float(best.rows.model.jitter),
         "rows_left_out": len(chosen),
-        "log_density": density,
-        "log_density_sparse": alone[1],
-        "log_density_uncalibrated": left_out.fit(False, with_neighbours=False)[1],
+        "log_density": best.density,
+        "log_density_sparse": verdicts[0].density,
+        "log_density_uncalibrated": plain,
         "invalid_sites": cavity.invalid,
     }
-    return Predictive(model, calibration, rows if helped else None, summary, sparse=sparse)
+    return Predictive(model, best.calibration, best.rows, summary, sparse=sparse)
 
 
-def takes_neighbours(kernel: Kernel, outputs: int, latents: int) -> bool:
-    """Whether residuals belong to latent GPs that share one kernel."""
-    return kernel.K_diag(np.zeros((1, _columns(kernel)))).shape.rank == 1
+def shares_a_kernel(kernel: Kernel, inputs: np.ndarray) -> bool:
+    """Whether all latent GPs have the same one."""
+    columns = 1 + max(kernel.active_dims or (0,))
+    try:
+        return kernel.K_diag(np.zeros((1, columns))).shape.rank == 1
+    except (
+        Exception
+    ):  # a kernel that wants a certain number of columns: not one of those with axes of their own
+        return True
 
 
-def _columns(kernel: Kernel) -> int:
-    return 1 + max(kernel.active_dims or (0,))
+def _joint(
+    own: Any, X: np.ndarray, Y: np.ndarray, chosen: np.ndarray, count: int
+) -> tuple[NeighbourRows, LeftOut]:
+    source = SparseRows(own)
+    parts = source.parts(X)
+    residual = Y - parts.mean
+    noise = cavities(own.likelihood, parts, Y).noise
+    rows = NeighbourRows(own, X, residual, noise, count, joint=source)
+    return rows, LeftOut.jointly(rows, Y[chosen], parts, residual, X, chosen)
 
 
-class _LeftOut:
-    """Training rows left out of q(u), and what is said of them then."""
+def _found_together(model: Any, X: np.ndarray, Y: np.ndarray, factors: np.ndarray, seed: int) -> Any:
+    """The model with noise times c and the q(u) that belongs to its neighbours; None where there is none."""
+    # Imported late: the model imports what predicts.
+    from svgp.models.svgp import SVGP
 
-    def __init__(
-        self,
-        model: Any,
-        X: np.ndarray,
-        Y: np.ndarray,
-        chosen: np.ndarray,
-        parts: Parts,
-        cavity: Cavities,
-        rows: NeighbourRows | None,
-        at: Any,
-    ) -> None:
-        self.model, self.Y, self.rows = model, Y[chosen], rows
-        self.mean, self.explained = cavity.mean[at], cavity.explained[at]  # [T, L]
-        self.residual, self.noise = parts.residual[at].astype(np.float64), cavity.noise[at]
-        self.r = cavity.residual[at]
-        self.ingredients: Ingredients | None = None
-        if rows is not None:
-            self.ingredients = rows.ingredients(X[chosen], without=chosen)
-        self.elementwise = is_gaussian(model.likelihood)
-
-    def fit(self, calibrate: bool, with_neighbours: bool) -> tuple[Calibration, float]:
-        """The best calibration, and the mean log density of the rows left out under it."""
-        if self.elementwise:
-            return self._fit_outputs(calibrate, with_neighbours)
-        latents = self.mean.shape[1]
-        scales = RESIDUAL_SCALES if calibrate else (1.0,)
-        densities = {beta: self._density(beta, with_neighbours) for beta in scales}
-        beta = max(densities, key=lambda beta: densities[beta])
-        if not loo.is_better(densities[beta], densities[1.0], len(self.Y)):
-            beta = 1.0
-        none = Calibration.none(latents)
-        own = Calibration(none.noise, np.full(latents, beta), none.scales, none.weights)
-        return own, densities[beta]
-
-    def _fit_outputs(self, calibrate: bool, with_neighbours: bool) -> tuple[Calibration, float]:
-        fits = []
-        for p in range(self.r.shape[1]):
-            predict = self._prediction(p, with_neighbours)
-            fits.append(loo.fit(predict, self.r[:, p]) if calibrate else loo.as_it_is(predict, self.r[:, p]))
-        size = max(len(fit.shape.scales) for fit in fits)
-        # A normal among mixtures is one of equal scales.
-        scales = np.stack([np.resize(fit.shape.scales, size) for fit in fits])
-        weights = np.stack([np.resize(fit.shape.weights, size) for fit in fits])
-        weights /= weights.sum(axis=1, keepdims=True)
-        noise, residual = (np.array([getattr(fit, name) for fit in fits]) for name in ("noise", "residual"))
-        return Calibration(noise, residual, scales, weights), sum(fit.density for fit in fits)
-
-    def _prediction(self, latent: int, with_neighbours: bool) -> loo.Prediction:
-        explained, noise = self.explained[:, latent], float(self.noise[0, latent])
-        if not with_neighbours:
-            return loo.from_sparse(explained, self.residual[:, latent], noise)
-        assert self.ingredients is not None and self.rows is not None
-        r = self.rows.values(self.rows.residual[:, latent], self.ingredients.neighbours, 0.0)
-        return loo.from_neighbours(self.ingredients, explained, r, noise)
-
-    def _density(self, beta: float, with_neighbours: bool) -> float:
-        """Mean log density at the cavities, with residual variances times beta; any likelihood."""
-        mean, variance = self.mean.copy(), self.explained + beta * self.residual
-        if with_neighbours:
-            assert self.ingredients is not None and self.rows is not None
-            for latent in range(mean.shape[1]):
-                more, left = self.rows.solve(self.ingredients, latent, 1.0, beta)
-                mean[:, latent] += more
-                variance[:, latent] = self.explained[:, latent] + left
-        kind = self.model.dtype.as_numpy_dtype
-        found = self.model.likelihood.predict_log_density(mean.astype(kind), variance.astype(kind), self.Y)
-        return float(np.mean(found))
+    if not is_gaussian(model.likelihood) or model.likelihood.variance.shape.rank or model.dtype != "float64":
+        return None
+    floor = model.likelihood.floor
+    noise = max(float(np.mean(factors)) * float(model.likelihood.noise_variance()), 1.01 * floor, 1e-10)
+    own = SVGP(
+        model.kernel, Gaussian(noise, floor=floor), model.Z.numpy(), num_data=model.num_data, mean=model.mean,
+        whiten=model.whiten, jitter=model.jitter, num_latent=model.num_latent,
+    )  # fmt: skip
+    try:
+        assign_posterior(own, NeighbourEvidence(own, X, Y, count=EARLIER, seed=seed).posterior())
+    except NumericalError:
+        return None
+    return own

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
+from svgp.models.predictive.cavities import LEAST_LEFT
 from svgp.models.predictive.corrections import Ingredients
 from svgp.models.predictive.tails import NORMAL, Shape, fit_shape
 
@@ -42,16 +43,31 @@ def from_sparse(explained: np.ndarray, residual: np.ndarray, noise: float) -> Pr
     return lambda c, beta: (nothing, c * noise + explained + beta * residual)
 
 
-def from_neighbours(parts: Ingredients, explained: np.ndarray, r: np.ndarray, noise: float) -> Prediction:
-    """By their neighbours as well, whose residuals are `r [T, m]`; one eigendecomposition a row for all."""
+def from_neighbours(
+    parts: Ingredients, explained: np.ndarray, r: np.ndarray, near: np.ndarray, noise: float, joint: bool
+) -> Prediction:
+    """By their neighbours as well, whose residuals are `near [T, m]`; r `[T]` are the rows' own.
+
+    One eigendecomposition a row serves all c and beta. `joint`: q(u) has seen the row, so that its error and
+    what q(u) leaves are enlarged by `1 / (1 - h)`, `h = explained / D` at c = beta = 1, as in a regression on
+    `at`, whose rows are independent given q(u).
+    """
     values, vectors = np.linalg.eigh(parts.covariance)  # [T, m], [T, m, m]
     values = np.maximum(values, 0.0)
-    cross, r = (np.einsum("tji,tj->ti", vectors, x) for x in (parts.cross, r))
+    cross, near = (np.einsum("tji,tj->ti", vectors, x) for x in (parts.cross, near))
 
-    def predict(c: float, beta: float) -> tuple[np.ndarray, np.ndarray]:
+    def conditional(c: float, beta: float) -> tuple[np.ndarray, np.ndarray]:
         weights = beta * cross / (beta * values + c * noise)  # [T, m]
         left = beta * np.maximum(parts.own - np.sum(weights * cross, axis=1), 0.0)
-        return np.sum(weights * r, axis=1), c * noise + explained + left
+        return np.sum(weights * near, axis=1), c * noise + left
+
+    kept = np.ones_like(r)
+    if joint:
+        kept = np.maximum(1.0 - explained / conditional(1.0, 1.0)[1], LEAST_LEFT)
+
+    def predict(c: float, beta: float) -> tuple[np.ndarray, np.ndarray]:
+        mean, D = conditional(c, beta)
+        return r - (r - mean) / kept, D + explained / kept
 
     return predict
 
@@ -71,11 +87,9 @@ def fit(predict: Prediction, r: np.ndarray) -> Fit:
     shape = fit_shape((r - mean) / deviation)
     density = float(np.mean(shape.log_density((r - mean) / deviation) - np.log(deviation)))
     shaped = Fit(robust.noise, robust.residual, shape, density)
-    best = plain
-    for found in (normal, shaped):
-        if is_better(found.density, best.density, len(r)):
-            best = found
-    return best
+    # A shape must be better than chance makes it; any change must be worth it.
+    best = shaped if shaped.density - normal.density > LEAST_TOTAL / len(r) else normal
+    return best if is_better(best.density, plain.density, len(r)) else plain
 
 
 def is_better(density: float, than: float, rows: int) -> bool:

@@ -9,6 +9,9 @@ import numpy as np
 from svgp.models.predictive.calibration import Calibration
 from svgp.models.predictive.corrections import NeighbourRows
 from svgp.models.predictive.sparse import SparseRows
+from svgp.parameters import named_variables
+
+OWN = "model."  # in front of the names of the variables of the neighbours' own model
 
 
 class Latent(NamedTuple):
@@ -21,8 +24,9 @@ class Latent(NamedTuple):
 class Predictive:
     """p(f* | training rows) of a trained model, and the likelihood p(y* | f*) that goes with it.
 
-    A snapshot: it does not follow later changes of the model. `summary` are plain numbers about how it was
-    made, for a report.
+    A snapshot: it does not follow later changes of the model. `neighbours` may belong to a model of their own
+    (fitted to the evidence), whose q(u) and likelihood predictions then take. `summary`: plain numbers about
+    how it was made, for a report.
     """
 
     def __init__(
@@ -37,34 +41,49 @@ class Predictive:
         self.model, self.neighbours, self.summary = model, neighbours, summary or {}
         self.sparse = sparse or SparseRows(model)
         self.calibration = calibration or Calibration.none(model.num_latent)
-        self.likelihood = self.calibration.likelihood(model.likelihood)
+        self.likelihood = self.calibration.likelihood(self.source.model.likelihood)
+
+    @property
+    def source(self) -> SparseRows:
+        """The q(u) that predictions start from."""
+        joint = None if self.neighbours is None else self.neighbours.joint
+        return joint or self.sparse
 
     def latent(self, X: np.ndarray) -> Latent:
         """p(f*) at scaled inputs X `[N, D]`."""
-        found, own = self.sparse.parts(X), self.calibration
-        if self.neighbours is None:
-            return Latent(found.mean, _of(found.mean, found.explained + own.residual * found.residual))
-        correction = self.neighbours.correct(X, own.noise, own.residual)
-        mean = _of(found.mean, found.mean + correction.mean)
-        return Latent(mean, _of(found.mean, found.explained + correction.residual))
+        found, own = self.source.parts(X), self.calibration
+        mean, explained, residual = found.mean, found.explained, own.residual * found.residual
+        if self.neighbours is not None:
+            correction = self.neighbours.correct(X, own.noise, own.residual)
+            mean, residual = mean + correction.mean, correction.residual
+            explained = explained if correction.explained is None else correction.explained
+        return Latent(_of(found.mean, mean), _of(found.mean, explained + residual))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What a file must hold beside the model; `Predictive.of` comes back from it."""
         found = {f"calibration.{name}": x for name, x in self.calibration.arrays().items()}
         if (rows := self.neighbours) is not None:
             found |= {"rows.X": rows.X, "rows.residual": rows.residual, "rows.noise": _thrifty(rows.noise)}
+            if rows.joint is not None:
+                found |= {f"{OWN}{name}": x.numpy() for name, x in named_variables(rows.model).items()}
         return found
 
     @staticmethod
-    def of(model: Any, arrays: dict[str, np.ndarray], summary: dict[str, Any]) -> Predictive:
-        """From what `arrays` gave and `summary`. Raises KeyError, ValueError where something is missing."""
+    def of(model: Any, arrays: dict[str, np.ndarray], summary: dict[str, Any], own: Any = None) -> Predictive:
+        """From what `arrays` gave and `summary`. Raises KeyError, ValueError where something is missing.
+
+        `own`: the model that the neighbours belong to, where that is not `model`.
+        """
         names = ("noise", "residual", "scales", "weights")
         calibration = Calibration(*(arrays[f"calibration.{name}"] for name in names))
         rows = None
         if "rows.X" in arrays:
             residual = arrays["rows.residual"]
             noise = np.broadcast_to(arrays["rows.noise"], residual.shape)
-            rows = NeighbourRows(model, arrays["rows.X"], residual, noise, int(summary["neighbours"]))
+            rows = NeighbourRows(
+                model if own is None else own, arrays["rows.X"], residual, noise, int(summary["neighbours"]),
+                joint=None if own is None else SparseRows(own),
+            )  # fmt: skip
         return Predictive(model, calibration, rows, summary)
 
 

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from svgp import kernels, likelihoods
-from svgp.models import SVGP
+from svgp.models import SVGP, Predictive
+from svgp.models.collapsed.posterior import assign_posterior
 from svgp.models.neighbours import NONE
+from svgp.models.neighbours.evidence import NeighbourEvidence
+from svgp.models.predictive import SparseRows
 from svgp.models.predictive.corrections import NeighbourRows
 
 RNG = np.random.default_rng(4)
@@ -61,17 +64,35 @@ def test_a_row_is_not_its_own_neighbour(model):
     twice = np.concatenate([X, X[:3], X[:3]])  # three rows three times
     rows = NeighbourRows(model, twice, np.tile(RESIDUAL, (2, 1))[:46], np.tile(NOISE, (2, 1))[:46], 5)
     at = np.array([0, 1, 7, 41])
-    parts = rows.ingredients(twice[at], without=at)
+    parts, _ = rows.left_out(twice[at], at)
     assert not np.any(parts.neighbours == at[:, None])
     assert parts.neighbours.shape == (4, 5) and np.all(parts.distances[:, :-1] <= parts.distances[:, 1:])
-    mean, left = rows.solve(parts, 0, 1e-300, 1.0)  # equal rows without noise
+    mean, left = rows.apply(parts, 0, 1.0, rows.weights(parts, 0, 1e-300, 1.0))  # equal rows without noise
     assert np.all(np.isfinite(mean)) and np.all(left >= 0.0)
 
 
 def test_fewer_rows_than_neighbours(model):
     few = NeighbourRows(model, X[:3], RESIDUAL[:3], NOISE[:3], 32)
     assert few.count == 3
-    parts = few.ingredients(X[:3], without=np.arange(3))
+    parts, _ = few.left_out(X[:3], np.arange(3))
     assert np.all((parts.neighbours == NONE).sum(axis=1) == 1)
-    mean, _ = few.solve(parts, 0, 1.0, 1.0)
+    mean, _ = few.apply(parts, 0, 1.0, few.weights(parts, 0, 1.0, 1.0))
     assert mean[0] == pytest.approx(dense(model, X[0], np.array([1, 2]))[0], rel=1e-8)
+
+
+def test_found_together_with_all_rows_as_neighbours_it_is_the_exact_posterior(model):
+    Y, noise = RNG.standard_normal((40, 1)), 0.1
+    own = SVGP(
+        model.kernel, likelihoods.Gaussian(noise), model.Z.numpy(), num_data=40, whiten=True, jitter=1e-8
+    )
+    assign_posterior(own, NeighbourEvidence(own, X, Y, count=40).posterior())
+    source = SparseRows(own)
+    residual = Y - source.parts(X).mean
+    rows = NeighbourRows(own, X, residual, np.full((40, 1), noise), 40, joint=source)
+    found = Predictive(model, neighbours=rows).latent(NEW)
+    K = model.kernel.K
+    inverse = np.linalg.inv(K(X).numpy() + noise * np.eye(40))
+    cross = K(NEW, X).numpy()
+    np.testing.assert_allclose(found.mean, cross @ inverse @ Y, rtol=1e-6, atol=1e-8)
+    exact = K.__self__.K_diag(NEW).numpy() - np.einsum("qn,nm,qm->q", cross, inverse, cross)
+    np.testing.assert_allclose(found.variance[:, 0], exact, rtol=1e-6, atol=1e-8)

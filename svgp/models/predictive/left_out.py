@@ -1,0 +1,117 @@
+"""Training rows left out of what predicts them, and the calibration that predicts them best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from svgp.models.predictive import leave_one_out as loo
+from svgp.models.predictive.calibration import Calibration
+from svgp.models.predictive.cavities import Cavities, is_gaussian
+from svgp.models.predictive.corrections import Ingredients, NeighbourRows
+from svgp.models.predictive.sparse import Parts
+
+RESIDUAL_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)  # beta, for likelihoods other than Gaussian
+
+
+class Verdict(NamedTuple):
+    """The best that one kind of prediction can do: mean log density of the rows left out, nats a row."""
+
+    calibration: Calibration
+    density: float
+    rows: NeighbourRows | None  # its neighbours
+
+
+@dataclass
+class LeftOut:
+    """T training rows as one kind of prediction sees them when each is left out. `[T, L]` but Y `[T, P]`."""
+
+    model: Any
+    Y: np.ndarray
+    mean: np.ndarray  # of q(f), the row's own part taken out
+    explained: np.ndarray  # what q(u) leaves then
+    residual: np.ndarray  # residual variance
+    error: np.ndarray  # what the row says beyond `mean`
+    noise: np.ndarray  # of its site
+    rows: NeighbourRows | None = None
+    ingredients: Ingredients | None = None
+
+    @staticmethod
+    def alone(model: Any, Y: np.ndarray, parts: Parts, cavity: Cavities, at: Any) -> LeftOut:
+        """By the inducing points; `at`: which of `parts` and `cavity` are the T rows."""
+        return LeftOut(
+            model, Y, cavity.mean[at], cavity.explained[at], parts.residual[at].astype(np.float64),
+            cavity.residual[at], cavity.noise[at],
+        )  # fmt: skip
+
+    @staticmethod
+    def corrected(
+        rows: NeighbourRows, Y: np.ndarray, parts: Parts, cavity: Cavities, X: np.ndarray, at: np.ndarray
+    ) -> LeftOut:
+        """By neighbours after the fact; X, parts and cavity are of all training rows."""
+        found = LeftOut.alone(rows.model, Y, parts, cavity, at)
+        found.rows, found.ingredients = rows, rows.left_out(X[at], at)[0]
+        return found
+
+    @staticmethod
+    def jointly(
+        rows: NeighbourRows, Y: np.ndarray, parts: Parts, residual: np.ndarray, X: np.ndarray, at: np.ndarray
+    ) -> LeftOut:
+        """By neighbours and a q(u) that belong together, with plain residuals `[N, L]`."""
+        ingredients, explained = rows.left_out(X[at], at)
+        assert explained is not None
+        return LeftOut(
+            rows.model, Y, parts.mean[at], explained, parts.residual[at], residual[at], rows.noise[at], rows,
+            ingredients,
+        )  # fmt: skip
+
+    def judge(self, calibrate: bool) -> tuple[Calibration, float]:
+        """The best calibration (or none), and the mean log density of the rows under it."""
+        if is_gaussian(self.model.likelihood):
+            return self._by_output(calibrate)
+        latents = self.mean.shape[1]
+        scales = RESIDUAL_SCALES if calibrate else (1.0,)
+        densities = {beta: self._density(beta) for beta in scales}
+        beta = max(densities, key=lambda beta: densities[beta])
+        if not loo.is_better(densities[beta], densities[1.0], len(self.Y)):
+            beta = 1.0
+        none = Calibration.none(latents)
+        own = Calibration(none.noise, np.full(latents, beta), none.scales, none.weights)
+        return own, densities[beta]
+
+    def _by_output(self, calibrate: bool) -> tuple[Calibration, float]:
+        """Gaussian noise: c, beta and the shape of each output."""
+        fits = []
+        for p in range(self.error.shape[1]):
+            predict, error = self._prediction(p), self.error[:, p]
+            fits.append(loo.fit(predict, error) if calibrate else loo.as_it_is(predict, error))
+        size = max(len(fit.shape.scales) for fit in fits)
+        # A normal among mixtures is one of equal scales.
+        scales = np.stack([np.resize(fit.shape.scales, size) for fit in fits])
+        weights = np.stack([np.resize(fit.shape.weights, size) for fit in fits])
+        weights /= weights.sum(axis=1, keepdims=True)
+        noise, residual = (np.array([getattr(fit, name) for fit in fits]) for name in ("noise", "residual"))
+        return Calibration(noise, residual, scales, weights), sum(fit.density for fit in fits)
+
+    def _prediction(self, latent: int) -> loo.Prediction:
+        explained, noise = self.explained[:, latent], float(self.noise[0, latent])
+        if self.rows is None or self.ingredients is None:
+            return loo.from_sparse(explained, self.residual[:, latent], noise)
+        near = self.rows.values(self.rows.residual[:, latent], self.ingredients.neighbours, 0.0)
+        joint = self.rows.joint is not None
+        return loo.from_neighbours(self.ingredients, explained, self.error[:, latent], near, noise, joint)
+
+    def _density(self, beta: float) -> float:
+        """Mean log density at the cavities, with residual variances times beta; any likelihood."""
+        mean, variance = self.mean.copy(), self.explained + beta * self.residual
+        if self.rows is not None and self.ingredients is not None:
+            for latent in range(mean.shape[1]):
+                b = self.rows.weights(self.ingredients, latent, 1.0, beta)
+                more, left = self.rows.apply(self.ingredients, latent, beta, b)
+                mean[:, latent] += more
+                variance[:, latent] = self.explained[:, latent] + left
+        kind = self.model.dtype.as_numpy_dtype
+        found = self.model.likelihood.predict_log_density(mean.astype(kind), variance.astype(kind), self.Y)
+        return float(np.mean(found))
