@@ -115,9 +115,10 @@ class NeighbourRows:
             parts, pool = self._ingredients(X[rows], without[rows])
             for whole, part in zip(found, parts, strict=True):
                 whole[rows] = part
-            for latent in range(latents) if explained is not None else ():
-                b = self.weights(parts, latent, 1.0, 1.0)
-                explained[rows, latent] = self._explained(pool, latent, b)
+            if explained is not None:
+                for latent in range(latents):
+                    b = self.weights(parts, latent, 1.0, 1.0)
+                    explained[rows, latent] = self._explained(pool, latent, b)
 
         self._in_batches(X, fill)
         return found, explained

@@ -14,7 +14,7 @@ from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.models.predictive.cavities import cavities, is_gaussian
 from svgp.models.predictive.corrections import NeighbourRows
 from svgp.models.predictive.leave_one_out import is_better
-from svgp.models.predictive.left_out import LeftOut, Verdict
+from svgp.models.predictive.left_out import LeftOut
 from svgp.models.predictive.predictive import Predictive
 from svgp.models.predictive.sparse import SparseRows
 
@@ -56,20 +56,18 @@ def fit_predictive(
     cavity = cavities(model.likelihood, parts, Y[used])
     at = chosen if count else slice(None)
     alone = LeftOut.alone(model, Y[chosen], parts, cavity, at)
-    verdicts = [Verdict(*alone.judge(calibrate), None)]
-    plain = alone.judge(False)[1]
+    verdicts = [alone.judge(calibrate)]
     if count:
         rows = NeighbourRows(model, X, cavity.residual, cavity.noise, count)
         corrected = LeftOut.corrected(rows, Y[chosen], parts, cavity, X, chosen)
-        verdicts.append(Verdict(*corrected.judge(calibrate), rows))
+        verdicts.append(corrected.judge(calibrate))
         own = own or _found_together(model, X, Y, verdicts[-1].calibration.noise, seed)
         if own is not None:
-            rows, jointly = _joint(own, X, Y, chosen, count)
-            verdicts.append(Verdict(*jointly.judge(calibrate), rows))
+            verdicts.append(_joint(own, X, Y, chosen, count).judge(calibrate))
     best = verdicts[0]
     for verdict in verdicts[1:]:
         # Against the inducing points alone with a margin, one against the other without.
-        if verdict.density > best.density and is_better(verdict.density, verdicts[0].density, len(chosen)):
+        if verdict.density > best.density and is_better(verdict.density, verdicts[0].reached, len(chosen)):
             best = verdict
     summary = {
         "neighbours": 0 if best.rows is None else best.rows.count,
@@ -79,7 +77,7 @@ def fit_predictive(
         "rows_left_out": len(chosen),
         "log_density": best.density,
         "log_density_sparse": verdicts[0].density,
-        "log_density_uncalibrated": plain,
+        "log_density_uncalibrated": alone.judge(False).density,
         "invalid_sites": cavity.invalid,
     }
     return Predictive(model, best.calibration, best.rows, summary, sparse=sparse)
@@ -96,15 +94,13 @@ def shares_a_kernel(kernel: Kernel, inputs: np.ndarray) -> bool:
         return True
 
 
-def _joint(
-    own: Any, X: np.ndarray, Y: np.ndarray, chosen: np.ndarray, count: int
-) -> tuple[NeighbourRows, LeftOut]:
+def _joint(own: Any, X: np.ndarray, Y: np.ndarray, chosen: np.ndarray, count: int) -> LeftOut:
     source = SparseRows(own)
     parts = source.parts(X)
     residual = Y - parts.mean
     noise = cavities(own.likelihood, parts, Y).noise
     rows = NeighbourRows(own, X, residual, noise, count, joint=source)
-    return rows, LeftOut.jointly(rows, Y[chosen], parts, residual, X, chosen)
+    return LeftOut.jointly(rows, Y[chosen], parts, residual, X, chosen)
 
 
 def _found_together(model: Any, X: np.ndarray, Y: np.ndarray, factors: np.ndarray, seed: int) -> Any:

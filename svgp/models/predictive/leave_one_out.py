@@ -35,6 +35,7 @@ class Fit(NamedTuple):
     residual: float  # beta
     shape: Shape
     density: float  # mean log density of r, nats a row
+    reached: float  # the same of the best that was found, which may not have been worth a change
 
 
 def from_sparse(explained: np.ndarray, residual: np.ndarray, noise: float) -> Prediction:
@@ -74,7 +75,8 @@ def from_neighbours(
 
 def as_it_is(predict: Prediction, r: np.ndarray) -> Fit:
     """c = beta = 1, normal errors."""
-    return Fit(1.0, 1.0, NORMAL, float(np.mean(_normal(predict, r, 1.0, 1.0))))
+    density = float(np.mean(_normal(predict, r, 1.0, 1.0)))
+    return Fit(1.0, 1.0, NORMAL, density, density)
 
 
 def fit(predict: Prediction, r: np.ndarray) -> Fit:
@@ -86,10 +88,11 @@ def fit(predict: Prediction, r: np.ndarray) -> Fit:
     deviation = np.sqrt(variance)
     shape = fit_shape((r - mean) / deviation)
     density = float(np.mean(shape.log_density((r - mean) / deviation) - np.log(deviation)))
-    shaped = Fit(robust.noise, robust.residual, shape, density)
+    shaped = Fit(robust.noise, robust.residual, shape, density, density)
     # A shape must be better than chance makes it; any change must be worth it.
     best = shaped if shaped.density - normal.density > LEAST_TOTAL / len(r) else normal
-    return best if is_better(best.density, plain.density, len(r)) else plain
+    chosen = best if is_better(best.density, plain.density, len(r)) else plain
+    return chosen._replace(reached=max(best.density, plain.density))
 
 
 def is_better(density: float, than: float, rows: int) -> bool:
@@ -112,7 +115,7 @@ def _fit_scalars(predict: Prediction, r: np.ndarray, tails: bool) -> Fit:
     found = [minimize(cost, start, method="Nelder-Mead", options=options) for start in starts]
     best = min(found, key=lambda result: result.fun)
     c, beta = np.exp(np.clip(best.x, low, high))[:2]
-    return Fit(float(c), float(beta), NORMAL, -float(best.fun))
+    return Fit(float(c), float(beta), NORMAL, -float(best.fun), -float(best.fun))
 
 
 def _normal(predict: Prediction, r: np.ndarray, c: float, beta: float) -> np.ndarray:

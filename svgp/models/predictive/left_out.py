@@ -21,6 +21,7 @@ class Verdict(NamedTuple):
 
     calibration: Calibration
     density: float
+    reached: float  # by the best calibration, which may not have been worth a change
     rows: NeighbourRows | None  # its neighbours
 
 
@@ -67,21 +68,22 @@ class LeftOut:
             ingredients,
         )  # fmt: skip
 
-    def judge(self, calibrate: bool) -> tuple[Calibration, float]:
-        """The best calibration (or none), and the mean log density of the rows under it."""
+    def judge(self, calibrate: bool) -> Verdict:
+        """The best calibration (or none)."""
         if is_gaussian(self.model.likelihood):
             return self._by_output(calibrate)
         latents = self.mean.shape[1]
         scales = RESIDUAL_SCALES if calibrate else (1.0,)
         densities = {beta: self._density(beta) for beta in scales}
         beta = max(densities, key=lambda beta: densities[beta])
+        reached = densities[beta]
         if not loo.is_better(densities[beta], densities[1.0], len(self.Y)):
             beta = 1.0
         none = Calibration.none(latents)
         own = Calibration(none.noise, np.full(latents, beta), none.scales, none.weights)
-        return own, densities[beta]
+        return Verdict(own, densities[beta], reached, self.rows)
 
-    def _by_output(self, calibrate: bool) -> tuple[Calibration, float]:
+    def _by_output(self, calibrate: bool) -> Verdict:
         """Gaussian noise: c, beta and the shape of each output."""
         fits = []
         for p in range(self.error.shape[1]):
@@ -93,7 +95,8 @@ class LeftOut:
         weights = np.stack([np.resize(fit.shape.weights, size) for fit in fits])
         weights /= weights.sum(axis=1, keepdims=True)
         noise, residual = (np.array([getattr(fit, name) for fit in fits]) for name in ("noise", "residual"))
-        return Calibration(noise, residual, scales, weights), sum(fit.density for fit in fits)
+        density, reached = (float(sum(getattr(fit, name) for fit in fits)) for name in ("density", "reached"))
+        return Verdict(Calibration(noise, residual, scales, weights), density, reached, self.rows)
 
     def _prediction(self, latent: int) -> loo.Prediction:
         explained, noise = self.explained[:, latent], float(self.noise[0, latent])

@@ -65,7 +65,9 @@ class Predictive:
         if (rows := self.neighbours) is not None:
             found |= {"rows.X": rows.X, "rows.residual": rows.residual, "rows.noise": _thrifty(rows.noise)}
             if rows.joint is not None:
-                found |= {f"{OWN}{name}": x.numpy() for name, x in named_variables(rows.model).items()}
+                found |= {
+                    f"{OWN}{name}": np.asarray(x.numpy()) for name, x in named_variables(rows.model).items()
+                }
         return found
 
     @staticmethod
