@@ -12,6 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from svgp.workers import present
+
 logger = logging.getLogger(__name__)
 
 # What TensorFlow raises where XLA has no kernel for an operation, or not the libraries that it needs.
@@ -25,7 +27,8 @@ _REFUSALS = (
 
 
 class CompiledStep:
-    """`function` as a `tf.function` of tensors like `signature`; `xla` None: where there is a GPU.
+    """`function` as a `tf.function` of tensors like `signature`; `xla` None: where there is a GPU, and
+    no other worker, whose messages XLA does not carry.
 
     The first call decides: XLA compiles before it runs anything, so a step that it refuses has changed
     nothing, and is taken by the graph as it is, from then on, with a warning in the log and `why` set.
@@ -35,7 +38,7 @@ class CompiledStep:
         self, function: Callable[..., Any], signature: Sequence[tf.TensorSpec], *, xla: bool | None = None
     ) -> None:
         self._function, self._signature = function, list(signature)
-        self.xla = bool(tf.config.list_logical_devices("GPU")) if xla is None else xla
+        self.xla = present().alone and bool(tf.config.list_logical_devices("GPU")) if xla is None else xla
         self.why = ""  # XLA was given up
         self._graph = self._make(self.xla)
         self._proven = not self.xla
@@ -52,6 +55,10 @@ class CompiledStep:
             result = self._graph(*tensors)
         self._proven = True
         return result
+
+    def traces(self) -> int:
+        """How often a graph was made: once, whatever the sizes of batches."""
+        return int(self._graph.experimental_get_tracing_count())
 
     def _make(self, xla: bool) -> Any:
         return tf.function(

@@ -13,6 +13,7 @@ from svgp.models import load_model_state, model_state
 from svgp.models.priors import has_priors, log_prior
 from svgp.models.replacement import Move
 from svgp.training.batches import Batches
+from svgp.training.compilation import CompiledStep
 from svgp.training.methods.base import Method, StepRecord
 from svgp.workers import present
 
@@ -122,9 +123,7 @@ class Adam(Method):
         self._batches = Batches(X, Y, config.batch_size, config.seed, model.Z.dtype)
         self.steps_per_epoch = self._batches.steps_per_epoch
         self._iterator: Iterator[tuple[tf.Tensor, tf.Tensor]] | None = None
-        self.compiled_step = tf.function(
-            self._update, input_signature=self._batches.signature, autograph=False
-        )
+        self.compiled_step = CompiledStep(self._update, self._batches.signature)
 
     def advance(self) -> StepRecord:
         """Take one step on the next minibatch."""

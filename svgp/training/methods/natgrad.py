@@ -18,6 +18,7 @@ from svgp.models.priors import with_prior_gradients
 from svgp.models.replacement import Move
 from svgp.rows import as_rows
 from svgp.training.batches import Batches
+from svgp.training.compilation import CompiledStep
 from svgp.training.methods.adam import AdamOptimiser
 from svgp.training.methods.base import Method, StepRecord, require_alone
 from svgp.training.methods.natgrad_whole import WholeNaturalGradient
@@ -82,9 +83,7 @@ class NaturalGradient(Method):
         counters = {"trust": 1.0, "retries": 0.0, "taken": 0.0}
         self._counters = {n: tf.Variable(v, trainable=False, dtype=tf.float64) for n, v in counters.items()}
         self._iterator: Iterator[tuple[tf.Tensor, tf.Tensor]] | None = None
-        self.compiled_step = tf.function(
-            self._update, input_signature=self._batches.signature, autograph=False
-        )
+        self.compiled_step = CompiledStep(self._update, self._batches.signature)
         self._compiled_publish = tf.function(
             self._publish, input_signature=self._batches.signature, autograph=False
         )

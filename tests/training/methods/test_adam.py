@@ -35,7 +35,7 @@ def test_training_finds_the_line(table, settings, line_model):
 def test_one_trace_serves_full_and_partial_batches(table, settings, line_model):
     adam = Adam(line_model(len(table[0])), *table, settings)
     assert [adam.advance().step for _ in range(7)] == list(range(1, 8))
-    assert adam.compiled_step.experimental_get_tracing_count() == 1
+    assert adam.compiled_step.traces() == 1
 
 
 def test_a_step_that_is_not_finite_changes_nothing(table, settings, line_model):
