@@ -11,12 +11,13 @@ from typing import Any
 from svgp.config.kernels import KERNELS
 from svgp.kernels.base import Kernel
 from svgp.kernels.builder import active_columns, from_config
+from svgp.kernels.separate import Separate
 from svgp.kernels.stationary import Stationary
 
 _BUILDS = (getattr(KERNELS[word], "builds", "").rpartition(".") for word in KERNELS)
 _CLASSES = {name: module for module, _, name in _BUILDS if module.startswith(f"{__name__}.")}
 
-__all__ = ["Kernel", "Stationary", "active_columns", "from_config", *sorted(_CLASSES)]
+__all__ = ["Kernel", "Separate", "Stationary", "active_columns", "from_config", *sorted(_CLASSES)]
 
 
 def __getattr__(name: str) -> Any:

@@ -105,3 +105,11 @@ def product(one: Part, other: Part) -> Part | None:
     if isinstance(other, Noise) and isinstance(one, Waves):
         return other.scaled(one.variance)
     return None
+
+
+def stacked(part: Part, place: int, latents: int) -> Part:
+    """`part`, of one latent GP, as one of `latents`, nothing for the others."""
+    mask = (np.arange(latents) == place).astype(float)  # [L]
+    if isinstance(part, Slopes):
+        return Slopes(part.variance * mask[:, None])
+    return replace(part, variance=part.variance * mask)

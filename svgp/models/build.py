@@ -11,8 +11,10 @@ from svgp import inducing, kernels, likelihoods, means
 from svgp.config.model import ModelConfig
 from svgp.likelihoods.start import Level
 from svgp.linalg import factorise
+from svgp.models.outputs import Outputs
 from svgp.models.priors import set_priors
 from svgp.models.start.earlier import start_from
+from svgp.models.start.outputs import empty_kernel, empty_outputs, start_outputs
 from svgp.models.start.values import start_values
 from svgp.models.svgp import SVGP
 
@@ -54,20 +56,32 @@ def build_model(
         return _with_habits(model, config, X), notes
     classes = len(getattr(columns, "classes", None) or [])
     start = start_values(config, X, Y, classes=classes, seed=seed)
-    kernel = kernels.from_config(
-        config.kernel,
-        columns.input_names,
-        lengthscales=lengthscale_factor * start.lengthscales,
-        variance=start.variance,
-        dtype=dtype,
-        X=X,
-        Y=Y,
-        seed=seed,
-    )
+
+    def kernel_of(lengthscales: np.ndarray, variance: float) -> kernels.Kernel:
+        return kernels.from_config(
+            config.kernel,
+            columns.input_names,
+            lengthscales=lengthscale_factor * lengthscales,
+            variance=variance,
+            dtype=dtype,
+            X=X,
+            Y=Y,
+            seed=seed,
+        )
+
     targets = likelihoods.targets_of(config.likelihood, Y, classes)
-    likelihood = likelihoods.from_config(
-        config.likelihood, targets, target_variance=start.noise_scale, dtype=dtype
-    )
+
+    def likelihood_of(target_variance: np.ndarray) -> likelihoods.Likelihood:
+        return likelihoods.from_config(
+            config.likelihood, targets, target_variance=target_variance, dtype=dtype
+        )
+
+    likelihood = likelihood_of(start.noise_scale)
+    functions = likelihood.num_latent(targets.outputs)
+    outputs = start_outputs(config, X, functions, start, kernel_of=kernel_of, seed=seed)
+    kernel = outputs.kernel
+    if outputs.outputs.mixes:  # what the components leave out is noise, too
+        likelihood = likelihood_of(outputs.noise_scale)
     Z, notes = inducing.choose(
         X,
         config.inducing.count,
@@ -78,10 +92,10 @@ def build_model(
         min_separation=config.inducing.min_separation,
         transform=lambda rows: (rows - columns.input_mean) / columns.input_scale,
     )
-    latents = likelihood.num_latent(targets.outputs)
-    model = _assemble(config, kernel, likelihood, Z, latents, rows, batch_dtype)
+    shape = outputs.outputs, outputs.latents
+    model = _assemble(config, kernel, likelihood, Z, shape, rows, batch_dtype)
     _start_at_prior(model)
-    if start.level is not None:
+    if start.level is not None and not model.outputs.mixes:
         _start_at_level(model, start.level)
     return _with_habits(model, config, X), start.notes + notes
 
@@ -98,16 +112,21 @@ def skeleton(config: ModelConfig, shapes: dict[str, Any], precision: str) -> SVG
     """The model that `config` describes with the given shapes and arbitrary values, to be loaded into."""
     dtype, batch_dtype = PRECISIONS[precision]
     names = shapes["input_names"]
-    kernel = kernels.from_config(
-        config.kernel, names, lengthscales=np.ones(len(names)), variance=1.0, dtype=dtype
-    )
     latents = shapes.get("latents", shapes["outputs"])
+    kernel = empty_kernel(
+        config.outputs,
+        latents,
+        lambda: kernels.from_config(
+            config.kernel, names, lengthscales=np.ones(len(names)), variance=1.0, dtype=dtype
+        ),
+    )
+    outputs = empty_outputs(config.outputs, shapes.get("functions", latents), latents, dtype)
     if "likelihood" in shapes:
         likelihood = likelihoods.restored(config.likelihood, shapes["likelihood"], dtype=dtype)
     else:
         likelihood = _of_first_format(config, shapes, dtype)
     Z = np.zeros((shapes["inducing"], len(names)))
-    return _assemble(config, kernel, likelihood, Z, latents, shapes["num_data"], batch_dtype)
+    return _assemble(config, kernel, likelihood, Z, (outputs, latents), shapes["num_data"], batch_dtype)
 
 
 def _of_first_format(config: ModelConfig, shapes: dict[str, Any], dtype: tf.DType) -> likelihoods.Likelihood:
@@ -126,11 +145,14 @@ def _assemble(
     kernel: kernels.Kernel,
     likelihood: likelihoods.Likelihood,
     Z: np.ndarray,
-    latents: int,
+    shape: tuple[Outputs, int],
     num_data: int | None,
     batch_dtype: tf.DType,
 ) -> SVGP:
-    mean = means.from_config(config.mean, num_inputs=Z.shape[1], num_latent=latents, dtype=kernel.dtype)
+    """`shape`: how the latents become functions, and how many they are."""
+    outputs, latents = shape
+    functions = outputs.num_functions(latents)
+    mean = means.from_config(config.mean, num_inputs=Z.shape[1], num_latent=functions, dtype=kernel.dtype)
     scale = float(np.mean(kernel.K_diag(Z).numpy())) if len(Z) else 1.0
     relative = max(config.jitter, FLOAT32_JITTER if batch_dtype == tf.float32 else 0.0)
     model = SVGP(
@@ -144,6 +166,7 @@ def _assemble(
         jitter=relative * scale,
         q_diag=config.posterior.type == "diagonal",
         num_latent=latents,
+        outputs=outputs,
         batch_dtype=batch_dtype,
     )
     set_priors(model, config.priors)

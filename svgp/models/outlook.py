@@ -64,12 +64,14 @@ def full_posterior_model(model: Any, Z: np.ndarray) -> SVGP:
     return SVGP(
         model.kernel, model.likelihood, Z.astype(model.dtype.as_numpy_dtype), num_data=model.num_data,
         mean=model.mean, bound=model.bound, jitter=model.jitter, num_latent=model.num_latent,
+        outputs=model.outputs,
     )  # fmt: skip
 
 
 def is_collapsible(model: Any) -> bool:
-    """Whether q(u) has a closed form: Gaussian noise of one variance, one kernel for all outputs."""
-    return model.likelihood.noise == "shared" and model.kernel.K(model.Z[:1]).shape.rank == 2
+    """Whether q(u) has a closed form: Gaussian noise of one variance, one kernel for all outputs, unmixed."""
+    shared = model.likelihood.noise == "shared" and not model.outputs.mixes
+    return shared and model.kernel.K(model.Z[:1]).shape.rank == 2
 
 
 def best_bound(model: Any, X: np.ndarray, Y: np.ndarray) -> float:

@@ -38,9 +38,9 @@ SPENT = 1e-9  # of the prior variance: a residual that is rounding
 
 
 class FunctionDraws:
-    """`count` functions from the posterior of an SVGP, each of L latent GPs; a snapshot of the model.
+    """`count` draws from the posterior of an SVGP, of all its Q functions; a snapshot of the model.
 
-    draws(X) -> [K, N, L] at scaled inputs X [N, D], in float64. Cost: K M + K F operations a row and F
+    draws(X) -> [K, N, Q] at scaled inputs X [N, D], in float64. Cost: K M + K F operations a row and F
     cosines, F = 2 `frequencies`, and nothing that grows faster than N. The same `seed` gives the same
     functions. `reference` [n, D]: rows near which they will be asked for, needed where the kernel has no
     features (see above; `exact_features` says), then the draws are good near these. Raises NumericalError
@@ -52,7 +52,7 @@ class FunctionDraws:
     ) -> None:
         self.count, self.seed, self.kernel, self.mean = count, seed, model.kernel, model.mean
         rng = np.random.default_rng([seed, 11])
-        self.Z = np.asarray(model.Z, np.float64)  # [M, D]
+        self.Z, self._outputs = np.asarray(model.Z, np.float64), model.outputs  # [M, D]
         self._latents, size = model.num_latent, len(self.Z)
         Kuu = _stacked(model.kernel.K(self.Z, dtype=tf.float64), 2)
         factor = factorise(tf.constant(Kuu), model.jitter)
@@ -81,14 +81,14 @@ class FunctionDraws:
             raise NumericalError("posterior draws: Kuu has no factor; raise model.jitter")
 
     def __call__(self, X: Any) -> np.ndarray:
-        """The functions at X [N, D]: [K, N, L]."""
+        """The functions at X [N, D]: [K, N, Q]."""
         X = np.asarray(X, np.float64)
         # Of a row: its features, or its covariances with the points; and its draws.
         width = max(1, self._latents) * max(self.count, len(self.Z), 2 * FREQUENCIES)
         step = max(64, ENTRIES // width)
         blocks = [self._block(X[start : start + step]) for start in range(0, len(X), step)]
         if not blocks:
-            return np.zeros((self.count, 0, self._latents))
+            return np.zeros((self.count, 0, self._outputs.num_functions(self._latents)))
         return np.concatenate(blocks, axis=1)
 
     def _block(self, X: np.ndarray) -> np.ndarray:
@@ -104,8 +104,8 @@ class FunctionDraws:
             deviation = np.sqrt(np.maximum(left, 0.0)) + np.zeros((self._latents, 1))
         if np.any(deviation):
             f += deviation[..., None] * row_noise(X, self._latents, self.count, self.seed)
-        f += np.asarray(self.mean(X), np.float64).T[..., None]
-        return f.transpose(2, 1, 0)
+        functions = self._outputs.values(f.transpose(2, 1, 0))  # [K, n, Q]
+        return functions + np.asarray(self.mean(X), np.float64)
 
     def _prior(self, X: np.ndarray) -> np.ndarray:
         f = np.zeros((self._latents, len(X), self.count))

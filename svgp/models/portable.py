@@ -61,8 +61,9 @@ def save_model(
         "precision": precision,
         "shapes": {
             "input_names": list(columns.input_names),
-            "outputs": model.likelihood.num_outputs(model.num_latent),
+            "outputs": model.likelihood.num_outputs(model.num_functions),
             "latents": model.num_latent,
+            "functions": model.num_functions,
             "inducing": model.num_inducing,
             "num_data": model.num_data,
             "likelihood": model.likelihood.arguments(),

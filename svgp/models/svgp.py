@@ -17,6 +17,7 @@ from svgp.linalg.factor import Factor
 from svgp.linalg.marginals import marginals
 from svgp.means import Mean, Zero
 from svgp.models.bounds import Bound, as_bound
+from svgp.models.outputs import Outputs
 from svgp.models.posterior import Posterior
 from svgp.models.shapes import as_data, as_inputs, as_q_mean, as_q_sqrt
 from svgp.parameters import positive
@@ -34,7 +35,7 @@ class Elbo(NamedTuple):
 
 
 class LatentMarginals(NamedTuple):
-    """q(f) row by row, the mean function included; its variance is `explained + residual`."""
+    """q row by row of each latent; variance `explained + residual`. Unmixed ones have the mean function."""
 
     mean: tf.Tensor  # [N, L]
     explained: tf.Tensor  # [N, L] variance that comes from q(u)
@@ -65,6 +66,9 @@ class SVGP(tf.Module):
             graph: from 1e-6 of the mean diagonal, ten times more each time, six times at most.
         q_diag: q's covariance is diagonal.
         num_latent: L, where neither the kernel, q_mean nor q_sqrt tells (default: what one output needs).
+        outputs: how latents become the functions that the likelihood reads (`svgp.models.outputs`); None:
+        they
+            are these. With a mixing and a likelihood without Gaussian noise, "tight" is "standard".
         batch_dtype: float type of the [M, B] matrices (None: the kernel's own). float32 under a float64
             kernel is `precision: mixed`.
 
@@ -86,6 +90,7 @@ class SVGP(tf.Module):
         *,
         q_diag: bool = False,
         num_latent: int | None = None,
+        outputs: Outputs | None = None,
         batch_dtype: tf.DType | None = None,
         name: str | None = None,
     ) -> None:
@@ -100,7 +105,8 @@ class SVGP(tf.Module):
         own = kernel.K_diag(inducing).shape[:-1].as_list()  # [] or [L]
         told = own[0] if own and own != [1] else _count_latents(q_mean, q_sqrt, q_diag, size)
         latents = num_latent or told or likelihood.num_latent(1)
-        likelihood.num_outputs(latents)  # or an error: they do not go together
+        self.outputs = Outputs() if outputs is None else outputs
+        likelihood.num_outputs(self.outputs.num_functions(latents))  # or an error: they do not go together
         if own not in ([], [1], [latents]):
             raise ModelError(
                 f"kernel: hyperparameters for {own} latent functions, and the model has {latents}; "
@@ -108,7 +114,11 @@ class SVGP(tf.Module):
             )
         self.q_mean = tf.Variable(as_q_mean(q_mean, latents, size, self.dtype), name="q_mean")  # [L, M]
         self.q_sqrt = tf.Variable(as_q_sqrt(q_sqrt, latents, size, q_diag, self.dtype), name="q_sqrt")
-        self.whiten, self.q_diag, self.bound = bool(whiten), bool(q_diag), as_bound(bound)
+        self.bound = as_bound(bound)
+        if self.outputs.mixes and self.bound.scales_residual(likelihood):
+            # The scale of a latent's residual has no place in the marginals of a mixture.
+            self.bound = as_bound("standard")
+        self.whiten, self.q_diag = bool(whiten), bool(q_diag)
         self.num_data, self.jitter = num_data, float(jitter)
         # Scales the residual variance under q, one for each latent (math: `svgp.models.bounds`).
         scaled = self.bound.scales_residual(likelihood)
@@ -128,7 +138,12 @@ class SVGP(tf.Module):
     @property
     def num_columns(self) -> int:
         """Columns of Y: P targets, and what the likelihood is told of each row besides."""
-        return self.likelihood.num_columns(self.num_latent)
+        return self.likelihood.num_columns(self.num_functions)
+
+    @property
+    def num_functions(self) -> int:
+        """Q, the functions that the likelihood reads: L, unless the outputs mix the latents."""
+        return self.outputs.num_functions(self.num_latent)
 
     @property
     def num_inducing(self) -> int:
@@ -195,8 +210,9 @@ class SVGP(tf.Module):
             Kuf = _with_latent_axis(self.kernel.K(self.Z, X, dtype=self.batch_dtype), 2)  # [1 or L, M, B]
         kff = _with_latent_axis(self.kernel.K_diag(X), 1)  # [1 or L, B]
         q = marginals(Kuu, Kuf, kff, self.q_mean, self.q_root(), factor, whiten=self.whiten)
-        mean = tf.transpose(q.mean) + self.mean(X)  # [B, L]
         explained, residual = tf.transpose(q.explained), tf.maximum(tf.transpose(q.residual), 0.0)  # [B, L]
+        mean, explained, residual = self.outputs.functions(tf.transpose(q.mean), explained, residual)
+        mean += self.mean(X)  # [B, Q]
         per_row, per_data_set = self.bound.terms(self, mean, explained, residual, Y)  # [B], []
         rows = tf.shape(X)[0]
         total = rows if self.num_data is None else tf.convert_to_tensor(self.num_data, dtype_hint=self.dtype)
@@ -217,13 +233,20 @@ class SVGP(tf.Module):
     def marginals(self, X: Any) -> LatentMarginals:
         """q(f) at X [N, D], row by row, with the variance in its two parts."""
         X = as_inputs(X, "X", self.dtype, columns=self.Z.shape[-1])
-        mean, explained, residual = self.posterior().parts(X)
+        mean, explained, residual = self.posterior().latents(X)
+        mean = mean if self.outputs.mixes else mean + self.mean(X)
         prior = tf.transpose(_with_latent_axis(self.kernel.K_diag(X), 1)) + tf.zeros_like(mean)  # [N, L]
         return LatentMarginals(mean, explained, residual, prior)
 
-    def predict_f(self, X: Any, full_cov: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        """Mean [N, L] and variance [N, L] of q(f) at X [N, D]; with `full_cov`, covariances [L, N, N]."""
-        return self.posterior().predict_f(X, full_cov=full_cov)
+    def predict_f(
+        self, X: Any, full_cov: bool = False, full_output_cov: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean [N, Q] and variance [N, Q] of q(f) at X [N, D], the functions that the likelihood reads.
+
+        With `full_cov` covariances between rows [Q, N, N]; with `full_output_cov` between functions [N, Q,
+        Q].
+        """
+        return self.posterior().predict_f(X, full_cov=full_cov, full_output_cov=full_output_cov)
 
     def predict_y(self, X: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and variance of a new observation at each row of X: [N, P] each."""

@@ -63,8 +63,8 @@ def update(
     points: int = 0,
     refit: bool = False,
 ) -> Run:
-    """A new run: the old one's model with new rows folded into q(u); see `svgp.runs.update.update`."""
-    from svgp.runs.update import update
+    """A new run: the old one's model with new rows folded into q(u); see `svgp.runs.updating.update`."""
+    from svgp.runs.updating import update
 
     return update(_opened(run), data, run_dir=run_dir, points=points, refit=refit)
 

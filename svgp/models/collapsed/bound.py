@@ -302,6 +302,8 @@ def check_model(model: Any, outputs: int) -> None:
         raise ModelError("the collapsed bound needs one noise variance for all outputs")
     if tf.convert_to_tensor(model.q_sqrt).shape.rank != 3:
         raise ModelError("the optimal q(u) has a full covariance: use model.posterior.type: full")
+    if model.outputs.mixes:
+        raise ModelError("the collapsed bound needs independent outputs, and these mix latent GPs")
     if model.num_latent != outputs:
         raise ModelError(f"the model has {model.num_latent} latent GPs and the data {outputs} outputs")
     rank = model.kernel.K(model.Z[:1]).shape.rank

@@ -205,7 +205,7 @@ class FullDual:
         through_prior = tape.gradient(
             list(batch.prior),
             self.hyperparameters,
-            output_gradients=[Kuu_bar, Kuf_bar, kff_bar, tf.transpose(data.rows.mean)],
+            output_gradients=[Kuu_bar, Kuf_bar, kff_bar, data.prior_mean],
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
         return [tf.convert_to_tensor(x) + y for x, y in zip(through_prior, data.variables, strict=True)]

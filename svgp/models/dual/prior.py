@@ -19,7 +19,7 @@ class BatchPrior(NamedTuple):
     Kuu: tf.Tensor  # [1 or L, M, M] without jitter
     Kuf: tf.Tensor  # [1 or L, M, B]
     kff: tf.Tensor  # [1 or L, B]
-    mean: tf.Tensor  # [B, L]
+    mean: tf.Tensor  # [B, Q] of the functions that the likelihood reads
 
 
 class DataTerm(NamedTuple):
@@ -27,6 +27,7 @@ class DataTerm(NamedTuple):
 
     value: tf.Tensor  # [] nats
     rows: RowGradients  # [L, B] each
+    prior_mean: tf.Tensor  # [B, Q] by the mean function's values
     variables: list[tf.Tensor]  # by likelihood and bound alone, in the order of the hyperparameters
 
 
@@ -54,7 +55,7 @@ def batch_prior(model: SVGP, X: tf.Tensor) -> BatchPrior:
     """Differentiable in kernel, Z and mean function."""
     Kuf = model.kernel.K(model.Z, X, dtype=model.batch_dtype)
     matrices = (_stacked(x, rank) for x, rank in ((model.Kuu(), 3), (Kuf, 3), (model.kernel.K_diag(X), 2)))
-    mean = model.mean(X) + tf.zeros([tf.shape(X)[0], model.num_latent], model.dtype)
+    mean = model.mean(X) + tf.zeros([tf.shape(X)[0], model.num_functions], model.dtype)
     return BatchPrior(*(tf.cast(x, WIDE) for x in (*matrices, mean)))
 
 
@@ -70,8 +71,9 @@ def data_value(
     Y: tf.Tensor, scale: tuple[tf.Tensor, tf.Tensor],
 ) -> tf.Tensor:  # fmt: skip
     """The scaled expected log-likelihood for marginals [L, B] of q(f) without the mean function."""
-    mean = tf.cast(tf.transpose(mean) + prior_mean, model.dtype)  # [B, L]
-    explained, residual = (tf.cast(tf.transpose(x), model.dtype) for x in (explained, residual))  # [B, L]
+    functions = model.outputs.functions(*(tf.transpose(x) for x in (mean, explained, residual)))  # [B, Q]
+    mean = tf.cast(functions[0] + prior_mean, model.dtype)
+    explained, residual = (tf.cast(x, model.dtype) for x in functions[1:])
     per_row, per_data_set = model.bound.terms(model, mean, explained, residual, Y)  # [B], []
     return scale[0] * tf.cast(tf.reduce_sum(per_row), WIDE) + scale[1] * tf.cast(per_data_set, WIDE)
 
@@ -82,11 +84,11 @@ def data_term(
 ) -> DataTerm:  # fmt: skip
     """`data_value` with its derivatives; a residual below zero (rounding) counts as zero."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch([mean, explained, residual, *variables])
+        tape.watch([mean, explained, residual, prior_mean, *variables])
         value = data_value(model, mean, explained, tf.maximum(residual, 0.0), prior_mean, Y, scale)
-    sources = [mean, explained, residual, *variables]
+    sources = [mean, explained, residual, prior_mean, *variables]
     found = tape.gradient(value, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return DataTerm(value, RowGradients(*found[:3]), [tf.convert_to_tensor(x) for x in found[3:]])
+    return DataTerm(value, RowGradients(*found[:3]), found[3], [tf.convert_to_tensor(x) for x in found[4:]])
 
 
 def _stacked(x: tf.Tensor, rank: int) -> tf.Tensor:

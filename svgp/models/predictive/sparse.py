@@ -48,7 +48,16 @@ class SparseRows:
         self.num_latent, self.num_inducing = self.q_mean.shape  # L, M
 
     def parts(self, X: np.ndarray) -> Parts:
-        """Mean, explained and residual variance at scaled inputs X `[N, D]`."""
+        """Mean, explained and residual variance of the likelihood's functions at scaled inputs X `[N, D]`."""
+        latents = self._latents(X)
+        return self._functions(X, latents)
+
+    def _functions(self, X: np.ndarray, latents: Parts) -> Parts:
+        mean, explained, residual = (np.asarray(x) for x in self.model.outputs.functions(*latents))
+        prior = np.asarray(self.model.mean(X.astype(self.dtype, copy=False)))  # [N, Q]
+        return Parts(mean + prior, explained, residual)
+
+    def _latents(self, X: np.ndarray) -> Parts:
         found = Parts(*(np.empty((len(X), self.num_latent), self.dtype) for _ in range(3)))
 
         def fill(rows: slice) -> None:
@@ -56,7 +65,6 @@ class SparseRows:
             for latent in range(self.num_latent):
                 self._fill_latent(latent, A[min(latent, len(A) - 1)], rows, found)
             found.residual[rows] = np.maximum(prior, 0.0)
-            found.mean[rows] += np.asarray(self.model.mean(X[rows].astype(self.dtype, copy=False)))
 
         with threads.single_threaded_blas():
             threads.run_all([partial(fill, rows) for rows in self.panels(len(X))])

@@ -40,6 +40,7 @@ class StartValues(NamedTuple):
     noise_scale: np.ndarray  # [P] target variance from which a likelihood derives its noise
     notes: list[str]
     level: Level | None = None  # where q(u) starts; None: at the prior
+    regressed: np.ndarray | None = None  # [N, P] what the targets say about f, where they say it
 
 
 def start_values(
@@ -55,9 +56,25 @@ def start_values(
     if start.regressed is None:
         factor = UNTESTED_FACTOR if start.level is None else length_factor(start.level, UNTESTED_FACTOR)
         return StartValues(factor * root * spread, start.variance, start.spread, [], start.level)
-    g = start.regressed
-    rows = np.random.default_rng([seed, 7]).permutation(len(X))[:SUBSET]
-    few, deviation = X[rows] / spread, np.sqrt(start.spread)
+    lengthscales = lengthscales_of(config, X, start.regressed, spread=start.spread, seed=seed)
+    return StartValues(lengthscales, start.variance, start.spread, [], start.level, start.regressed)
+
+
+def lengthscales_of(
+    config: ModelConfig,
+    X: np.ndarray,
+    g: np.ndarray,
+    *,
+    spread: np.ndarray | None = None,
+    seed: int = 0,
+    subset: int = SUBSET,
+) -> np.ndarray:
+    """Lengthscales [D] by the exact evidence of some rows of g [N, P], whose variances are `spread` [P]."""
+    deviation = np.sqrt(np.maximum(g.var(axis=0), 1e-300) if spread is None else spread)
+    spread, varies = column_spread(X)  # [D], [D]
+    root = np.sqrt(max(1, np.count_nonzero(varies)))
+    rows = np.random.default_rng([seed, 7]).permutation(len(X))[:subset]
+    few = X[rows] / spread
     targets = np.clip((g[rows] - np.median(g[rows], axis=0)) / deviation, -TAIL, TAIL)
     targets = targets - targets.mean(axis=0)
     factors = np.full(X.shape[1], root)
@@ -66,7 +83,7 @@ def start_values(
             factors[varies] = fit_lengthscales(few[:, varies], targets)
         else:
             factors *= _best_factor(few / root, targets)
-    return StartValues(factors * spread, start.variance, start.spread, [], start.level)
+    return factors * spread
 
 
 def column_spread(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

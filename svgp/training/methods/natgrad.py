@@ -64,7 +64,9 @@ class NaturalGradient(Method):
         """
         exact = model.dtype.name == model.batch_dtype.name == "float64"
         whole = rows <= config.batch_size and config.learning_rate is None
-        return WholeNaturalGradient if whole and exact else cls
+        # Optima of latents that outputs mix depend on each other: q would take many steps to settle.
+        apart = not model.outputs.mixes
+        return WholeNaturalGradient if whole and exact and apart else cls
 
     def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
         require_elbo(model, self.name)

@@ -76,7 +76,7 @@ def test_new_rows_make_a_new_run_beside_the_old_one(first, parts):
 
 
 def test_an_update_may_add_points_and_refit(first, parts, tmp_path, monkeypatch):
-    monkeypatch.setattr("svgp.runs.update.REFIT_STEPS", 2)
+    monkeypatch.setattr("svgp.runs.updating.REFIT_STEPS", 2)
     new = {name: read_table(parts / "second.csv")[name].to_numpy() for name in ("x", "z", "y")}
     updated = update(first, new, run_dir=tmp_path / "new", points=3, refit=True)
     assert svgp.load_run(tmp_path / "new").model.num_inducing == 11
