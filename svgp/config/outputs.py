@@ -16,8 +16,8 @@ class OutputsConfig(Section):
     type: Literal["independent", "lmc", "icm"] = setting(
         "independent",
         "independent: each target has latent GPs of its own; lmc (linear coregionalisation): targets are "
-        "mixtures W of so many latents, each with a kernel of its own; icm (intrinsic coregionalisation): one "
-        "kernel, and a covariance B = W W^T + diag(kappa) between targets",
+        "mixtures W of so many latents, each with a kernel of its own; icm (intrinsic coregionalisation): "
+        "one kernel, and a covariance B = W W^T + diag(kappa) between targets",
     )
     latents: WholeNumber | None = setting(
         None, "for lmc the number of latent GPs (null: as many as targets, at most 5), for icm the rank of W "

@@ -27,6 +27,7 @@ HEADINGS = {
     "inducing_over_time": "Inducing points over time",
     "inducing_positions": "Where the inducing points lie",
     "ard_relevance": "Relevance of the inputs",
+    "output_correlations": "Correlation between targets",
     "partial_dependence": "Predicted mean by input",
 }
 

@@ -33,7 +33,10 @@ def figures(run: Run) -> dict[str, Figure]:
     }
     if inputs > 1:
         drawn["ard_relevance"] = ard_relevance(run)
-        drawn |= _for_each_target(run, "partial_dependence", partial_dependence)
+        if classes <= 2:
+            drawn |= _for_each_target(run, "partial_dependence", partial_dependence)
+    if run.model.outputs.mixes and run.model.num_functions == len(run.columns.target_names):
+        drawn["output_correlations"] = output_correlations(run)
     if inputs == 1 and not kind.labels:
         drawn["fit"] = fit(run)
     if inputs == 2 and classes == 2:
@@ -140,6 +143,12 @@ def probability_surface(run: Run) -> Figure:
         names=columns.input_names,
         classes=[str(label) for label in columns.classes],
     )
+
+
+def output_correlations(run: Run) -> Figure:
+    """How the functions of several targets go together, by the prior that training found."""
+    _require(run.model.outputs.mixes, "output_correlations", "outputs of type lmc or icm")
+    return plots.output_correlations(run.output_correlations(), run.columns.target_names)
 
 
 def partial_dependence(run: Run, target: int = 0) -> Figure:

@@ -47,23 +47,43 @@ class Sampler:
         return values[..., 0] if values.shape[-1] == 1 else values
 
 
-def covariance(run: Run, X: Any) -> np.ndarray:
+def covariance(run: Run, X: Any, *, full_output_cov: bool = False) -> np.ndarray:
     """The joint covariance of q(f) at rows X: [N, N], or [P, N, N] for several targets, in squared original
     units.
 
     Of the function, noise left out. For likelihoods other than regressions f is the latent function, which
-    has no units. Raises ModelError beyond 20,000 rows.
+    has no units. With `full_output_cov` the covariance of the functions in each row instead, [N, P, P].
+    Raises ModelError beyond 20,000 rows.
     """
     X = run.columns.read_inputs(as_table(X, run.columns))
+    scale = run.columns.target_scale  # [P], 1 where targets are not standardised
+    if full_output_cov:
+        _, between = run.model.predict_f(X, full_output_cov=True)
+        found = np.asarray(between, np.float64)  # [N, Q, Q]
+        return found * np.outer(scale, scale) if found.shape[1] == len(scale) else found
     if len(X) > MOST_JOINT:
         raise ModelError(
             f"covariance: {len(X):,} rows; at most {MOST_JOINT:,}: draw functions instead (sample)"
         )
     _, joint = run.model.predict_f(X, full_cov=True)  # [L, N, N]
     found = np.asarray(joint, np.float64)
-    if run.columns.task == "regression" and len(found) == len(run.columns.target_scale):
-        found = found * (run.columns.target_scale**2)[:, None, None]
+    if len(found) == len(scale):
+        found = found * (scale**2)[:, None, None]
     return found[0] if len(found) == 1 else found
+
+
+def output_correlations(run: Run) -> np.ndarray:
+    """Prior correlations of the functions, [Q, Q]: of `W diag(v) W^T`, v the latents' mean variance at Z."""
+    model = run.model
+    W = model.outputs.weights()
+    if W is None:
+        return np.eye(model.num_functions)
+    prior = np.asarray(model.kernel.K_diag(model.Z), np.float64).reshape(-1, model.num_inducing)
+    variance = np.broadcast_to(prior.mean(axis=1), model.num_latent)  # [L]
+    scaled = np.asarray(W, np.float64) * np.sqrt(variance)  # [Q, L]
+    B = scaled @ scaled.T
+    deviation = np.sqrt(np.diag(B))
+    return B / np.outer(deviation, deviation)
 
 
 def gradient(run: Run, X: Any) -> np.ndarray:

@@ -162,11 +162,20 @@ class Run:
 
         return Sampler(self, count, seed)(self.columns.read_inputs(as_table(X, self.columns)))
 
-    def covariance(self, X: Any) -> np.ndarray:
-        """Joint covariance of the function at rows X, `[N, N]` or `[P, N, N]`, in squared original units."""
+    def covariance(self, X: Any, *, full_output_cov: bool = False) -> np.ndarray:
+        """Joint covariance of the function at rows X, `[N, N]` or `[P, N, N]`, in squared original units.
+
+        With `full_output_cov` that of the targets in each row instead, `[N, P, P]`.
+        """
         from svgp.runs.functions import covariance
 
-        return covariance(self, X)
+        return covariance(self, X, full_output_cov=full_output_cov)
+
+    def output_correlations(self) -> np.ndarray:
+        """Between the functions of the targets, `[P, P]`, by the prior that training found."""
+        from svgp.runs.functions import output_correlations
+
+        return output_correlations(self)
 
     def gradient(self, X: Any) -> np.ndarray:
         """Slope of the predicted mean in `columns.input_names`, `[N, D]` or `[N, P, D]`, original units."""
@@ -290,6 +299,10 @@ class Run:
     def plot_ard_relevance(self) -> Figure:
         """The effect of each input on the predictions, and its lengthscale."""
         return figures.ard_relevance(self)
+
+    def plot_output_correlations(self) -> Figure:
+        """The same as a picture. RunError where the outputs are independent."""
+        return figures.output_correlations(self)
 
     def plot_partial_dependence(self, target: int = 0) -> Figure:
         """The predicted mean over each of the most relevant inputs, averaged over rows. Needs the data."""

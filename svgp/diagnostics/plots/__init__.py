@@ -14,6 +14,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from svgp import files
+from svgp.diagnostics.plots.correlations import output_correlations
 from svgp.diagnostics.plots.curves import loss_curves
 from svgp.diagnostics.plots.dependence import Dependence, partial_dependence
 from svgp.diagnostics.plots.fits import counts_fit, fit_1d, probability_surface
@@ -39,6 +40,7 @@ __all__ = [
     "inducing_over_time",
     "inducing_positions",
     "loss_curves",
+    "output_correlations",
     "partial_dependence",
     "predicted_vs_actual",
     "probability_surface",
