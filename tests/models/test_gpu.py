@@ -79,3 +79,89 @@ def test_a_whole_training_run(precision, tmp_path):
     assert np.isfinite(run.metrics["train.elbo"]) and run.metrics["test.rmse"] > 0.0
     rows = run.history()
     assert rows[-1]["elbo"] > rows[0]["elbo"]
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=lambda dtype: dtype.name)
+def test_a_large_log_determinant_and_its_adjoint_are_those_of_the_processor(dtype):
+    rng = np.random.default_rng(0)
+    root = rng.standard_normal((2048, 2100))
+    K = tf.constant(root @ root.T / 2048 + np.eye(2048), dtype)
+    found = {}
+    for device in ("CPU:0", "GPU:0"):
+        with tf.device(device), tf.GradientTape() as tape:
+            here = tf.identity(K)
+            tape.watch(here)
+            value = linalg.logdet(here)
+        found[device] = [np.asarray(value), np.asarray(tape.gradient(value, here))]
+    tolerance = 1e-10 if dtype == tf.float64 else 2e-4
+    for processor, gpu in zip(*found.values(), strict=True):
+        np.testing.assert_allclose(gpu, processor, atol=tolerance * np.abs(processor).max(), rtol=tolerance)
+
+
+def test_a_complex_determinant_and_its_adjoint():
+    rng = np.random.default_rng(1)
+    A = (rng.standard_normal((3, 20, 20)) + 1j * rng.standard_normal((3, 20, 20))).astype(np.complex64)
+    with tf.device("GPU:0"):
+        matrix = tf.constant(A)
+        with tf.GradientTape() as tape:
+            tape.watch(matrix)
+            value = linalg.slogdet(matrix)[1]
+        gradient = tape.gradient(value, matrix)
+    np.testing.assert_allclose(value, np.linalg.slogdet(A.astype(complex))[1], rtol=1e-4)
+    expected = np.linalg.inv(A.astype(complex)).conj().swapaxes(-1, -2)
+    np.testing.assert_allclose(gradient, expected, atol=1e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("size", [100, 300])
+def test_a_failing_cholesky_gives_nan_and_is_repaired(size):
+    """Of any size: cuSOLVER's batched routine and its single one report failure in different ways."""
+    with tf.device("GPU:0"):
+        bad = tf.linalg.diag(tf.concat([tf.ones([size - 1], tf.float64), [-1.0]], 0))
+        assert np.isnan(tf.function(tf.linalg.cholesky)(bad)).any()
+        factor = tf.function(linalg.factorise)(tf.ones([size, size], tf.float64))
+    assert factor.repairs >= 1 and np.isfinite(factor.L).all() and np.isfinite(factor.L_inverse).all()
+
+
+def test_the_collapsed_bound_is_the_host_s():
+    from svgp.kernels import Matern32
+    from svgp.likelihoods import Gaussian
+    from svgp.models import SVGP
+    from svgp.models.collapsed import CollapsedBound
+    from svgp.models.collapsed.device import DevicePasses
+
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((5000, 3))
+    Y = np.sin(X.sum(1, keepdims=True)) + 0.1 * rng.standard_normal((5000, 1))
+    with tf.device("GPU:0"):
+        model = SVGP(Matern32(1.0, [1.0, 1.0, 1.0]), Gaussian(0.05), X[:300], num_data=5000, bound="tight")
+        bound = CollapsedBound(model, X, Y)
+        assert isinstance(bound._device, DevicePasses)
+        gpu = bound.evaluate()
+        with linalg.backend("host"):
+            host = CollapsedBound(model, X, Y).evaluate()
+    assert gpu.bound == pytest.approx(host.bound, rel=1e-10)
+    for ours, hosts in zip(gpu.gradients, host.gradients, strict=True):
+        np.testing.assert_allclose(ours, hosts, atol=1e-8 * np.abs(hosts).max())
+
+
+@pytest.mark.parametrize("dataset", ["counts", "robot_arm"])
+def test_natural_gradients_and_the_collapsed_method_train_there(dataset, tmp_path):
+    import svgp
+
+    likelihood = {"type": "poisson"} if dataset == "counts" else {"type": "gaussian"}
+    config = svgp.config.Config.from_dict(
+        {
+            "data": {"dataset": {"name": dataset, "rows": 600}},
+            "model": {
+                "inducing": {"count": 32},
+                "likelihood": likelihood,
+                "neighbours": {"count": 0},
+            },
+            "train": {"batch_size": 200, "max_steps": 10, "device": "gpu"},
+            "output": {"dir": str(tmp_path)},
+        }
+    )
+    run = svgp.train(config)
+    assert np.isfinite(run.metrics["train.elbo"])
+    rows = run.history()
+    assert rows[-1]["elbo"] > rows[0]["elbo"]
