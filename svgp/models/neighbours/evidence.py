@@ -76,10 +76,10 @@ class Held:
 class NeighbourEvidence:
     """log p(Y | X) of a model with Gaussian noise, as a function of the model's own variables.
 
-    `model` has `kernel`, `likelihood` (one variance), `mean`, `Z`, `jitter`: a NeighbourModel, or an SVGP.
+    `model`: an SVGP, of which `kernel`, `likelihood` (one variance), `mean`, `Z` and `jitter` are read.
     `X [N, D]`, `Y [N, P]`. `count`: neighbours m of a row; `seed`: of the order. `neighbours [N, m]`: rows
-    that come earlier, NONE for none; by default searched for at the model's lengthscales, as `search()` does
-    again. `block_rows`, `panel_rows`: for tests.
+    that come earlier, NONE for none; by default searched for, and kept while the model changes. `scales [D]`
+    of that search: by default the model's present lengthscales. `block_rows`, `panel_rows`: for tests.
     """
 
     def __init__(
@@ -91,23 +91,31 @@ class NeighbourEvidence:
         count: int = 16,
         seed: int = 0,
         neighbours: np.ndarray | None = None,
+        scales: np.ndarray | None = None,
         block_rows: int | None = None,
         panel_rows: int | None = None,
     ) -> None:
         self.model, self.X, self.count = model, np.asarray(X, np.float64), count
         self.Y = np.asarray(Y, np.float64).reshape(len(X), -1)
         self.order = random_order(len(X), seed)
-        held = {id(getattr(model, name, None)) for name in ("q_mean", "q_sqrt")}
-        self.variables: list[tf.Variable] = [v for v in model.trainable_variables if id(v) not in held]
+        self.variables = self.trainable(model)
         self.passes = 0  # over all rows
-        self._block_rows, self._panel_rows = block_rows, panel_rows
         self.process = ResidualProcess(model, self.X.shape[1], self.variables)
-        self._make_lanes()
-        self._use(self._found() if neighbours is None else neighbours)
+        scales = kernel_scales(model.kernel, self.X) if scales is None else scales
+        if neighbours is None:
+            neighbours = earlier_neighbours(self.X, scales, self.order, count)
+        self.neighbours = neighbours
+        kept = np.isfinite(scales)
+        points = self.X[:, kept] / scales[kept]
+        self._blocks = Blocks(points, neighbours, int(model.Z.shape[0]), block_rows)
+        self._arrays: tuple[np.ndarray, np.ndarray] | None = None
+        self._make_lanes(panel_rows)
 
-    def search(self) -> None:
-        """Find each row's neighbours anew, at the model's present lengthscales: the objective jumps."""
-        self._use(self._found())
+    @staticmethod
+    def trainable(model: Any) -> list[tf.Variable]:
+        """The variables that the evidence depends on: all that are trained but those of q(u)."""
+        held = {id(getattr(model, name, None)) for name in ("q_mean", "q_sqrt")}
+        return [v for v in model.trainable_variables if id(v) not in held]
 
     def evaluate(self, keep_going: Callable[[], bool] = lambda: True) -> NeighbourEvaluation:
         """The evidence and its gradient, in two passes over the rows.
@@ -263,23 +271,11 @@ class NeighbourEvidence:
 
     # ---- memory and threads
 
-    def _found(self) -> np.ndarray:
-        scales = kernel_scales(self.model.kernel, self.X)
-        return earlier_neighbours(self.X, scales, self.order, self.count)
-
-    def _use(self, neighbours: np.ndarray) -> None:
-        self.neighbours = neighbours
-        scales = kernel_scales(self.model.kernel, self.X)
-        kept = np.isfinite(scales)
-        points = self.X[:, kept] / scales[kept]
-        self._blocks = Blocks(points, neighbours, int(self.model.Z.shape[0]), self._block_rows)
-        self._arrays: tuple[np.ndarray, np.ndarray] | None = None
-
-    def _make_lanes(self) -> None:
+    def _make_lanes(self, panel_rows: int | None) -> None:
         size = int(self.model.Z.shape[0])
         alone = size > LARGEST_LANES
         wanted = (SHARED_ENTRIES if alone else PANEL_ENTRIES) // max(size, 1)
-        self._chunk = self._panel_rows or min(max(wanted, FEWEST_ROWS), MOST_ROWS)
+        self._chunk = panel_rows or min(max(wanted, FEWEST_ROWS), MOST_ROWS)
         count = 1 if alone else min(workers(), -(-len(self.X) // self._chunk))
         self._lanes = [Lane(self._chunk, size) for _ in range(max(1, count))]
 

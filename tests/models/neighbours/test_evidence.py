@@ -9,9 +9,9 @@ import scipy.stats
 from svgp.kernels import Matern12, Matern32, SquaredExponential
 from svgp.likelihoods import Gaussian
 from svgp.means import Linear
+from svgp.models import SVGP
 from svgp.models.collapsed.posterior import optimal_posterior
 from svgp.models.neighbours.evidence import NeighbourEvidence, evidence_from_sums
-from svgp.models.neighbours.model import NeighbourModel
 
 NOISE = 0.05
 
@@ -23,9 +23,8 @@ def problem(kernel=None, outputs=1, rows=70, mean=False, jitter=1e-8):
     Y = np.stack([np.sin(X.sum(1)), X[:, 0] ** 2][:outputs], 1) + 0.2 * rng.normal(size=(rows, outputs))
     kernel = kernel or Matern32(1.3, [0.6, 1.1])
     slope = rng.normal(size=(2, outputs)) if mean else np.zeros((2, outputs))
-    model = NeighbourModel(
-        kernel, Gaussian(NOISE), Linear(slope, np.full(outputs, 0.3)), X[10:19] + 0.1, jitter=jitter
-    )
+    mean = Linear(slope, np.full(outputs, 0.3))
+    model = SVGP(kernel, Gaussian(NOISE), X[10:19] + 0.1, mean=mean, num_latent=outputs, jitter=jitter)
     return model, X, Y
 
 

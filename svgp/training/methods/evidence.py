@@ -1,0 +1,174 @@
+"""The second stage of `collapsed`: kernel, noise and Z for predictions with neighbours, by L-BFGS-B."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.errors import NumericalError
+from svgp.models.collapsed.panels import Stopped
+from svgp.models.collapsed.posterior import assign_posterior
+from svgp.models.neighbours.evidence import NeighbourEvaluation, NeighbourEvidence
+from svgp.models.neighbours.search import kernel_scales
+from svgp.models.priors import log_prior, with_prior_gradients
+from svgp.training.lbfgs.box import box
+from svgp.training.lbfgs.machine import Answer, Lbfgs
+from svgp.training.lbfgs.units import variable_scales
+from svgp.training.lbfgs.variables import pack, unpack, wall
+
+COUNT = 16  # neighbours a row in training; predictions may take more
+MOVED = 0.2  # of log lengthscales since the last search: then neighbours are searched for anew
+STEPS = 5  # with the same neighbours, at least: L-BFGS-B has to begin again
+
+
+def twin(model: Any) -> Any:
+    """A copy of an SVGP that shares no variable with it."""
+    return copy.deepcopy(model)
+
+
+class EvidenceFit:
+    """Maximise the evidence with neighbours (`svgp.models.neighbours.evidence`) plus the log prior.
+
+    The model is trained and given the optimal q(u) for the rows X `[N, D]`, Y `[N, P]`: of the joint
+    distribution with neighbours, not of an SVGP. The evidence is an approximation, no bound. Neighbours are
+    searched for again when a lengthscale has moved by a fifth; the objective jumps then, and L-BFGS-B starts
+    anew. A trial point where the evidence cannot be computed makes the line search step back.
+    """
+
+    def __init__(
+        self, model: Any, X: np.ndarray, Y: np.ndarray, *, seed: int = 0, count: int = COUNT
+    ) -> None:
+        self.model, self.X, self.Y = model, X, Y
+        self._seed, self._count = seed, count
+        self.step = 0
+        self.searches = 0
+        self.repairs = 0
+        self.evaluation: NeighbourEvaluation | None = None  # of the last accepted iterate
+        self.evidence: NeighbourEvidence | None = None  # made when it is first needed: it searches
+        self._searched = kernel_scales(model.kernel, X)  # [D] with which the neighbours were found
+        self._steps_since = 0
+        self.variables = NeighbourEvidence.trainable(model)
+        self._scales = variable_scales(model, self.variables, X)
+        self._limits = box(model, self.variables, X, Y)
+        self.optimiser = Lbfgs(self._pack(), self._limits * self._scales[:, None])
+        self._anchor: tuple[np.ndarray, float, np.ndarray] | None = None
+        self._trial: tuple[np.ndarray, NeighbourEvaluation, Answer] | None = None
+
+    @property
+    def converged(self) -> bool:
+        """Whether L-BFGS-B has ended, and with the neighbours of the present lengthscales."""
+        return bool(self.optimiser.finished) and not self._far()
+
+    @property
+    def value(self) -> float:
+        """The evidence of the last accepted iterate, in nats; NaN before the first."""
+        return self.evaluation.evidence if self.evaluation is not None else float("nan")
+
+    def advance(self, deadline: float | None = None) -> bool:
+        """One accepted iterate; whether there was one. Raises Stopped at the deadline (`perf_counter`)."""
+        if self.optimiser.finished or (self._steps_since >= STEPS and self._far()):
+            self._search_again()
+        try:
+            x = self.optimiser.advance(lambda x: self._evaluate(x, deadline))
+            if x is None:
+                return False
+            self._accept(x)
+        finally:
+            if self._anchor is not None:
+                self._unpack(self._anchor[0])
+        self.step += 1
+        self._steps_since += 1
+        return True
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that the next `advance` depends on, but for the model's variables."""
+        machine = {f"lbfgs/{name}": value for name, value in self.optimiser.state().items()}
+        unknown = self._pack(), np.nan, np.full(len(self._scales), np.nan)
+        anchor = dict(zip(("x", "f", "g"), map(np.asarray, self._anchor or unknown), strict=True))
+        counters = [self.step, self._steps_since, self.searches, self.repairs]
+        return {
+            **machine,
+            **{f"anchor/{name}": value for name, value in anchor.items()},
+            "counters": np.array(counters, np.int64),
+            "searched": self._searched,
+            "scales": self._scales,
+            "value": np.asarray(self.value),
+        }
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from `state`, bit for bit; the model has its variables again already."""
+        self._scales, self._searched = state["scales"].copy(), state["searched"].copy()
+        self.optimiser.bounds = self._limits * self._scales[:, None]
+        self.optimiser.load_state(
+            {n.removeprefix("lbfgs/"): v for n, v in state.items() if n.startswith("lbfgs/")}
+        )
+        self.step, self._steps_since, self.searches, self.repairs = state["counters"].tolist()
+        known = np.isfinite(state["anchor/f"])
+        self._anchor = (state["anchor/x"], float(state["anchor/f"]), state["anchor/g"]) if known else None
+        self.evidence = self._trial = None
+
+    def _search_again(self) -> None:
+        self._searched = kernel_scales(self.model.kernel, self.X)
+        self._steps_since = 0
+        self.evidence = self._trial = self._anchor = None
+        self.optimiser.close()
+        self.optimiser = Lbfgs(self._pack(), self.optimiser.bounds)
+
+    def _far(self) -> bool:
+        """Whether a lengthscale has moved far since the neighbours were found."""
+        now = kernel_scales(self.model.kernel, self.X)
+        both = np.isfinite(now) & np.isfinite(self._searched)
+        return bool(np.any(np.abs(np.log(now[both] / self._searched[both])) > MOVED))
+
+    def _evaluate(self, x: np.ndarray, deadline: float | None) -> Answer:
+        """-(evidence + log prior) and its gradient, per row."""
+        self._unpack(x)
+        if self.evidence is None:
+            self.searches += 1
+            self.evidence = NeighbourEvidence(
+                self.model, self.X, self.Y, scales=self._searched, count=self._count, seed=self._seed
+            )
+        try:
+            found = self.evidence.evaluate(lambda: deadline is None or time.perf_counter() < deadline)
+        except NumericalError:
+            if self._anchor is None:
+                raise
+            self.repairs += 1
+            return wall(self._anchor, x)
+        scale = -1.0 / len(self.X)
+        value = found.evidence + float(log_prior(self.model))
+        zeros = [tf.zeros_like(v) for v in self.variables]
+        priors = with_prior_gradients(self.model, self.variables, zeros)
+        pairs = zip(found.gradients, priors, strict=True)
+        gradient = np.concatenate([(g + np.asarray(p, np.float64)).ravel() for g, p in pairs])
+        answer = scale * value, scale * gradient / self._scales
+        self._trial = (x.copy(), found, answer)
+        if self._anchor is None:
+            self._anchor = (x.copy(), *answer)
+            self._adopt(found)
+        return answer
+
+    def _accept(self, x: np.ndarray) -> None:
+        if self._trial is None or not np.array_equal(self._trial[0], x):
+            self._evaluate(x, None)
+        assert self._trial is not None
+        _, found, answer = self._trial
+        self._anchor = (x.copy(), *answer)
+        self._adopt(found)
+
+    def _adopt(self, found: NeighbourEvaluation) -> None:
+        self.evaluation = found
+        assign_posterior(self.model, found.posterior)
+
+    def _pack(self) -> np.ndarray:
+        return self._scales * pack(self.variables)
+
+    def _unpack(self, x: np.ndarray) -> None:
+        unpack(self.variables, x / self._scales)
+
+
+__all__ = ["EvidenceFit", "Stopped", "twin"]
