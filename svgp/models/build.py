@@ -105,6 +105,7 @@ def _with_habits(model: SVGP, config: ModelConfig, X: np.ndarray) -> SVGP:
     if config.inducing.keep_in_range:
         model.inducing_range = X.min(axis=0), X.max(axis=0)
     model.replace_redundant = config.inducing.replace_redundant
+    model.neighbours = config.neighbours
     return model
 
 

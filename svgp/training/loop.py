@@ -141,6 +141,7 @@ def read_row(method: Method, state: LoopState) -> dict[str, Any] | None:
         "repairs": int(repairs.sum()),
         **(own if (objective != elbo).any() else {}),
         **prior,
+        **({} if method.evidence is None else {"evidence": method.evidence}),
         **replaced_points(method),
     }
 

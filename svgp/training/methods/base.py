@@ -70,6 +70,16 @@ class Method(ABC):
     steps_per_epoch: int = 1
     replaced: int | None = None  # inducing points that have got new places; None where none ever do
 
+    @property
+    def neighbour_model(self) -> Any | None:
+        """A model trained for predictions with neighbours, beside `model`; None where there is none."""
+        return None
+
+    @property
+    def evidence(self) -> float | None:
+        """Its log evidence in nats for all rows, an approximation and no bound."""
+        return None
+
     @classmethod
     def variant(cls, model: Any, rows: int, config: Any) -> type[Method]:
         """The class that serves `model` on so many rows: this one, or another form of the same method."""
@@ -88,6 +98,11 @@ class Method(ABC):
     def converged(self) -> bool:
         """Whether further steps cannot help; a stochastic method says False."""
         return False
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended by itself, or used what its config allows, as far as it reads that itself."""
+        return self.converged
 
     @property
     def notes(self) -> list[str]:

@@ -72,6 +72,11 @@ class Collapsed(Method):
         return bool(self.optimiser.finished)
 
     @property
+    def over(self) -> bool:
+        """Whether it has ended by itself, or used the steps or seconds that its config allows."""
+        return self.converged or self._time_is_up or self.step >= self._last_step
+
+    @property
     def notes(self) -> list[str]:
         """What a user should know at the end, a line each."""
         form = self.evaluation.form if self.evaluation else "no"

@@ -45,7 +45,7 @@ class EvidenceFit:
         self.model, self.X, self.Y = model, X, Y
         self._seed, self._count = seed, count
         self.step = 0
-        self.searches = 0
+        self.searches = 1  # the first is made with the first evaluation
         self.repairs = 0
         self.evaluation: NeighbourEvaluation | None = None  # of the last accepted iterate
         self.evidence: NeighbourEvidence | None = None  # made when it is first needed: it searches
@@ -114,6 +114,7 @@ class EvidenceFit:
     def _search_again(self) -> None:
         self._searched = kernel_scales(self.model.kernel, self.X)
         self._steps_since = 0
+        self.searches += 1
         self.evidence = self._trial = self._anchor = None
         self.optimiser.close()
         self.optimiser = Lbfgs(self._pack(), self.optimiser.bounds)
@@ -128,7 +129,6 @@ class EvidenceFit:
         """-(evidence + log prior) and its gradient, per row."""
         self._unpack(x)
         if self.evidence is None:
-            self.searches += 1
             self.evidence = NeighbourEvidence(
                 self.model, self.X, self.Y, scales=self._searched, count=self._count, seed=self._seed
             )

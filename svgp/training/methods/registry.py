@@ -13,6 +13,7 @@ from svgp.training.methods.base import Method
 from svgp.training.methods.collapsed import Collapsed
 from svgp.training.methods.natgrad import NaturalGradient
 from svgp.training.methods.replacing import replacing
+from svgp.training.methods.staged import Staged, first_share, wants_evidence
 from svgp.workers import present
 
 METHODS: dict[str, type[Method]] = {
@@ -37,7 +38,10 @@ class Choice:
     def make(self, model: Any, X: Any, Y: Any, config: Any) -> Method:
         """The method, for X and Y as in `make_method`. Raises ModelError where it does not fit the model."""
         rows = as_rows(X, Y)
-        return replacing(self.method(model, rows, None, config), rows.sample()[0], config)
+        staged = wants_evidence(model, self.method.name)
+        own = first_share(config) if staged else config
+        method = replacing(self.method(model, rows, None, own), rows.sample()[0], own)
+        return Staged(method, rows, config) if staged else method
 
     def __str__(self) -> str:
         size = f"; {self.step_size}" if self.step_size else ""

@@ -47,6 +47,11 @@ class Replacing(Method):
         return self.method.converged
 
     @property
+    def over(self) -> bool:
+        """Whether the method has ended, or used what its config allows."""
+        return self.method.over
+
+    @property
     def notes(self) -> list[str]:
         """Those of the method, and how many points were re-placed."""
         undone = f" ({self._undone} moves undone, since the bound fell)" if self._undone else ""

@@ -1,4 +1,4 @@
-"""`model.neighbours.fit: evidence`: a first method for the sparse model, then the evidence with neighbours."""
+"""`model.neighbours.fit: evidence`: a method for the sparse model, then the evidence with neighbours."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from svgp.errors import ModelError, NumericalError
+from svgp.errors import NumericalError
 from svgp.models import load_model_state, model_state
 from svgp.models.collapsed.panels import Stopped
+from svgp.models.collapsed.posterior import assign_posterior
+from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.models.replacement import Move
-from svgp.training.methods.base import StepRecord
+from svgp.rows import Rows
+from svgp.training.methods.base import Method, StepRecord
 from svgp.training.methods.collapsed import subset
 from svgp.training.methods.evidence import COUNT, EvidenceFit, twin
 
@@ -19,7 +22,7 @@ SHARE = 0.5  # of the run's steps and seconds: the first method's
 LARGEST = 3e12  # operations of an evaluation, about 7 M^2 N: beyond, the evidence is that of a sample of rows
 
 
-class Staged:
+class Staged(Method):
     """Takes the steps of `first` (method `collapsed`) until it has ended, then those of an `EvidenceFit`.
 
     `model`, the sparse model, stays as the first method left it, and so do the ELBO and what is said of the
@@ -28,21 +31,20 @@ class Staged:
     carries as `evidence`; its q(u) is that of the joint distribution with neighbours. It is None before the
     second stage has got anywhere, and then `model` is all there is.
 
-    X `[N, D]`, Y `[N, P]`: where an evaluation of all rows would take too long, the second stage sees some.
-    `config`: the run's, of whose limits `first` was given the share SHARE.
+    Where an evaluation on all rows would take too long, or they are not in memory, the second stage trains on
+    some. `config`: the run's, of whose limits `first` was given the share SHARE.
     """
 
-    steps_per_epoch = 1
     iterative = True
-    learning_rate = None
 
-    def __init__(self, first: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> None:
-        self.first, self.model, self.name = first, first.model, first.name
-        self.step: int = 0
-        self._config, self._X, self._Y = config, X, np.asarray(Y, np.float64).reshape(len(X), -1)
+    def __init__(self, first: Method, rows: Rows, config: Any) -> None:
+        self.first, self.model = first, first.model
+        self.name = first.name  # type: ignore[misc]  # of this one
+        self._config, self._rows = config, rows
         self._second: EvidenceFit | None = None
         self._spent = 0.0  # seconds in the second stage
         self._over = False
+        self._complete = True  # whether the neighbour model's q(u) has seen all rows that are at hand
         self._last: StepRecord | None = None
 
     @property
@@ -56,18 +58,12 @@ class Staged:
         """The log evidence of the neighbour model, in nats for all rows: no bound."""
         if self._second is None or not np.isfinite(self._second.value):
             return None
-        return self._second.value * len(self._X) / len(self._second.X)
+        return self._second.value * self._rows.count / len(self._second.X)
 
     @property
     def converged(self) -> bool:
         """Whether both stages have ended."""
         return self._over or (self._second is not None and self._second.converged)
-
-    @property
-    def replaced(self) -> int | None:
-        """How many inducing points the first method has re-placed."""
-        found: int | None = getattr(self.first, "replaced", None)
-        return found
 
     @property
     def elapsed(self) -> float:
@@ -79,7 +75,7 @@ class Staged:
         """What a user should know at the end, a line each."""
         own = []
         if (second := self._second) is not None:
-            seen = "" if len(second.X) == len(self._X) else f" of {len(second.X)} rows"
+            seen = "" if len(second.X) == self._rows.count else f", from {len(second.X)} rows"
             found = "not reached" if self.evidence is None else f"{self.evidence:.6g} nats{seen}, no bound"
             own.append(
                 f"evidence with {COUNT} neighbours a row: {found}; {second.step} steps, neighbours searched "
@@ -91,6 +87,7 @@ class Staged:
         """A step of the stage that is on."""
         if self._second is None and not self.first_is_over():
             self._last = self.first.advance()
+            self.replaced = self.first.replaced
         else:
             self._advance_second()
         self.step += 1
@@ -101,13 +98,19 @@ class Staged:
         return StepRecord(self.step, float(self.step), values)
 
     def finish(self) -> bool:
-        """What the first method has left to do."""
-        return bool(self.first.finish())
+        """What the first method has left to do, and q(u) of the neighbour model for all rows at hand."""
+        changed = self.first.finish()
+        model, X, Y = self.neighbour_model, *self._rows.sample()
+        if model is None or self._complete:
+            return changed
+        everything = NeighbourEvidence(model, X, Y, count=COUNT, seed=self._config.seed)
+        assign_posterior(model, everything.posterior())
+        self._complete = True
+        return True
 
     def publish(self) -> None:
         """What the first method keeps elsewhere."""
-        if (publish := getattr(self.first, "publish", None)) is not None:
-            publish()
+        self.first.publish()
 
     def spend(self, seconds: float) -> None:
         """Set the clock of the stage that is on."""
@@ -118,8 +121,7 @@ class Staged:
 
     def restart(self, move: Move) -> float:
         """Go on after `move`; points move in the first stage alone."""
-        gain: float = self.first.restart(move)
-        return gain
+        return self.first.restart(move)
 
     def state(self) -> dict[str, np.ndarray]:
         """The first method's, and of the second stage its model and its own."""
@@ -127,6 +129,7 @@ class Staged:
         last = np.full(7, np.nan) if self._last is None else self._last.values()
         arrays |= {"step": np.asarray(self.step, np.int64), "last": last}
         arrays |= {"spent": np.asarray(self._spent), "over": np.asarray(self._over)}
+        arrays["complete"] = np.asarray(self._complete)
         if self._second is not None:
             arrays |= {f"second/{name}": value for name, value in self._second.state().items()}
             state = model_state(self._second.model)
@@ -136,8 +139,9 @@ class Staged:
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from `state`, bit for bit. Raises RunError where it belongs to another model."""
         self.first.load_state(_below("first/", state))
+        self.replaced = self.first.replaced
         self.step, self._spent = int(state["step"]), float(state["spent"])
-        self._over = bool(state["over"])
+        self._over, self._complete = bool(state["over"]), bool(state["complete"])
         known = np.isfinite(state["last"]).all()
         self._last = StepRecord(self.step, float(self.step), state["last"]) if known else None
         self._second = None
@@ -148,7 +152,7 @@ class Staged:
 
     def first_is_over(self) -> bool:
         """Whether the first method has converged or used its share."""
-        return bool(self.first.converged or self.first.over)
+        return self.first.over
 
     def _advance_second(self) -> None:
         started = time.perf_counter()
@@ -158,7 +162,8 @@ class Staged:
         limit = self._config.max_seconds
         deadline = None if limit is None else started + limit - self.elapsed
         try:
-            self._second.advance(deadline)
+            if self._second.advance(deadline):
+                self._complete = len(self._second.X) == len(self._rows.sample()[0])
         except Stopped:
             self._over = True
         except NumericalError:
@@ -171,19 +176,13 @@ class Staged:
     def _begin(self) -> EvidenceFit:
         size = self.model.num_inducing
         most = int(LARGEST / (7.0 * size**2))
-        wanted = min(getattr(self._config, "subset_rows", None) or len(self._X), most)
-        rows = subset(len(self._X), wanted, self._config.seed)
-        X, Y = (self._X, self._Y) if rows is None else (self._X[rows], self._Y[rows])
+        wanted = min(self._config.subset_rows or self._rows.count, most)
+        X, Y = subset(self._rows, wanted, self._config.seed).sample()
         return EvidenceFit(twin(self.model), X, Y, seed=self._config.seed)
 
 
-def with_evidence(method: Any, X: np.ndarray, Y: np.ndarray, config: Any) -> Any:
-    """`method`, followed by the evidence where the model wants that; `config`: the run's."""
-    return Staged(method, X, Y, config) if wants_evidence(method.model, method.name) else method
-
-
 def wants_evidence(model: Any, name: str) -> bool:
-    """Whether the method `name` is followed by a stage on the evidence: `collapsed`, if the config says so."""
+    """Whether a stage on the evidence follows the method `name`: `collapsed`, if the config says so."""
     wanted = getattr(model, "neighbours", None)
     return wanted is not None and wanted.count > 0 and wanted.fit == "evidence" and name == "collapsed"
 
@@ -200,6 +199,3 @@ def first_share(config: Any) -> Any:
 
 def _below(prefix: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
-__all__ = ["SHARE", "ModelError", "Staged", "first_share", "wants_evidence", "with_evidence"]

@@ -1,0 +1,101 @@
+"""The evidence as a second stage: its own model, its share of the run, resumed bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from svgp.config import ModelConfig, TrainConfig
+from svgp.kernels import Matern32
+from svgp.likelihoods import Gaussian
+from svgp.models import SVGP
+from svgp.models.neighbours.evidence import NeighbourEvidence
+from svgp.training.methods import evidence as stage
+from svgp.training.methods.registry import make_method
+from svgp.training.methods.staged import Staged
+
+RNG = np.random.default_rng(4)
+X = RNG.uniform(-2, 2, size=(150, 2))
+Y = np.sin(4.0 * X[:, :1]) + 0.5 * np.cos(3.0 * X[:, 1:]) + 0.1 * RNG.normal(size=(150, 1))
+
+
+def method(**train):
+    model = SVGP(Matern32(1.0, [2.0, 2.0]), Gaussian(0.3), X[:8], num_data=len(X), bound="tight")
+    model.neighbours = ModelConfig.model_validate({"neighbours": {"count": 8}}).neighbours
+    return make_method(model, X, Y, TrainConfig(**{"max_epochs": None, "max_steps": 12, **train}))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    found = method()
+    records, first = [], None
+    for step in range(12):
+        records.append(found.advance())
+        if step == 5:
+            first = {name: np.array(value) for name, value in found.state().items()}
+    return found, records, first
+
+
+def test_the_first_half_trains_the_sparse_model_and_the_second_leaves_it_alone(trained):
+    found, records, at_half = trained
+    assert isinstance(found, Staged) and found.first.step == 6
+    values = np.stack([record.values() for record in records])
+    assert np.all(values[6:, 0] == values[5, 0])  # the ELBO
+    assert float(found.model.elbo((X, Y))) == pytest.approx(values[5, 0], abs=1e-3)
+    for name, value in found.state().items():
+        if name.startswith("first/model/"):
+            np.testing.assert_array_equal(value, at_half[name])
+
+
+def test_the_second_half_raises_the_evidence_of_a_model_of_its_own(trained):
+    found, records, _ = trained
+    evidences = np.array([record.values()[5] for record in records[6:]])
+    assert evidences[-1] > evidences[0] + 5.0 and records[5].values()[5] == records[5].values()[0]
+    model = found.neighbour_model
+    assert not {id(v) for v in model.variables} & {id(v) for v in found.model.variables}
+    scales = found._second._searched
+    own = NeighbourEvidence(model, X, Y, count=stage.COUNT, scales=scales).evaluate()
+    assert own.evidence == pytest.approx(found.evidence, rel=1e-9)
+    mean = own.posterior.unwhitened()[0].T  # the model's q(u)
+    np.testing.assert_allclose(model.q_mean, mean, rtol=1e-6, atol=1e-9)
+    assert any("no bound" in note for note in found.notes)
+
+
+def test_a_resumed_run_goes_on_bit_for_bit_in_either_stage(trained):
+    whole, records, _ = trained
+    for split in (5, 9):
+        first = method()
+        for _ in range(split):
+            first.advance()
+        state = {name: np.array(value) for name, value in first.state().items()}
+        rest = method()
+        rest.load_state(state)
+        for record in records[split:]:
+            np.testing.assert_array_equal(rest.advance().values(), record.values())
+    for name, value in whole.state().items():
+        if not name.endswith(("elapsed", "spent")):
+            np.testing.assert_array_equal(rest.state()[name], value, err_msg=name)
+
+
+def test_neighbours_are_searched_for_again_where_lengthscales_move(trained, monkeypatch):
+    monkeypatch.setattr(stage, "STEPS", 2)
+    monkeypatch.setattr(stage, "MOVED", 0.02)
+    found = method(max_steps=16)
+    for _ in range(16):
+        found.advance()
+    assert found._second.searches > 2
+    assert found.evidence > trained[0].evidence - 1.0
+
+
+def test_without_time_there_is_no_neighbour_model():
+    found = method(max_steps=None, max_seconds=1e-9)
+    for _ in range(3):
+        found.advance()
+    assert found.converged and found.neighbour_model is None and found.evidence is None
+
+
+@pytest.mark.parametrize("neighbours", [{"count": 0}, {"count": 8, "fit": "after"}])
+def test_no_second_stage_unless_it_is_wanted(neighbours):
+    model = SVGP(Matern32(1.0, [2.0, 2.0]), Gaussian(0.3), X[:8], num_data=len(X))
+    model.neighbours = ModelConfig.model_validate({"neighbours": neighbours}).neighbours
+    assert not isinstance(make_method(model, X, Y, TrainConfig()), Staged)
