@@ -101,15 +101,19 @@ class NeighbourEvidence:
         self.variables = self.trainable(model)
         self.passes = 0  # over all rows
         self.process = ResidualProcess(model, self.X.shape[1], self.variables)
-        scales = kernel_scales(model.kernel, self.X) if scales is None else scales
+        self._block_rows = block_rows
+        self._arrays: tuple[np.ndarray, np.ndarray] | None = None
+        self._make_lanes(panel_rows)
+        self.search(kernel_scales(model.kernel, self.X) if scales is None else scales, neighbours)
+
+    def search(self, scales: np.ndarray, neighbours: np.ndarray | None = None) -> None:
+        """Find each row's neighbours where `scales [D]` measure distance, or take these: the value jumps."""
         if neighbours is None:
-            neighbours = earlier_neighbours(self.X, scales, self.order, count)
+            neighbours = earlier_neighbours(self.X, scales, self.order, self.count)
         self.neighbours = neighbours
         kept = np.isfinite(scales)
         points = self.X[:, kept] / scales[kept]
-        self._blocks = Blocks(points, neighbours, int(model.Z.shape[0]), block_rows)
-        self._arrays: tuple[np.ndarray, np.ndarray] | None = None
-        self._make_lanes(panel_rows)
+        self._blocks = Blocks(points, neighbours, int(self.model.Z.shape[0]), self._block_rows)
 
     @staticmethod
     def trainable(model: Any) -> list[tf.Variable]:

@@ -115,7 +115,9 @@ class EvidenceFit:
         self._searched = kernel_scales(self.model.kernel, self.X)
         self._steps_since = 0
         self.searches += 1
-        self.evidence = self._trial = self._anchor = None
+        self._trial = self._anchor = None
+        if self.evidence is not None:
+            self.evidence.search(self._searched)
         self.optimiser.close()
         self.optimiser = Lbfgs(self._pack(), self.optimiser.bounds)
 
