@@ -17,6 +17,7 @@ from svgp.rows import Rows
 from svgp.training.methods.base import Method, StepRecord
 from svgp.training.methods.collapsed import subset
 from svgp.training.methods.evidence import COUNT, EvidenceFit, twin
+from svgp.workers import present
 
 SHARE = 0.5  # of the run's steps and seconds: the first method's
 LARGEST = 3e12  # operations of an evaluation, about 7 M^2 N: beyond, the evidence is that of a sample of rows
@@ -182,9 +183,11 @@ class Staged(Method):
 
 
 def wants_evidence(model: Any, name: str) -> bool:
-    """Whether a stage on the evidence follows the method `name`: `collapsed`, if the config says so."""
+    """Whether a stage on the evidence follows the method `name`: on one worker, if wanted."""
     wanted = getattr(model, "neighbours", None)
-    return wanted is not None and wanted.count > 0 and wanted.fit == "evidence" and name == "collapsed"
+    if wanted is None or wanted.count == 0 or wanted.fit != "evidence":
+        return False
+    return name == "collapsed" and present().alone
 
 
 def first_share(config: Any) -> Any:
