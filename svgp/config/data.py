@@ -107,6 +107,11 @@ class DataConfig(Section):
         "shift and scale inputs and target by their training mean and standard deviation; "
         "predictions come back in original units",
     )
+    target_transform: Literal["none", "log", "quantile"] = setting(
+        "none",
+        "of a skewed number: learn its logarithm, or the normal score of its quantile; predictions and "
+        "densities come back in original units",
+    )
     missing: Literal["error", "drop", "indicator"] = setting(
         "error",
         "rows with missing values: an error that names the columns; dropped and counted; or kept, with the "

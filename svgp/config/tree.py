@@ -69,6 +69,17 @@ class Config(Section):
                 "data.target",
                 f"{len(targets)} targets, and a {likelihood.type_name} likelihood predicts one; choose one",
             )
+        transform = self.data.target_transform
+        if transform != "none" and likelihood.task != "regression":
+            yield (
+                "data.target_transform",
+                f"{transform} is for regressions, and a {likelihood.type_name} likelihood is none; use none",
+            )
+        if transform == "log" and likelihood.type_name == "student_t":
+            yield (
+                "data.target_transform",
+                "a target whose logarithm has Student's t noise has no mean; use quantile, or gaussian noise",
+            )
         yield from self._kernel_conflicts()
         if self.model.bound == "ppgpr" and self.train.method in ("collapsed", "natgrad"):
             yield (

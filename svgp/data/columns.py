@@ -13,9 +13,11 @@ from svgp.data.categories import MISSING, UNSEEN, find_levels, level_codes, refu
 from svgp.data.checks import refuse_infinite, refuse_missing, require
 from svgp.data.extras import EXTRAS, extra_defaults, extra_values, refuse_more_than_trials
 from svgp.data.numeric import moments, to_float
+from svgp.data.origin import row_number, source_of
 from svgp.data.readings import Reading, apply, names_of, refuse_doubts
 from svgp.data.survey import Survey
 from svgp.data.tasks import TASKS, Task
+from svgp.data.transforms import Transform, fit_transform, transform_from_dict
 from svgp.errors import DataError
 
 _TEXT_ADVICE = "list it under data.categorical, or leave it out of data.inputs"
@@ -47,6 +49,7 @@ class Columns:
     extras: Mapping[str, str] = field(default_factory=dict)  # what the likelihood reads besides: its column
     extra_defaults: Sequence[float] = ()  # [E] where a table to predict for does not say
     gaps: Mapping[str, list[float]] = field(default_factory=dict)  # what stands in for missing inputs
+    transforms: Sequence[Transform | None] = ()  # [P] of targets before they are scaled; (): none
 
     @classmethod
     def fit(
@@ -63,6 +66,7 @@ class Columns:
         readings: Mapping[str, Reading] | None = None,
         extras: Mapping[str, str] | None = None,
         gaps: Sequence[str] = (),
+        transform: str = "none",
     ) -> Columns:
         """Levels, classes, means and standard deviations of the training rows `table`.
 
@@ -87,6 +91,10 @@ class Columns:
         table = columns.as_numbers(table)
         stand_ins = {name: columns._means(table, name) for name in inputs if name in set(gaps)}
         columns = replace(columns, gaps=stand_ins)
+        if transform != "none":
+            named = zip(targets, columns._untransformed(table).T, strict=True)
+            found = [fit_transform(transform, y, f"{source_of(table)}: target '{name}'") for name, y in named]
+            columns = replace(columns, transforms=found)
         mean, scale = columns._input_moments(table, standardize)
         target_mean, target_scale = columns._target_moments(table, standardize)
         return replace(
@@ -266,15 +274,33 @@ class Columns:
         return {name: count for name, count in counts.items() if count}
 
     def unscale_mean(self, mean: np.ndarray) -> np.ndarray:
-        """Means or quantiles `[..., P]` of the scaled target, in original units, without extra columns."""
+        """Values or quantiles `[..., P]` of the scaled target, in original units, without extra columns.
+
+        Means as well, but where the target is transformed: these are integrals (`svgp.data.transforms`).
+        """
         mean = np.asarray(mean)
         if self.extras and mean.shape[-1] == len(self.target_names) + len(self.extras):
             mean = mean[..., : len(self.target_names)]
-        return mean * self.target_scale + self.target_mean
+        values = mean * self.target_scale + self.target_mean
+        if not self.transforms:
+            return values
+        parts = [values[..., place] for place in range(values.shape[-1])]
+        named = zip(self.transforms, parts, strict=True)
+        return np.stack([part if found is None else found.inverse(part) for found, part in named], axis=-1)
 
     def unscale_std(self, std: np.ndarray) -> np.ndarray:
-        """Standard deviations `[..., P]` of the scaled target, in original units."""
+        """Standard deviations `[..., P]` of the scaled target, in original units unless it is transformed."""
         return np.asarray(std) * self.target_scale
+
+    def log_slope(self, Y: np.ndarray) -> np.ndarray:
+        """log dz/dy `[N, P]` at scaled targets z = Y `[N, P]`: what turns densities of z into those of y."""
+        slope = np.broadcast_to(-np.log(self.target_scale), np.shape(Y))
+        if not self.transforms:
+            return slope
+        y = self.unscale_mean(Y)
+        named = enumerate(self.transforms)
+        found = [slope[:, p] + (0.0 if of is None else of.log_slope(y[:, p])) for p, of in named]
+        return np.stack(found, axis=1)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` gives the same preprocessor back, to the last bit."""
@@ -290,6 +316,7 @@ class Columns:
             "extras": dict(self.extras),
             "extra_defaults": list(self.extra_defaults),
             "gaps": {name: list(values) for name, values in self.gaps.items()},
+            "transforms": [None if found is None else found.to_dict() for found in self.transforms],
         }
 
     @classmethod
@@ -309,6 +336,7 @@ class Columns:
                 extras=dict(data.get("extras", {})),
                 extra_defaults=list(data.get("extra_defaults", [])),
                 gaps={name: list(values) for name, values in data.get("gaps", {}).items()},
+                transforms=[transform_from_dict(found) for found in data.get("transforms", [])],
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"the stored columns are damaged: {type(error).__name__} {error}") from error
@@ -360,6 +388,21 @@ class Columns:
         return [moments(_present(to_float(table, part, _TEXT_ADVICE)))[0] for part in made]
 
     def _raw_targets(self, table: pa.Table) -> np.ndarray:
+        """Targets `[N, P]` before scaling, transformed."""
+        Y = self._untransformed(table)
+        for place, transform in enumerate(self.transforms):
+            if transform is None:
+                continue
+            if transform.name == "log" and np.any(Y[:, place] <= 0):
+                first = int(np.argmax(Y[:, place] <= 0))
+                raise DataError(
+                    f"{source_of(table)}: target '{self.target_names[place]}' is {Y[first, place]:g} at row"
+                    f" {row_number(table, first)}, and its logarithm was learned: it must be above zero"
+                )
+            Y[:, place] = transform.forward(Y[:, place])
+        return Y
+
+    def _untransformed(self, table: pa.Table) -> np.ndarray:
         require(table, self.target_names, "target")
         table = self.as_numbers(table)
         return np.stack([self.kind.values(table, name, self.classes) for name in self.target_names], axis=1)

@@ -115,9 +115,10 @@ def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> 
             train, task=task.name, inputs=choice.inputs, targets=choice.targets,
             categorical=choice.categorical, unseen=data.unseen, standardize=data.standardize,
             classes=classes, readings=readings, extras=choice.extras, gaps=choice.gaps,
+            transform=data.target_transform,
         )  # fmt: skip
     else:
-        _require_columns(table, columns, choice, task)
+        _require_columns(table, columns, choice, task, data.target_transform)
     X, Y = columns.transform_inputs(train), columns.transform_targets(train)
     _check_training_rows(table, columns, X, Y)
     notes += _constant_notes(columns, X, Y)
@@ -125,15 +126,21 @@ def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> 
     return dataset if test is None else _with_test(dataset, test)
 
 
-def _require_columns(table: pa.Table, columns: Columns, choice: _Choice, task: Task) -> None:
+def _transform_of(columns: Columns) -> str:
+    names = {found.name for found in columns.transforms if found is not None}
+    return names.pop() if names else "none"
+
+
+def _require_columns(table: pa.Table, columns: Columns, choice: _Choice, task: Task, transform: str) -> None:
     """Raise DataError where another run's columns are not those of this config."""
     own = {
         "task": task.name, "inputs": choice.inputs, "target": choice.targets,
-        "categorical": choice.categorical, "extra columns": choice.extras,
+        "categorical": choice.categorical, "extra columns": choice.extras, "target_transform": transform,
     }  # fmt: skip
     other = {
         "task": columns.task, "inputs": columns.inputs, "target": columns.target_names,
         "categorical": columns.categorical, "extra columns": dict(columns.extras),
+        "target_transform": _transform_of(columns),
     }  # fmt: skip
     for name, value in own.items():
         if (sorted(value) if name == "categorical" else value) != (

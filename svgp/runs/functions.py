@@ -49,7 +49,7 @@ class Sampler:
 
 def covariance(run: Run, X: Any, *, full_output_cov: bool = False) -> np.ndarray:
     """The joint covariance of q(f) at rows X: [N, N], or [P, N, N] for several targets, in squared original
-    units.
+    units (of the transformed target, where data.target_transform says so).
 
     Of the function, noise left out. For likelihoods other than regressions f is the latent function, which
     has no units. With `full_output_cov` the covariance of the functions in each row instead, [N, P, P].
@@ -95,17 +95,20 @@ def gradient(run: Run, X: Any) -> np.ndarray:
     rows = run.columns.read_inputs(as_table(X, run.columns))
     step = max(64, (1 << 22) // run.model.num_inducing)
     posterior, likelihood = run.model.posterior(), run.model.likelihood
-    blocks = []
+    blocks, centres = [], []
     for start in range(0, len(rows), step):
         block = tf.constant(rows[start : start + step], run.model.dtype)
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(block)
             mean = likelihood.predict_mean_and_var(*posterior.predict_f(block))[0]  # [n, P]
             outputs = tf.unstack(mean, axis=1)
+        centres.append(np.asarray(mean, np.float64))
         slopes = [tape.gradient(output, block, unconnected_gradients="zero") for output in outputs]
         blocks.append(np.stack([np.asarray(slope, np.float64) for slope in slopes], axis=1))  # [n, P, D]
     found = np.concatenate(blocks) if blocks else np.zeros((0, len(run.columns.target_names), rows.shape[1]))
     if found.shape[1] == len(run.columns.target_scale):
-        found = found * run.columns.target_scale[:, None]
+        # Of a transformed target it is the slope of the median, dy/dz at the mean of z.
+        means = np.concatenate(centres) if centres else np.zeros((0, found.shape[1]))  # [N, P]
+        found = found / np.exp(run.columns.log_slope(means))[:, :, None]
     found = found / run.columns.input_scale
     return found[:, 0] if found.shape[1] == 1 else found

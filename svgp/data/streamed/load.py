@@ -65,6 +65,12 @@ def load_streamed(
     holds out (`svgp.data.held_out`), or a file of their own. `known`: columns of another run.
     Raises DataError as `load_dataset` does.
     """
+    if data.target_transform != "none" or data.missing == "indicator":
+        key = "missing" if data.missing == "indicator" else "target_transform"
+        raise DataError(
+            f"{data.path}: data.{key}: {getattr(data, key)} looks at all rows at once, and this table is read"
+            " as a stream; set data.stream: false, or another value"
+        )
     pieces = Pieces(data.path)
     columns = _columns(pieces, data, task, extras) if known is None else known.unscaled()
     fraction = data.test.fraction if data.test is not None and data.test.path is None else None
