@@ -18,10 +18,10 @@ from svgp.likelihoods.scale_mixture import ScaleMixture
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """c and beta of each latent GP, and the shape of each output's errors. Ones: the model as it is."""
+    """c and beta of each function of the likelihood, and the shape of errors. Ones: the model as it is."""
 
-    noise: np.ndarray  # [L] c
-    residual: np.ndarray  # [L] beta
+    noise: np.ndarray  # [Q] c
+    residual: np.ndarray  # [Q] beta
     scales: np.ndarray  # [P, K] of the mixture
     weights: np.ndarray  # [P, K]
 

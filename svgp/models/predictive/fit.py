@@ -44,7 +44,9 @@ def fit_predictive(
     no factor.
     """
     sparse = SparseRows(model)
-    count = min(neighbours, len(X) - 1) if shares_a_kernel(model.kernel, X) else 0
+    # A residual of a mixture is no residual of one latent's process.
+    alone_in_kernel = shares_a_kernel(model.kernel, X) and not model.outputs.mixes
+    count = min(neighbours, len(X) - 1) if alone_in_kernel else 0
     chosen = np.sort(np.random.default_rng([seed, 23]).permutation(len(X))[:ROWS])
     known = len(X) >= FEWEST_ROWS and bool(np.all(np.ptp(Y, axis=0) > 0))
     calibrate = calibrate and len(X) >= FEWEST_CALIBRATED

@@ -40,7 +40,7 @@ class Predictive:
     ) -> None:
         self.model, self.neighbours, self.summary = model, neighbours, summary or {}
         self.sparse = sparse or SparseRows(model)
-        self.calibration = calibration or Calibration.none(model.num_latent)
+        self.calibration = calibration or Calibration.none(model.num_functions)
         self.likelihood = self.calibration.likelihood(self.source.model.likelihood)
 
     @property
