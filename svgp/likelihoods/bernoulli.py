@@ -31,21 +31,25 @@ class Bernoulli(Likelihood):
             raise ModelError(f"{self.name}: link {link!r} is not known; use probit or logit")
         self.link = link
 
-    def _log_density(self, F: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
+    def _log_density(self, F: tf.Tensor, Y: tf.Tensor, *extras: tf.Tensor) -> tf.Tensor:
         signed = (2.0 * Y - 1.0) * F
         return log_normal_cdf(signed) if self.link == "probit" else tf.math.log_sigmoid(signed)
 
-    def _moments(self, F: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _moments(self, F: tf.Tensor, *extras: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         probability = _normal_cdf(F) if self.link == "probit" else tf.math.sigmoid(F)
         return probability, probability * (1.0 - probability)
 
-    def _predictive_moments(self, f_mean: tf.Tensor, f_var: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _predictive_moments(
+        self, f_mean: tf.Tensor, f_var: tf.Tensor, *extras: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         if self.link == "probit":
             return self._moments(f_mean * tf.math.rsqrt(1.0 + f_var))
         probability = expectation(tf.math.sigmoid, f_mean, f_var)
         return probability, probability * (1.0 - probability)  # [N, P], [N, P]
 
-    def _predictive_log_density(self, f_mean: tf.Tensor, f_var: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
+    def _predictive_log_density(
+        self, f_mean: tf.Tensor, f_var: tf.Tensor, Y: tf.Tensor, *extras: tf.Tensor
+    ) -> tf.Tensor:
         if self.link == "probit":
             return self._log_density(f_mean * tf.math.rsqrt(1.0 + f_var), Y)  # [N, P]
         return super()._predictive_log_density(f_mean, f_var, Y)
@@ -55,7 +59,9 @@ class Bernoulli(Likelihood):
         probability = self.predict_mean_and_var(f_mean, f_var)[0]  # [N, 1]
         return tf.concat([1.0 - probability, probability], -1)
 
-    def _quantiles(self, f_mean: tf.Tensor, f_var: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
+    def _quantiles(
+        self, f_mean: tf.Tensor, f_var: tf.Tensor, levels: tf.Tensor, *extras: tf.Tensor
+    ) -> tf.Tensor:
         raise ModelError(
             f"{self.name}: a class has no quantiles; predict_mean_and_var gives P(y = 1) as its mean"
         )

@@ -55,7 +55,7 @@ def count_quantiles(mean: tf.Tensor, variance: tf.Tensor, levels: tf.Tensor) -> 
     largest_rate = tf.exp(tf.minimum(mean + 9.0 * tf.sqrt(variance), 700.0))
     top = tf.floor(largest_rate + 40.0 * tf.sqrt(largest_rate) + 40.0)
     bottom = tf.fill(shape, tf.constant(-1.0, tf.float64))
-    guess = _bisect(lambda k: _gaussian_cdf(k, mean, variance) >= levels, bottom, top)
+    guess = bisect(lambda k: _gaussian_cdf(k, mean, variance) >= levels, bottom, top)
 
     def reached(k: tf.Tensor) -> tf.Tensor:
         return (k >= 0.0) & (count_cdf(tf.maximum(k, 0.0), mean, variance) >= levels)
@@ -64,7 +64,7 @@ def count_quantiles(mean: tf.Tensor, variance: tf.Tensor, levels: tf.Tensor) -> 
     low, high = tf.maximum(guess - margin, -1.0), tf.minimum(guess + margin, top)
     too_high, too_low = reached(low), ~reached(high)
     below, above = tf.where(too_high, bottom, low), tf.where(too_low, top, high)
-    return _bisect(reached, tf.where(too_low, high, below), tf.where(too_high, low, above))
+    return bisect(reached, tf.where(too_low, high, below), tf.where(too_high, low, above))
 
 
 def _gaussian_cdf(k: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
@@ -79,7 +79,7 @@ def _trigamma(x: tf.Tensor) -> tf.Tensor:
     return (1.0 + (0.5 + (1.0 - 0.2 / x**2) / (6.0 * x)) / x) / x
 
 
-def _bisect(reached: Callable[[tf.Tensor], tf.Tensor], low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+def bisect(reached: Callable[[tf.Tensor], tf.Tensor], low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
     """The smallest whole number that is `reached`, given that `low` is not and `high` is."""
 
     def middle(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:

@@ -58,27 +58,33 @@ class StudentT(Likelihood):
         variance = variance_of(targets.Y, robust=True)
         return LatentStart(targets.Y, float(variance.mean()), variance)
 
-    def _log_density(self, F: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
+    def _log_density(self, F: tf.Tensor, Y: tf.Tensor, *extras: tf.Tensor) -> tf.Tensor:
         half = 0.5 * (self.df + 1.0)
         constant = math.lgamma(half) - math.lgamma(0.5 * self.df) - 0.5 * math.log(self.df * math.pi)
         scale = tf.convert_to_tensor(self.scale)
         return constant - tf.math.log(scale) - half * tf.math.log1p(((Y - F) / scale) ** 2 / self.df)
 
-    def _moments(self, F: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _moments(self, F: tf.Tensor, *extras: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         ratio = self.df / (self.df - 2.0) if self.df > 2.0 else math.inf
         return F, tf.zeros_like(F) + ratio * tf.convert_to_tensor(self.scale) ** 2
 
-    def _predictive_moments(self, f_mean: tf.Tensor, f_var: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _predictive_moments(
+        self, f_mean: tf.Tensor, f_var: tf.Tensor, *extras: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         mean, noise = self._moments(f_mean)
         return mean, f_var + noise  # [N, P], [N, P]
 
-    def _predictive_log_density(self, f_mean: tf.Tensor, f_var: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
+    def _predictive_log_density(
+        self, f_mean: tf.Tensor, f_var: tf.Tensor, Y: tf.Tensor, *extras: tf.Tensor
+    ) -> tf.Tensor:
         spread, log_weights = self._mixture(tf.cast(f_var, tf.float64))  # [N, P, K], [K]
         f_mean, Y = (tf.cast(x, tf.float64)[..., None] for x in (f_mean, Y))  # [N, P, 1]
         log_density = tf.reduce_logsumexp(log_weights + log_normal(Y, f_mean, spread), -1)
         return tf.cast(log_density, self.dtype)  # [N, P]
 
-    def _quantiles(self, f_mean: tf.Tensor, f_var: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
+    def _quantiles(
+        self, f_mean: tf.Tensor, f_var: tf.Tensor, levels: tf.Tensor, *extras: tf.Tensor
+    ) -> tf.Tensor:
         f_var, levels = tf.cast(f_var, tf.float64), tf.cast(levels, tf.float64)
         spread, log_weights = self._mixture(f_var)  # [N, P, K], [K]
         deviation, weights = tf.sqrt(spread)[..., None, :], tf.exp(log_weights)  # [N, P, 1, K], [K]

@@ -7,11 +7,38 @@ its class and its section. Another package registers a section of its own with `
 from __future__ import annotations
 
 from svgp.config.likelihoods.base import LIKELIHOODS, Likelihood, LikelihoodSection, Task
-from svgp.config.likelihoods.classes import BernoulliLikelihood
-from svgp.config.likelihoods.counts import PoissonLikelihood
-from svgp.config.likelihoods.regression import GaussianLikelihood, StudentTLikelihood
+from svgp.config.likelihoods.classes import (
+    BernoulliLikelihood,
+    OrdinalLikelihood,
+    RobustMaxLikelihood,
+    SoftmaxLikelihood,
+)
+from svgp.config.likelihoods.counts import (
+    BinomialLikelihood,
+    NegativeBinomialLikelihood,
+    PoissonLikelihood,
+    ZeroInflatedPoissonLikelihood,
+)
+from svgp.config.likelihoods.positive import (
+    BetaLikelihood,
+    ExponentialLikelihood,
+    GammaLikelihood,
+    LogNormalLikelihood,
+    WeibullLikelihood,
+)
+from svgp.config.likelihoods.regression import (
+    GaussianLikelihood,
+    HeteroskedasticLikelihood,
+    LaplaceLikelihood,
+    NoiseColumn,
+    QuantileLikelihood,
+    StudentTLikelihood,
+)
 
 __all__ = [
-    "LIKELIHOODS", "BernoulliLikelihood", "GaussianLikelihood", "Likelihood", "LikelihoodSection",
-    "PoissonLikelihood", "StudentTLikelihood", "Task",
+    "LIKELIHOODS", "BernoulliLikelihood", "BetaLikelihood", "BinomialLikelihood", "ExponentialLikelihood",
+    "GammaLikelihood", "GaussianLikelihood", "HeteroskedasticLikelihood", "LaplaceLikelihood", "Likelihood",
+    "LikelihoodSection", "LogNormalLikelihood", "NegativeBinomialLikelihood", "NoiseColumn",
+    "OrdinalLikelihood", "PoissonLikelihood", "QuantileLikelihood", "RobustMaxLikelihood",
+    "SoftmaxLikelihood", "StudentTLikelihood", "Task", "WeibullLikelihood", "ZeroInflatedPoissonLikelihood",
 ]  # fmt: skip

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from svgp.config.base import setting
+from svgp.config.base import Section, Text, setting
 from svgp.config.likelihoods.base import LIKELIHOODS, LikelihoodSection, Task
+
+
+class NoiseColumn(Section):
+    """Noise whose standard deviation is known for each row."""
+
+    example: ClassVar[str] = "{column: sigma}"
+
+    column: Text = setting(..., "the column of standard deviations, in the target's own unit")
 
 
 @LIKELIHOODS.register
@@ -23,10 +31,19 @@ class GaussianLikelihood(LikelihoodSection):
         unit="squared units of the (standardised) target", gt=0,
     )  # fmt: skip
 
+    noise: NoiseColumn | None = setting(
+        None, "standard deviations that are known for each row; 'variance' is then what comes on top of them"
+    )
+
     @property
     def collapsible(self) -> bool:
-        """Yes: for normal noise of one variance."""
-        return True
+        """For normal noise of one variance."""
+        return self.noise is None
+
+    @property
+    def extra_columns(self) -> dict[str, str]:
+        """The column of known standard deviations."""
+        return {} if self.noise is None else {"noise": self.noise.column}
 
 
 @LIKELIHOODS.register
@@ -46,4 +63,55 @@ class StudentTLikelihood(LikelihoodSection):
     df: float = setting(
         4.0, "degrees of freedom: the smaller, the more outliers; above 2, where the variance exists",
         unit="degrees of freedom", gt=2,
+    )  # fmt: skip
+
+
+@LIKELIHOODS.register
+class LaplaceLikelihood(LikelihoodSection):
+    """y = f + e with density exp(-|e| / scale) / (2 scale): f is the median."""
+
+    example: ClassVar[str] = "{type: laplace}"
+    builds: ClassVar[str] = "svgp.likelihoods.laplace.Laplace"
+    task: ClassVar[Task] = "regression"
+    suits: ClassVar[str] = "a number with a sharp peak of noise and tails; the median is predicted"
+
+    type: Literal["laplace"] = setting(..., "noise with exponential tails")
+    scale: float | None = setting(
+        None, "noise scale to start from; null: from the data",
+        unit="units of the (standardised) target", gt=0,
+    )  # fmt: skip
+
+
+@LIKELIHOODS.register
+class HeteroskedasticLikelihood(LikelihoodSection):
+    """y = f + exp(g) e: the size of the noise is a function of the inputs as well."""
+
+    example: ClassVar[str] = "{type: heteroskedastic}"
+    builds: ClassVar[str] = "svgp.likelihoods.heteroskedastic.Heteroskedastic"
+    task: ClassVar[Task] = "regression"
+    suits: ClassVar[str] = "a number whose scatter depends on the inputs"
+    has_noise: ClassVar[bool] = False
+
+    type: Literal["heteroskedastic"] = setting(..., "noise that depends on the inputs")
+    noise: Literal["gaussian", "student_t"] = setting("gaussian", "its distribution")
+    df: float = setting(
+        4.0, "for noise: student_t, degrees of freedom: the smaller, the more outliers",
+        unit="degrees of freedom", gt=2,
+    )  # fmt: skip
+
+
+@LIKELIHOODS.register
+class QuantileLikelihood(LikelihoodSection):
+    """f is the quantile of y at `level`, by the asymmetric Laplace density."""
+
+    example: ClassVar[str] = "{type: quantile, level: 0.9}"
+    builds: ClassVar[str] = "svgp.likelihoods.quantile.Quantile"
+    task: ClassVar[Task] = "regression"
+    suits: ClassVar[str] = "a number of which one quantile is wanted, whatever the noise"
+
+    type: Literal["quantile"] = setting(..., "one quantile of the target")
+    level: float = setting(0.9, "the share of observations that lie below it", unit="none", gt=0, lt=1)
+    scale: float | None = setting(
+        None, "scale of the check loss to start from; null: from the data",
+        unit="units of the (standardised) target", gt=0,
     )  # fmt: skip
