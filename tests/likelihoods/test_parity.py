@@ -1,8 +1,4 @@
-"""Every likelihood against integrals over a dense grid, against GPflow and SciPy, and against differences.
-
-`python -m tests.likelihoods.test_parity` is no command; the table of largest differences in the notes comes
-from `parity_table`, which the last test calls.
-"""
+"""Every likelihood against integrals over a dense grid, against GPflow and SciPy, and against differences."""
 
 from __future__ import annotations
 
@@ -30,7 +26,6 @@ class Case:
     log_density: Any  # (F [..., N, Q], Y [N, P + E]) -> [..., N]
     draw: Any = None  # (F [S, N, Q], rng) -> [S, N]
     extras: list[float] = field(default_factory=list)
-    quantiles: bool = True
     grid: int = 401  # points of the dense grid, one latent; the square root of it for two
     exact: float = 1e-6  # expected log density and predictive density against the integrals
 
@@ -51,7 +46,8 @@ def _ordinal(F: Any, Y: Any) -> Any:
 
 
 def _zip(F: Any, Y: Any) -> Any:
-    return np.log(0.3 * (Y[:, 0] == 0) + 0.7 * st.poisson.pmf(Y[:, 0], np.exp(F[..., 0])))
+    count = np.log(0.7) + st.poisson.logpmf(Y[:, 0], np.exp(F[..., 0]))
+    return np.logaddexp(np.where(Y[:, 0] == 0, np.log(0.3), -np.inf), count)
 
 
 CASES: dict[str, Case] = {
@@ -61,8 +57,7 @@ CASES: dict[str, Case] = {
         lambda F, r: F[..., 0] + r.laplace(size=F.shape[:-1]) * 0.4, exact=2e-4, grid=20001,
     ),
     "quantile": Case(
-        lambda **o: lk.Quantile(0.8, 0.3, **o), [-1.0, 0.2, 0.5, 3.0], _asymmetric, quantiles=False, exact=5e-3,
-        grid=20001,
+        lambda **o: lk.Quantile(0.8, 0.3, **o), [-1.0, 0.2, 0.5, 3.0], _asymmetric, exact=2e-4, grid=20001,
     ),
     "exponential": Case(
         lambda **o: lk.Exponential(**o), [0.1, 0.9, 2.0, 7.0],
@@ -79,7 +74,7 @@ CASES: dict[str, Case] = {
         _survival(
             lambda F, y: st.weibull_min.logpdf(y, 1.7, scale=np.exp(F)),
             lambda F, y: st.weibull_min.logsf(y, 1.7, scale=np.exp(F)),
-        ), extras=[0, 1, 1, 0], quantiles=False,
+        ), extras=[0, 1, 1, 0], exact=2e-4,
     ),
     "gamma": Case(
         lambda **o: lk.Gamma(2.5, **o), [0.1, 0.9, 2.0, 7.0],
@@ -91,7 +86,7 @@ CASES: dict[str, Case] = {
         _survival(
             lambda F, y: st.gamma.logpdf(y, 2.5, scale=np.exp(F)),
             lambda F, y: st.gamma.logsf(y, 2.5, scale=np.exp(F)),
-        ), extras=[1, 1, 0, 1], quantiles=False,
+        ), extras=[1, 1, 0, 1],
     ),
     "lognormal": Case(
         lambda **o: lk.LogNormal(0.4, **o), [0.1, 0.9, 2.0, 7.0],
@@ -103,12 +98,12 @@ CASES: dict[str, Case] = {
         _survival(
             lambda F, y: st.lognorm.logpdf(y, 0.4, scale=np.exp(F)),
             lambda F, y: st.lognorm.logsf(y, 0.4, scale=np.exp(F)),
-        ), extras=[0, 1, 1, 1], quantiles=False,
+        ), extras=[0, 1, 1, 1], exact=1e-5,
     ),
     "beta": Case(
         lambda **o: lk.Beta(6.0, **o), [0.05, 0.4, 0.7, 0.99],
         lambda F, Y: st.beta.logpdf(Y[:, 0], 6.0 * ndtr(F[..., 0]), 6.0 * ndtr(-F[..., 0])),
-        lambda F, r: r.beta(6.0 * ndtr(F[..., 0]), 6.0 * ndtr(-F[..., 0])), exact=2e-5,
+        lambda F, r: r.beta(6.0 * ndtr(F[..., 0]), 6.0 * ndtr(-F[..., 0])), exact=1e-3,
     ),
     "binomial": Case(
         lambda **o: lk.Binomial(**o), [0, 3, 7, 40],
@@ -123,7 +118,7 @@ CASES: dict[str, Case] = {
     "negative_binomial_exposed": Case(
         lambda **o: lk.NegativeBinomial(0.7, True, **o), [0, 1, 5, 90],
         lambda F, Y: st.nbinom.logpmf(Y[:, 0], 1 / 0.7, 1 / (1 + 0.7 * Y[:, 1] * np.exp(F[..., 0]))),
-        extras=[0.5, 1.0, 3.0, 60.0], quantiles=False,
+        extras=[0.5, 1.0, 3.0, 60.0],
     ),
     "poisson_exposed": Case(
         lambda **o: lk.Poisson(True, **o), [0, 1, 5, 90],
@@ -136,23 +131,23 @@ CASES: dict[str, Case] = {
         lambda F, r: r.poisson(np.exp(F[..., 0])) * (r.random(F.shape[:-1]) > 0.3), exact=2e-5,
     ),
     "ordinal": Case(
-        lambda **o: lk.Ordinal(EDGES, **o), [0, 1, 2, 3], _ordinal, quantiles=False,
+        lambda **o: lk.Ordinal(EDGES, **o), [0, 1, 2, 3], _ordinal,
     ),
     "gaussian_per_row": Case(
         lambda **o: lk.Gaussian(0.04, per_row=True, **o), [-1.0, 0.2, 0.5, 3.0],
         lambda F, Y: st.norm.logpdf(Y[:, 0], F[..., 0], np.sqrt(0.04 + Y[:, 1] ** 2)),
-        lambda F, r: F[..., 0] + np.sqrt(0.04 + np.array([0.1, 0.5, 1, 2]) ** 2) * r.normal(size=F.shape[:-1]),
+        lambda F, r: F[..., 0] + np.sqrt(0.04 + np.array([0.1, 0.5, 1, 2]) ** 2) * r.normal(size=F.shape[:2]),
         extras=[0.1, 0.5, 1.0, 2.0],
     ),
     "heteroskedastic": Case(
         lambda **o: lk.Heteroskedastic(**o), [-1.0, 0.2, 0.5, 3.0],
         lambda F, Y: st.norm.logpdf(Y[:, 0], F[..., 0], np.exp(F[..., 1])),
-        lambda F, r: F[..., 0] + np.exp(F[..., 1]) * r.normal(size=F.shape[:-1]), exact=2e-5,
+        lambda F, r: F[..., 0] + np.exp(F[..., 1]) * r.normal(size=F.shape[:-1]), exact=2e-4,
     ),
     "heteroskedastic_student_t": Case(
         lambda **o: lk.Heteroskedastic("student_t", 4.0, **o), [-1.0, 0.2, 0.5, 3.0],
         lambda F, Y: st.t.logpdf(Y[:, 0], 4.0, F[..., 0], np.exp(F[..., 1])),
-        lambda F, r: F[..., 0] + np.exp(F[..., 1]) * r.standard_t(4.0, size=F.shape[:-1]), exact=2e-3,
+        lambda F, r: F[..., 0] + np.exp(F[..., 1]) * r.standard_t(4.0, size=F.shape[:-1]), exact=2e-2,
     ),
 }  # fmt: skip
 NAMES = list(CASES)
@@ -275,7 +270,7 @@ def test_gpflow_agrees(name: str) -> None:
         "beta": lambda: gpflow.likelihoods.Beta(
             invlink=lambda f: 0.5 * tf.math.erfc(-f / np.sqrt(2.0)), scale=6.0
         ),
-        "ordinal": lambda: gpflow.likelihoods.Ordinal(np.array(EDGES), 1.0),
+        "ordinal": lambda: gpflow.likelihoods.Ordinal(np.array(EDGES)),
         "heteroskedastic": lambda: gpflow.likelihoods.HeteroskedasticTFPConditional(),
     }[name]()
     X = np.zeros((len(Y), 1))
@@ -286,7 +281,10 @@ def test_gpflow_agrees(name: str) -> None:
     )
     expected = theirs.variational_expectations(X, mean, variance, Y)
     np.testing.assert_allclose(
-        likelihood.expected_log_likelihood(mean, variance, Y), np.ravel(expected), rtol=tolerance, atol=tolerance
+        likelihood.expected_log_likelihood(mean, variance, Y),
+        np.ravel(expected),
+        rtol=tolerance,
+        atol=tolerance,
     )
 
 
@@ -310,7 +308,8 @@ def test_missing_targets_of_several_count_for_nothing() -> None:
         tape.watch(inputs)
         value = likelihood.expected_log_likelihood(*inputs, Y)
     single = [
-        np.asarray(likelihood.expected_log_likelihood(mean[:, [p]], variance[:, [p]], Y[:, [p]])) for p in (0, 1)
+        np.asarray(likelihood.expected_log_likelihood(mean[:, [p]], variance[:, [p]], Y[:, [p]]))
+        for p in (0, 1)
     ]
     np.testing.assert_allclose(value, np.nansum(single, 0), rtol=1e-12)
     gradients = tape.gradient(value, inputs)
