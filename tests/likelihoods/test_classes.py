@@ -120,7 +120,7 @@ def test_levels_of_an_ordinal_are_those_of_draws() -> None:
         (lambda: Ordinal([0.3, 0.1]), "bin_edges must be ascending"),
         (lambda: Ordinal([0.3], sigma=0.0), "sigma must be above 0"),
         (lambda: Softmax(3).num_latent(2), "takes one target of classes"),
-        (lambda: Softmax(3).predict_quantiles(np.ones((2, 3)), np.ones((2, 3)), [0.5]), "a class has no quantiles"),
+        (lambda: Softmax(3).predict_quantiles(np.ones((2, 3)), np.ones((2, 3)), [0.5]), "no quantiles"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(make: object, message: str) -> None:
