@@ -129,12 +129,15 @@ def runs(
 def export(
     run: RunPath,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.", show_default=False)],
+    sparse: Annotated[
+        bool, typer.Option("--sparse", help="The inducing points alone: no training rows, no calibration.")
+    ] = False,
 ) -> None:
     """Write a TensorFlow SavedModel: raw inputs in, predictions in original units out."""
     opened = _open(run)
     from svgp.runs.export import export as export_run
 
-    print(export_run(opened, output))
+    print(export_run(opened, output, sparse=sparse))
 
 
 def update(

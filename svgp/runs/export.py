@@ -12,7 +12,8 @@ from svgp.data import Columns
 from svgp.errors import RunError
 from svgp.files import cannot_write, new_directory, write_json
 from svgp.linalg.backend import backend
-from svgp.models import SVGP
+from svgp.models import Predictive
+from svgp.models.predictive.served import ServedPredictive
 from svgp.runs.outcomes import outcome_of
 from svgp.runs.predictions import LEVELS
 
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from svgp.runs.run import Run
 
 
-def export(run: Run, directory: str | Path) -> Path:
-    """Write the run's model to `directory` as a SavedModel, whole or not at all, and return the path.
+def export(run: Run, directory: str | Path, *, sparse: bool = False) -> Path:
+    """Write what the run predicts to `directory` as a SavedModel, whole or not at all, and return the path.
+
+    It says what `run.predict` says: calibrated, and with the training rows in it where predictions see their
+    neighbours. `sparse`: from the inducing points alone, as the model says; smaller and faster.
 
     Its `serving_default` signature takes, for N rows,
 
@@ -42,7 +46,7 @@ def export(run: Run, directory: str | Path) -> Path:
     path = Path(directory)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(f"{path}: already exists and is not empty; choose another folder")
-    served = Served(run.model, run.columns)
+    served = Served(Predictive(run.model) if sparse else run.predictive, run.columns)
     try:
         with new_directory(path) as folder:
             tf.saved_model.save(served, str(folder), signatures={"serving_default": served.predict})
@@ -55,13 +59,12 @@ def export(run: Run, directory: str | Path) -> Path:
 class Served(tf.Module):
     """Preprocessing, q(f), likelihood and units of a run in one graph; see `export`."""
 
-    def __init__(self, model: SVGP, columns: Columns) -> None:
+    def __init__(self, predictive: Predictive, columns: Columns) -> None:
         super().__init__()
         self._columns = columns
         self._numeric = [name for name in columns.features if name not in columns.levels]
         self._categorical = [name for name in columns.inputs if name in columns.levels]
-        self._likelihood = model.likelihood
-        self._posterior = model.posterior()
+        self._predictive = ServedPredictive(predictive)
         specs = [tf.TensorSpec([None, len(self._numeric)], tf.float64, "inputs")]
         if self._categorical:
             specs.append(tf.TensorSpec([None, len(self._categorical)], tf.string, "categories"))
@@ -86,8 +89,8 @@ class Served(tf.Module):
             X = (
                 self._model_inputs(inputs, categories) - self._columns.input_mean
             ) / self._columns.input_scale
-            latent = self._posterior.predict_f(tf.cast(X, self._posterior.dtype))  # [N, L] each
-            return outcome_of(self._columns).serve(self._likelihood, self._columns, latent, LEVELS)
+            latent = self._predictive.predict_f(X)  # [N, L] each
+            return outcome_of(self._columns).serve(self._predictive.likelihood, self._columns, latent, LEVELS)
 
     def _model_inputs(self, inputs: tf.Tensor, categories: tf.Tensor | None) -> tf.Tensor:
         """X [N, D] before scaling: numbers as they are, categories one-hot, in the order of training."""

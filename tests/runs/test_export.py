@@ -17,7 +17,7 @@ from svgp import files, kernels, likelihoods
 from svgp.data import Columns
 from svgp.data.readings import Reading
 from svgp.errors import RunError
-from svgp.models import SVGP
+from svgp.models import SVGP, Predictive
 from svgp.runs.evaluation import Evaluator
 from svgp.runs.export import export
 from svgp.runs.outcomes import predict
@@ -61,7 +61,7 @@ def make_run(
         kernels.Matern32(1.3, rng.random(D) + 1.0), likelihood(), rng.standard_normal((8, D)), num_data=ROWS,
         q_mean=rng.standard_normal((L, 8)), q_sqrt=np.tril(rng.standard_normal((L, 8, 8))), **model,
     )  # fmt: skip
-    return SimpleNamespace(model=svgp, columns=columns)
+    return SimpleNamespace(model=svgp, columns=columns, predictive=Predictive(svgp))
 
 
 def text(name: str) -> list[bytes]:
@@ -169,7 +169,7 @@ def test_dates_and_missing_values_are_served(tmp_path):
         kernels.Matern32(1.3, np.ones(D)), likelihoods.Gaussian(0.2), RNG.standard_normal((6, D)),
         num_data=20, q_mean=RNG.standard_normal((1, 6)), q_sqrt=0.3 * np.eye(6)[None],
     )  # fmt: skip
-    run = SimpleNamespace(model=model, columns=columns)
+    run = SimpleNamespace(model=model, columns=columns, predictive=Predictive(model))
     said = predict(Evaluator(model), columns, columns.transform_inputs(table))
     path = export(run, tmp_path / "s")
     assert files.read_json(path / "svgp.json")["inputs"] == ["when", "when.month", "a"]

@@ -48,8 +48,8 @@ class Nearest:
     """The rows X `[N, D]` nearest to any point, where `scales [D]` (infinite: ignored) measure distance."""
 
     def __init__(self, X: np.ndarray, scales: np.ndarray) -> None:
-        self._kept = np.isfinite(scales)
-        self._scales = scales[self._kept]
+        self.kept = np.isfinite(scales)
+        self.scales = scales[self.kept]
         self.points = self.scaled(X)  # [N, E]
         self._norms: np.ndarray | None = None
         tree = tree_is_quicker(self.points)
@@ -57,7 +57,7 @@ class Nearest:
 
     def scaled(self, X: np.ndarray) -> np.ndarray:
         """X `[B, D]` in the space in which distance is measured: `[B, E]`, E the inputs that matter."""
-        return np.ascontiguousarray(np.asarray(X, np.float64)[:, self._kept] / self._scales)
+        return np.ascontiguousarray(np.asarray(X, np.float64)[:, self.kept] / self.scales)
 
     def query(self, X: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Indices `[B, count]`, nearest first, and distances (in lengthscales) of the rows nearest to X.

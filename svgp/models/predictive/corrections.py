@@ -29,6 +29,8 @@ from svgp.models.neighbours.search import cluster_order
 from svgp.models.predictive.sparse import SparseRows
 
 BATCH = 256  # queries at a time: neighbours of near ones overlap
+SMALLEST_NOISE = 1e-10  # of the prior variance
+ROWS = 1024  # from which that is taken
 
 
 class Ingredients(NamedTuple):
@@ -80,6 +82,8 @@ class NeighbourRows:
         self.count = min(count, len(X))
         self.process = ResidualProcess(model, X.shape[1])
         self.nearest = Nearest(self.X, kernel_scales(model.kernel, self.X))
+        # A row twice, without noise, must not make the neighbours' covariance singular.
+        self.floor = SMALLEST_NOISE * float(np.mean(model.kernel.K_diag(self.X[:ROWS])))
         self._projected: np.ndarray | None = None
 
     def correct(self, X: np.ndarray, noise: np.ndarray, residual: np.ndarray) -> Correction:
@@ -127,9 +131,7 @@ class NeighbourRows:
         """b `[T, m]` of one latent GP."""
         lam = self.values(self.noise[:, latent], parts.neighbours, 1.0)
         C = beta * parts.covariance
-        prior = float(np.mean(parts.own)) if len(parts.own) else 1.0
-        # A row twice, without noise, must not make C singular.
-        np.einsum("tii->ti", C)[...] += np.maximum(c * lam, 1e-10 * beta * prior + np.finfo(float).tiny)
+        np.einsum("tii->ti", C)[...] += np.maximum(c * lam, beta * self.floor)
         return np.linalg.solve(C, beta * parts.cross[..., None])[..., 0]
 
     def apply(
