@@ -5,6 +5,7 @@ whatever kernel or likelihood it belongs to:
 
     lengthscale  a distance between inputs
     period       the same, of something that repeats
+    rate         one over a distance between inputs, such as a frequency
     location     a place among the inputs
     weight       of inputs inside a kernel, in one over their unit squared
     variance     of a function, in squared units of the target
@@ -29,7 +30,17 @@ from svgp.errors import ModelError
 tfb = tfp.bijectors
 
 Role = Literal[
-    "lengthscale", "period", "location", "weight", "variance", "offset", "noise", "scale", "shape", "share"
+    "lengthscale",
+    "period",
+    "rate",
+    "location",
+    "weight",
+    "variance",
+    "offset",
+    "noise",
+    "scale",
+    "shape",
+    "share",
 ]
 
 

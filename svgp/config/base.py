@@ -47,10 +47,10 @@ def setting(
 ) -> Any:
     """Declare a field: its default (`...` if it must be given), what it means, its unit, its bounds.
 
-    A section is given as a class, whose own defaults are the default. `role`: of the hyperparameter that
+    A section is given as a class, or a function, that makes it. `role`: of the hyperparameter that
     starts from this number, as in `svgp.parameters`; `roles_of` finds it.
     """
-    if isinstance(default, type):
+    if callable(default):
         return Field(default_factory=default, description=description)
     extra: dict[str, Any] = {key: word for key, word in (("unit", unit), ("role", role)) if word}
     return Field(default, description=description, json_schema_extra=extra or None, **bounds)

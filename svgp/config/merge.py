@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import get_args
 
 from svgp.config.kernels import KERNELS
+from svgp.config.kernels.base import spelled_out
 from svgp.config.likelihoods import LIKELIHOODS
 from svgp.config.nodes import OVERRIDES, Node, Problem
 from svgp.config.priors import Prior
@@ -39,7 +40,7 @@ _PRIOR_KEYS = _keys_by_type(Prior)
 
 def merged(base: Node, child: Node, problems: list[Problem], keys: Keys = ()) -> Node:
     """`child` laid over `base`. Overrides of list items that do not exist are added to `problems`."""
-    base, child = _spelled_out(base, keys), _spelled_out(child, keys)
+    base, child = _spelled_out(base, keys, problems), _spelled_out(child, keys, problems)
     if isinstance(base.content, list) and child.dotted:
         return _edited(base, child, problems, keys)
     if not isinstance(base.content, dict) or not isinstance(child.content, dict):
@@ -51,7 +52,9 @@ def merged(base: Node, child: Node, problems: list[Problem], keys: Keys = ()) ->
     return replace(base, content=content, place=place, key=key_place, dotted=base.dotted and child.dotted)
 
 
-def _spelled_out(node: Node, keys: Keys) -> Node:
+def _spelled_out(node: Node, keys: Keys, problems: list[Problem]) -> Node:
+    if _is_kernel(keys) and not node.dotted:
+        return replace(spelled_out(node, problems), key=node.key)
     if keys == ("data", "dataset") and isinstance(node.content, str):
         return replace(node, content={"name": replace(node, key=None)})
     return node

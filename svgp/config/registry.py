@@ -22,7 +22,8 @@ from typing import Any, TypeVar, get_args
 
 from pydantic_core import core_schema
 
-from svgp.config.base import Section
+from svgp.config.base import Section, refusal
+from svgp.config.nodes import Node, Problem, from_python, plain
 from svgp.errors import ModelError
 
 SectionType = TypeVar("SectionType", bound=Section)
@@ -32,11 +33,15 @@ class Registry:
     """The sections that one place of the config may hold, by the word that chooses among them.
 
     `what` they are, for messages; `default`: the word that is meant where none is given. A section without a
-    field `type` is chosen by the presence of a key, its `key`: `{sum: [...]}`.
+    field `type` is chosen by the presence of its only required key: `{sum: [...]}`. `spelled_out` turns short
+    forms, a word or an expression, into mappings: nodes to nodes, and what is wrong into problems.
     """
 
-    def __init__(self, what: str, default: str) -> None:
+    def __init__(
+        self, what: str, default: str, spelled_out: Callable[[Node, list[Problem]], Node] | None = None
+    ) -> None:
         self.what, self.default = what, default
+        self.spelled_out = spelled_out
         self._sections: dict[str, type[Section]] = {}
 
     def register(self, section: type[SectionType]) -> type[SectionType]:
@@ -97,7 +102,23 @@ class Registry:
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[..., Any]) -> Any:
         # A tagged union like any other, made of what is registered by the time of the first validation.
         choices = {f"<{word}>": handler.generate_schema(section) for word, section in self._sections.items()}  # type: ignore[attr-defined]
-        return core_schema.tagged_union_schema(choices, self.choose)
+        union = core_schema.tagged_union_schema(choices, self.choose)
+        if self.spelled_out is None:
+            return union
+        short = core_schema.union_schema([union, core_schema.str_schema()])
+        return core_schema.no_info_before_validator_function(
+            self._spelled_out, union, json_schema_input_schema=short
+        )
+
+    def _spelled_out(self, value: Any) -> Any:
+        """Short forms in plain values, as they come from Python and from saved models."""
+        if not isinstance(value, (str, dict)) or self.spelled_out is None:
+            return value
+        problems: list[Problem] = []
+        node = self.spelled_out(from_python(value), problems)
+        if problems:
+            raise refusal(problems[0].message)
+        return plain(node)
 
 
 def load_class(section: Section) -> Any:

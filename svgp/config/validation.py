@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from svgp.config import wording
 from svgp.config.base import OURS, Section
 from svgp.config.nodes import Node, Problem, descend, plain, with_absolute_paths
+from svgp.config.registry import Registry
 from svgp.config.schema import Alternative, Location, homes, is_tag, path_keys, slot_at
 from svgp.errors import ConfigError
 
@@ -24,15 +26,39 @@ def validate(schema: type[SectionType], root: Node, problems: Iterable[Problem] 
         found.append(Problem(root.place, "", f"expected a mapping such as {schema.example}, got {given}"))
         raise config_error(found)
     root = with_absolute_paths(root, path_keys(schema))
+    root = _spelled_out(schema, root, found)
     try:
         section = schema.model_validate(plain(root))
     except ValidationError as error:
+        told = {(problem.key, problem.message) for problem in found}
         for details in error.errors(include_url=False):
-            found += _problems(schema, root, details)
+            found += [p for p in _problems(schema, root, details) if (p.key, p.message) not in told]
         raise config_error(found) from None
     if found:
         raise config_error(found)
     return section
+
+
+def _spelled_out(section: type[Section], node: Node, problems: list[Problem], keys: str = "") -> Node:
+    """Short forms in full, wherever the schema has a table of sections that knows some."""
+    if not isinstance(node.content, dict):
+        return node
+    content = dict(node.content)
+    for key, child in node.content.items():
+        field = section.model_fields.get(key)
+        registry = (
+            next((item for item in field.metadata if isinstance(item, Registry)), None) if field else None
+        )
+        dotted = f"{keys}.{key}".lstrip(".")
+        if field is not None and registry is not None and registry.spelled_out is not None:
+            own: list[Problem] = []
+            content[key] = replace(registry.spelled_out(child, own), key=child.key)
+            problems += [replace(problem, key=problem.key or dotted) for problem in own]
+        elif (
+            field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+        ):
+            content[key] = _spelled_out(field.annotation, child, problems, dotted)
+    return replace(node, content=content)
 
 
 def config_error(problems: Iterable[Problem]) -> ConfigError:

@@ -75,6 +75,17 @@ class Sum(Combination):
         return reduce(tf.minimum, [k.input_lengthscales(D) for k in self.kernels])
 
 
+class Grouped(Sum):
+    """The sum of one kernel for each of several groups of inputs, each with a variance of its own."""
+
+    @classmethod
+    def arguments(cls, start: Start, stated: dict[str, Any]) -> dict[str, Any]:
+        """Each of k groups starts at variance / k."""
+        share, base = start.variance / len(stated["groups"]), stated["base"]
+        sections = [base.model_copy(update={"inputs": list(group)}) for group in stated["groups"]]
+        return {"kernels": [start.kernel(section, variance=share) for section in sections]}
+
+
 class Product(Combination):
     """k = k1 k2 ...: elementwise, itself a covariance (Schur product theorem)."""
 

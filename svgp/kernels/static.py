@@ -47,7 +47,7 @@ class Linear(Kernel):
     def _covariance(self, X: tf.Tensor, X2: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
         X2 = X if X2 is None else X2
         weighted = tf.cast(X * self._weights(X), dtype)  # [..., N, D]
-        return tf.matmul(*_same_batch(weighted, tf.cast(X2, dtype)), transpose_b=True)  # [..., N, N2]
+        return tf.matmul(*same_batch(weighted, tf.cast(X2, dtype)), transpose_b=True)  # [..., N, N2]
 
     def _variances(self, X: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         return tf.cast(tf.reduce_sum(X * X * self._weights(X), -1), dtype)  # [..., N]
@@ -62,13 +62,7 @@ class Linear(Kernel):
         return [Slopes(wide.reshape(-1, D))]
 
     def _weights(self, X: tf.Tensor) -> tf.Tensor:
-        variance = tf.cast(self.variance, X.dtype)
-        if variance.shape.rank == 0:
-            return variance
-        found, D = variance.shape[-1], X.shape[-1]
-        if found != 1 and D is not None and found != D:
-            raise ModelError(f"{self.name}: {found} variances for inputs with {D} columns")
-        return variance[..., None, :]  # [..., 1, D]
+        return input_weights(self.variance, X, self.name)
 
 
 class Constant(Kernel):
@@ -121,12 +115,23 @@ class White(Kernel):
         return tf.cast(self.variance, dtype)[..., None] * tf.ones(tf.shape(X)[:-1], dtype)  # [..., N]
 
 
+def input_weights(parameter: Any, X: tf.Tensor, name: str) -> tf.Tensor:
+    """A parameter `[]` or `[..., D]` as factors of X `[..., N, D]`. ModelError where it has other columns."""
+    weights = tf.cast(parameter, X.dtype)
+    if weights.shape.rank == 0:
+        return weights
+    found, D = weights.shape[-1], X.shape[-1]
+    if found != 1 and D is not None and found != D:
+        raise ModelError(f"{name}: {found} variances for inputs with {D} columns")
+    return weights[..., None, :]  # [..., 1, D]
+
+
 def _matrix_shape(X: tf.Tensor, X2: tf.Tensor | None) -> tf.Tensor:
     columns = X if X2 is None else X2
     return tf.concat([tf.shape(X)[:-1], tf.shape(columns)[-2:-1]], 0)
 
 
-def _same_batch(left: tf.Tensor, right: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def same_batch(left: tf.Tensor, right: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Matrices with equal leading dimensions: matmul's own broadcasting has a slow gradient."""
     if left.shape[:-2] == right.shape[:-2]:
         return left, right

@@ -106,24 +106,8 @@ class Stationary(Kernel):
         self, X: tf.Tensor, X2: tf.Tensor | None, lengthscales: tf.Tensor, dtype: tf.DType
     ) -> tf.Tensor:
         """K(X, X2) for float64 columns `X [..., N, D]` with these lengthscales `[..., D]`, not the own."""
-        lengthscales = tf.cast(lengthscales, tf.float64)  # [..., D]
         variance = tf.convert_to_tensor(self.variance)  # [...]
-        shapes = self.shape_values()  # [...] each
-        centre = tf.stop_gradient(tf.reduce_mean(X, -2, keepdims=True))  # [..., 1, D]
-        centred = [x - centre for x in (X, X2) if x is not None]  # [..., N, D], [..., N2, D]
-        batch = tf.broadcast_static_shape(variance.shape, lengthscales.shape[:-1])
-        for shape in [x.shape[:-2] for x in centred] + [value.shape for value in shapes]:
-            batch = tf.broadcast_static_shape(batch, shape)
-        centred = [_with_batch(x, batch, 2) for x in centred]
-        return radial_covariance(
-            type(self),
-            centred[0],
-            None if X2 is None else centred[1],
-            _with_batch(lengthscales, batch, 1),
-            _with_batch(variance, batch, 0),
-            [_with_batch(value, batch, 0) for value in shapes],
-            dtype,
-        )  # [..., N, N2]
+        return stationary_covariance(type(self), X, X2, lengthscales, variance, self.shape_values(), dtype)
 
     def _variances(self, X: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         variance = tf.cast(self.variance, dtype)[..., None]  # [..., 1]
@@ -151,6 +135,39 @@ class Stationary(Kernel):
                 f"{self.name}: {lengthscales.shape[-1]} lengthscales for inputs with {D} columns"
             )
         return tf.broadcast_to(lengthscales, lengthscales.shape[:-1].concatenate(D))  # [..., D]
+
+
+def stationary_covariance(
+    kind: Any,
+    X: tf.Tensor,
+    X2: tf.Tensor | None,
+    lengthscales: tf.Tensor,
+    variance: tf.Tensor,
+    shapes: Sequence[tf.Tensor],
+    dtype: tf.DType,
+) -> tf.Tensor:
+    """K `[..., N, N2]` of a kind of stationary kernel, with batch dimensions of inputs and parameters
+    broadcast.
+
+    Shapes: X `[..., N, D]`, X2 `[..., N2, D]` (None: X itself) in float64, lengthscales `[..., D]`,
+    variance and each of `shapes` `[...]`.
+    """
+    lengthscales = tf.cast(lengthscales, tf.float64)  # [..., D]
+    centre = tf.stop_gradient(tf.reduce_mean(X, -2, keepdims=True))  # [..., 1, D]
+    centred = [x - centre for x in (X, X2) if x is not None]  # [..., N, D], [..., N2, D]
+    batch = tf.broadcast_static_shape(variance.shape, lengthscales.shape[:-1])
+    for shape in [x.shape[:-2] for x in centred] + [value.shape for value in shapes]:
+        batch = tf.broadcast_static_shape(batch, shape)
+    centred = [_with_batch(x, batch, 2) for x in centred]
+    return radial_covariance(
+        kind,
+        centred[0],
+        None if X2 is None else centred[1],
+        _with_batch(lengthscales, batch, 1),
+        _with_batch(variance, batch, 0),
+        [_with_batch(value, batch, 0) for value in shapes],
+        dtype,
+    )  # [..., N, N2]
 
 
 def _with_batch(x: tf.Tensor, batch: tf.TensorShape, inner: int) -> tf.Tensor:

@@ -3,14 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Union
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from svgp.config.base import Names, Section, repeated, setting
+from svgp.config.kernels.expression import parsed
+from svgp.config.nodes import Node, Problem
 from svgp.config.registry import Registry
 
-KERNELS = Registry("kernel", default="matern32")
+
+def spelled_out(node: Node, problems: list[Problem]) -> Node:
+    """Short forms in full: an expression, `{periodic: {...}}`, and `features:` on a kernel.
+
+    `{type: matern32, features: {layers: [...]}}` is `{type: deep, layers: [...], base: {type: matern32}}`.
+    """
+    if isinstance(node.content, str):
+        node = parsed(node, problems)
+    if not isinstance(node.content, dict):
+        return node
+    content = dict(node.content)
+    (word, below), *others = content.items() if content else [("", Node(None, node.place))]
+    if not others and word in KERNELS.types and (below.content is None or below.mapping):
+        content = {"type": Node(word, below.key or below.place, key=below.key), **below.mapping}
+    for key, child in content.items():
+        if key == "base":
+            content[key] = replace(spelled_out(child, problems), key=child.key)
+        elif key in ("sum", "product", "kernels") and isinstance(child.content, list):
+            content[key] = replace(child, content=[spelled_out(part, problems) for part in child.content])
+    if "features" in content and "features" not in KERNELS.keys(_word(content)):
+        features = content.pop("features")
+        inputs = {key: content.pop(key) for key in ("inputs",) if key in content}
+        base = replace(node, content=content, key=features.key)
+        if features.content is None:
+            return base
+        content = {"type": Node("deep", features.place, key=features.key), **inputs, **features.mapping}
+        content["base"] = base
+    return replace(node, content=content)
+
+
+def _word(content: dict[str, Node]) -> str:
+    return str(content["type"].content) if "type" in content else KERNELS.default
+
+
+KERNELS = Registry("kernel", default="matern32", spelled_out=spelled_out)
 
 Positive = Annotated[float, Field(gt=0)]
 

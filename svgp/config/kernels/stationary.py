@@ -65,3 +65,16 @@ class Matern52Kernel(StationaryKernel):
     builds: ClassVar[str] = "svgp.kernels.matern.Matern52"
 
     type: Literal["matern52"] = setting(..., "twice differentiable")
+
+
+@KERNELS.register
+class RationalQuadraticKernel(StationaryKernel):
+    """v (1 + r^2 / (2 alpha))^-alpha: squared exponentials of many lengths."""
+
+    example: ClassVar[str] = "{type: rational_quadratic}"
+    builds: ClassVar[str] = "svgp.kernels.rational_quadratic.RationalQuadratic"
+
+    type: Literal["rational_quadratic"] = setting(..., "squared exponentials of many lengths")
+    alpha: float = setting(
+        1.0, "how widely the lengths spread, to start from: small is wide", unit="none", role="shape", gt=0
+    )

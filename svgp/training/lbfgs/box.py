@@ -22,6 +22,7 @@ LARGEST_NOISE = 10.0  # variances of the target
 LIMITS: dict[str, tuple[tuple[float | None, float], int, int]] = {
     "lengthscale": ((1e-3, 1e3), 1, 0),
     "period": ((1e-3, 1e3), 1, 0),
+    "rate": ((1e-3, 1e3), -1, 0),
     "weight": ((1e-6, 1e6), -2, 0),
     "variance": (VARIANCES, 0, 2),
     "offset": ((1e-6, 1e6), 0, 0),
