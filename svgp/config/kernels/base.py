@@ -28,7 +28,7 @@ def spelled_out(node: Node, problems: list[Problem]) -> Node:
     if not others and word in KERNELS.types and (below.content is None or below.mapping):
         content = {"type": Node(word, below.key or below.place, key=below.key), **below.mapping}
     for key, child in content.items():
-        if key == "base":
+        if key == "base" and _holds_kernel(_word(content), key):
             content[key] = replace(spelled_out(child, problems), key=child.key)
         elif key in ("sum", "product", "kernels") and isinstance(child.content, list):
             content[key] = replace(child, content=[spelled_out(part, problems) for part in child.content])
@@ -41,6 +41,12 @@ def spelled_out(node: Node, problems: list[Problem]) -> Node:
         content = {"type": Node("deep", features.place, key=features.key), **inputs, **features.mapping}
         content["base"] = base
     return replace(node, content=content)
+
+
+def _holds_kernel(word: str, key: str) -> bool:
+    """Whether a key of a section is a kernel itself; of an unknown one it is supposed."""
+    section = KERNELS.get(word)
+    return section is None or key not in section.model_fields or KERNELS in section.model_fields[key].metadata
 
 
 def _word(content: dict[str, Node]) -> str:
