@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from svgp.config.likelihoods import LIKELIHOODS
+from svgp.config.model import InducingConfig
 from svgp.config.template_data import (
     ColumnKind,
     categorical_lines,
@@ -16,6 +17,7 @@ from svgp.config.template_data import (
     input_lines,
     missing_line,
 )
+from svgp.config.train import TrainConfig
 from svgp.config.writer import inline
 
 LikelihoodName = str  # a word of `svgp.config.likelihoods.LIKELIHOODS`
@@ -37,6 +39,7 @@ data:
   unseen: zeros\ta category that training never saw: zeros, or error
   test: {{fraction: 0.1}}\trows held out to measure the result; or {{path: test.csv}}
   standardize: true\tpredictions come back in original units either way
+  target_transform: none\tlog or quantile, for a skewed target; predictions come back as it is
   missing: {missing}
 
 model:
@@ -54,7 +57,7 @@ model:
 train:
   method: auto\tadam, natgrad or collapsed, chosen by likelihood, rows and inducing points
   batch_size: 1024\trows a step; all of them where there are fewer
-  max_epochs: {max_epochs}\tpasses over the rows; max_steps and max_seconds also end a run
+  max_epochs: {max_epochs}
   learning_rate: null\teach method's own; a smaller one is safer, a larger one faster
   evaluate_every: {evaluate_every}\tepochs
   seed: 0
@@ -65,6 +68,8 @@ output:
   dir: runs\trelative to this file
 """
 _COMMENT_COLUMN = 30
+_LIMITS = "max_steps and max_seconds also end a run"
+_ENDS = f"a run ends when it has converged; a number of passes, {_LIMITS}"
 
 
 def template_for_table(
@@ -105,6 +110,10 @@ def template_for_table(
     inputs = [(name, kind) for name, kind in columns if name not in targets]
     count = 512 if rows is None else max(1, min(512, rows * 9 // 10))
     epochs = _epochs(rows)
+    why_count = "512 suits many tables." if count == 512 else "This is about every training row."
+    # What the defaults are is said where they are: a default that chooses by itself is taken over.
+    auto = InducingConfig.model_fields["count"].default == "auto"
+    converges = TrainConfig.model_fields["max_epochs"].default is None
     text = _TEMPLATE.format(
         file=file,
         name=inline(folder_name(path)),
@@ -117,9 +126,9 @@ def template_for_table(
         missing=missing_line(policy or ("drop" if missing else "error"), missing),
         likelihood=likelihood,
         why=getattr(LIKELIHOODS[likelihood], "suits", ""),
-        count=count,
-        count_why="512 suits many tables." if count == 512 else "This is about every training row.",
-        max_epochs=epochs,
+        count="auto" if auto else count,
+        count_why="auto: a short trial tells how many are worth it." if auto else why_count,
+        max_epochs=f"null\t{_ENDS}" if converges else f"{epochs}\tpasses over the rows; {_LIMITS}",
         evaluate_every=max(1.0, epochs / 100),
     )
     return "\n".join(_aligned(line) for line in text.split("\n"))

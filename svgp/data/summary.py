@@ -9,6 +9,7 @@ import numpy as np
 
 from svgp.data.dataset import Dataset
 from svgp.data.names import counted
+from svgp.data.suspicions import on_drift, on_leaks, on_skew
 
 # Duplicates and correlations are looked for in so many rows and inputs at most: enough to see, quick to do.
 _ROWS = 200_000
@@ -47,8 +48,9 @@ def summarise(dataset: Dataset) -> Summary:
     """Describe the training rows of a data set and say what stands out.
 
     Looked for: constant columns and rows left out (both in `Dataset.notes`), repeated rows, far
-    outliers, row numbers, inputs that repeat one another or the target, classes out of balance,
-    counts with more spread than Poisson noise has.
+    outliers, row numbers, inputs that repeat one another or the target (also through a monotone function),
+    columns that are distributed differently in the test rows, skewed targets, classes out of balance, counts
+    with more spread than Poisson noise has.
     """
     X = dataset.X * dataset.columns.input_scale + dataset.columns.input_mean  # [N, D] original units
     Y = dataset.columns.unscale_mean(dataset.Y)  # [N, P]
@@ -58,7 +60,10 @@ def summarise(dataset: Dataset) -> Summary:
         *_outliers(dataset, X, Y),
         *_row_numbers(dataset, X),
         *_look_alikes(dataset),
+        *on_leaks(dataset),
+        *on_drift(dataset),
         *_target_findings(dataset, Y),
+        *on_skew(dataset),
     ]
     test_rows = 0 if dataset.X_test is None else len(dataset.X_test)
     columns = [*_input_columns(dataset, X), *_target_columns(dataset, Y)]

@@ -57,6 +57,9 @@ def test_columns_are_in_original_units(tmp_path):
     ("changed", "told"),
     [
         ({"a": np.ones(200)}, "'a': constant"),
+        ({"y": np.exp(1.2 * NORMAL[:, 2])}, "try data.target_transform=log"),
+        ({"y": np.sinh(2.5 * NORMAL[:, 2])}, "try data.target_transform=quantile"),
+        ({"b": -(NORMAL[:, 2] ** 3)}, "input 'b' falls with target 'y' in every row"),
         ({"b": 3 * NORMAL[:, 0] - 1}, "inputs 'a' and 'b' are the same up to scale"),
         ({"b": -NORMAL[:, 2]}, "input 'b' is the target up to scale"),
         ({"b": np.arange(200)}, "input 'b' rises from row to row like a row number"),
@@ -93,3 +96,29 @@ def test_counts_show_their_spread(tmp_path):
 def test_one_hot_columns_of_a_category_are_no_twins(tmp_path):
     summary = summary_of(tmp_path, categorical=("c",), a=NORMAL[:, 0], c=["u", "v"] * 100, y=NORMAL[:, 1])
     assert summary.findings == []
+
+
+@pytest.mark.parametrize("transform", ["log", "quantile"])
+def test_a_transformed_target_is_not_called_skewed(tmp_path, transform):
+    y = np.exp(1.2 * NORMAL[:, 2])
+    rows = "".join(f"{a},{b},{c}\n" for (a, b, _), c in zip(NORMAL, y, strict=True))
+    (tmp_path / "t.csv").write_text("a,b,y\n" + rows)
+    data = {"path": tmp_path / "t.csv", "target": "y", "test": None, "target_transform": transform}
+    config = Config.from_dict({"data": data})
+    summary = summarise(load_dataset(config.data, "regression"))
+    assert not any("target_transform" in finding for finding in summary.findings)
+
+
+def test_test_rows_from_elsewhere_are_noticed(tmp_path):
+    def write(name: str, shift: float) -> Path:
+        rows = "".join(f"{a + shift},{b},{c}\n" for a, b, c in NORMAL)
+        (tmp_path / name).write_text("a,b,y\n" + rows)
+        return tmp_path / name
+
+    data = {"path": write("t.csv", 0.0), "target": "y", "test": {"path": write("u.csv", 1.5)}}
+    found = summarise(load_dataset(Config.from_dict({"data": data}).data, "regression")).findings
+    assert len([finding for finding in found if "distributed differently" in finding]) == 1
+    assert any(finding.startswith("'a' is distributed differently in the test rows") for finding in found)
+    data["test"] = {"fraction": 0.4}
+    found = summarise(load_dataset(Config.from_dict({"data": data}).data, "regression")).findings
+    assert not any("distributed differently" in finding for finding in found)

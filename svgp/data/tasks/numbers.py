@@ -56,7 +56,10 @@ class Regression(Numbers):
         if values.min() > 0:
             low, high = (float(np.percentile(values, share)) for share in (1, 99))
             if high > 1000 * low:
-                yield f"target '{name}' spans {high / low:,.0f}-fold; its logarithm may be easier to predict"
+                yield (
+                    f"target '{name}' spans {high / low:,.0f}-fold; its logarithm may be easier to predict:"
+                    " data.target_transform=log"
+                )
 
 
 class Positive(Numbers):
