@@ -166,7 +166,7 @@ class Session:
         try:
             return fit_predictive(
                 self.model, dataset.X, dataset.Y, neighbours=count, calibrate=model.calibration != "none",
-                seed=self.config.train.seed, own=getattr(self.method, "neighbour_model", None),
+                seed=self.config.train.seed, own=self.method.neighbour_model,
             )  # fmt: skip
         except NumericalError as error:
             self.progress.note(f"predictions are neither calibrated nor corrected: {error}")
@@ -208,6 +208,7 @@ class Session:
             "train.elbo": elbo,
             "train.elbo_per_row": elbo / count,
             **(own if objective != elbo else {}),
+            **({} if self.method.evidence is None else {"train.evidence": self.method.evidence}),
             **({"train.log_prior": float(log_prior(self.model))} if has_priors(self.model) else {}),
             **test,
             "wall_s": self.state.wall_s,
