@@ -10,10 +10,10 @@ from pydantic import BeforeValidator
 from svgp.config.base import AbsolutePath, Names, Section, Text, WholeNumber, quoted, repeated, setting
 from svgp.config.table import ColumnConfig, FormatConfig
 
-DatasetName = Literal["robot_arm", "curve", "two_classes", "counts", "diabetes", "breast_cancer"]
+DatasetName = Literal["robot_arm", "curve", "two_classes", "counts", "diabetes", "breast_cancer", "linnerud"]
 
 # The data sets that are measured, not made: they have as many rows as they have.
-FIXED_DATASETS = ("diabetes", "breast_cancer")
+FIXED_DATASETS = ("diabetes", "breast_cancer", "linnerud")
 
 
 class BuiltinDataset(Section):

@@ -56,6 +56,14 @@ def _breast_cancer() -> pa.Table:
     return pa.table({**columns, "diagnosis": [str(bunch.target_names[label]) for label in bunch.target]})
 
 
+def _linnerud() -> pa.Table:
+    from sklearn.datasets import load_linnerud
+
+    bunch = load_linnerud()
+    names = [str(name).lower() for name in [*bunch.feature_names, *bunch.target_names]]
+    return pa.table(dict(zip(names, np.hstack([bunch.data, bunch.target]).T, strict=True)))
+
+
 BUILTIN: dict[str, BuiltinSet] = {
     "robot_arm": BuiltinSet(
         "distance of the hand of an 8-joint robot arm: smooth, 8 inputs, as many rows as wanted",
@@ -80,6 +88,10 @@ BUILTIN: dict[str, BuiltinSet] = {
     "breast_cancer": BuiltinSet(
         "malignant or benign, 569 biopsies, 30 inputs (Wisconsin, Street et al. 1993)",
         "binary", ("diagnosis",), load=_breast_cancer,
+    ),
+    "linnerud": BuiltinSet(
+        "weight, waist and pulse of 20 people by three exercises (Tenenhaus 1998): three targets",
+        "regression", ("weight", "waist", "pulse"), load=_linnerud,
     ),
 }  # fmt: skip
 

@@ -12,10 +12,12 @@ from svgp import files
 from svgp.data import read_table
 from svgp.data.origin import source_of
 from svgp.data.sources import fingerprint
-from svgp.errors import DataError, ModelError, RunError
+from svgp.errors import DataError, ModelError, NumericalError, RunError
 from svgp.inducing import further_points
 from svgp.models import SVGP, load_model, load_model_state, model_state, save_model
 from svgp.models.build import skeleton
+from svgp.models.predictive import Predictive, fit_predictive
+from svgp.models.predictive.cavities import LEAST_LEFT, is_gaussian
 from svgp.models.streaming import fold_in, refresh, remember
 from svgp.models.whitened import assign_whitened, extended, frame_of, whitened
 from svgp.runs.environment import describe_environment
@@ -42,8 +44,8 @@ def update(
 
     metrics.json has `update.before.*`, the scores of the new rows by the model before it saw them (a
     forecast), and `test.*` where the config's own test rows are still there. Columns are scaled as they were.
-    Predictions of the new run are those of the inducing points: neighbours, where the run had any, are left
-    out, and a note says so. Raises DataError, ModelError, RunError.
+    Where the run's predictions see neighbours, those of the new run see old and new rows (Gaussian noise; for
+    other likelihoods a note says that they do not). Raises DataError, ModelError, RunError.
     """
     from svgp.runs.run import Run
 
@@ -68,7 +70,10 @@ def update(
     precision = description["precision"]
     environment = describe_environment(device="cpu", precision=precision, data={**source, "rows": len(X)})
     files.write_json(folder.environment, {**environment, "updated_from": str(run.path), "notes": _notes(run)})
-    save_model(folder.model, model, run.config.model, columns=columns, precision=precision)
+    save_model(
+        folder.model, model, run.config.model, columns=columns, precision=precision,
+        predictive=_predictive(run, model, X, Y),
+    )  # fmt: skip
     updated = Run(folder)
     found: dict[str, Any] = {
         "name": run.config.name,
@@ -104,6 +109,35 @@ def _new_rows(run: Run, data: Any) -> tuple[Any, np.ndarray, np.ndarray]:
     return run.columns, columns.transform_inputs(table), columns.transform_targets(table)
 
 
+def _predictive(run: Run, model: SVGP, X: np.ndarray, Y: np.ndarray) -> Predictive:
+    """What the updated model says of rows: calibrated by the new ones, its neighbours old and new rows.
+
+    A run with neighbours carries its training rows. For Gaussian noise their targets come back from the
+    residuals that it keeps; for other likelihoods the updated run goes without.
+    """
+    config, rows, count = run.config.model, run.predictive.neighbours, 0
+    if rows is not None and is_gaussian(run.model.likelihood):
+        count = rows.count
+        X, Y = np.concatenate([rows.X, X]), np.concatenate([_targets(run.predictive), Y])
+    try:
+        return fit_predictive(
+            model, X, Y, neighbours=count, calibrate=config.calibration != "none", seed=run.config.train.seed
+        )
+    except NumericalError:
+        return Predictive(model)
+
+
+def _targets(predictive: Predictive) -> np.ndarray:
+    """Of the rows that are neighbours, `[N, P]`: from `y - mean`, or that over `1 - h` (leave-one-out)."""
+    rows = predictive.neighbours
+    assert rows is not None
+    parts = predictive.source.parts(rows.X)
+    if rows.joint is not None:
+        return np.asarray(parts.mean + rows.residual, np.float64)
+    left = np.maximum(1.0 - parts.explained / rows.noise, LEAST_LEFT)
+    return np.asarray(parts.mean + rows.residual * left, np.float64)
+
+
 def _with_points(run: Run, old: SVGP, description: dict[str, Any], X: np.ndarray, points: int) -> SVGP:
     """The same model with further inducing points among the rows X, at their prior."""
     Z = np.asarray(old.Z, np.float64)
@@ -131,6 +165,6 @@ def _test_scores(run: Run) -> dict[str, float]:
 
 
 def _notes(run: Run) -> list[str]:
-    if run.config.model.neighbours.count == 0:
+    if run.predictive.neighbours is None or is_gaussian(run.model.likelihood):
         return []
-    return ["updated by q(u) alone: predictions come from the inducing points, without neighbours"]
+    return ["predictions come from the inducing points: neighbours of this likelihood are not carried over"]

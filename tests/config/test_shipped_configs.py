@@ -15,6 +15,7 @@ SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
 def test_all_are_here() -> None:
     assert {path.stem for path in SHIPPED} >= {
         "quickstart", "curve", "two_classes", "counts", "diabetes", "breast_cancer", "robot_arm", "template",
+        "linnerud",
     }  # fmt: skip
 
 

@@ -217,6 +217,7 @@ def test_a_split_that_leaves_one_class(write, data_config):
         ("counts", "count", (450, 1)),
         ("diabetes", "regression", (398, 10)),
         ("breast_cancer", "binary", (512, 30)),
+        ("linnerud", "regression", (18, 3)),
     ],
 )
 def test_built_in_sets_load_by_name(data_config, name, task, shape):

@@ -12,6 +12,7 @@ from svgp.config import Config
 from svgp.data import read_table
 from svgp.errors import DataError, RunError
 from svgp.runs import update
+from svgp.runs.updating import _targets
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 
@@ -41,7 +42,10 @@ def train(folder, name, *, count=8, **model):
         {
             "name": "going_on",
             "data": {"path": str(folder / f"{name}.csv"), "target": "y", "test": None},
-            "model": {"inducing": {"count": count, "trainable": False}, "neighbours": {"count": 0}, **model},
+            "model": {
+                "inducing": {"count": count, "trainable": False},
+                **{"neighbours": {"count": 0}, **model},
+            },
             "train": {"method": "collapsed", "max_steps": 4, "checkpoint_every": 1e6},
             "output": {"dir": str(folder / "runs")},
         }
@@ -82,6 +86,27 @@ def test_an_update_may_add_points_and_refit(first, parts, tmp_path, monkeypatch)
     assert svgp.load_run(tmp_path / "new").model.num_inducing == 11
     np.testing.assert_array_equal(updated.inducing_inputs()[:8], first.inducing_inputs())
     assert not np.allclose(updated.lengthscales(), first.lengthscales())
+
+
+def test_old_and_new_rows_are_neighbours(parts):
+    run = train(parts, "first", neighbours={"count": 8, "fit": "after"}, kernel={"type": "matern12"})
+    old, new = (read_table(parts / f"{name}.csv") for name in ("first", "second"))
+    scaled = run.columns.transform_targets(old)
+    if run.predictive.neighbours is None:  # left out where they help no prediction: not what this is about
+        from svgp.models.predictive.corrections import NeighbourRows
+        from svgp.models.predictive.predictive import Predictive
+
+        X = run.columns.transform_inputs(old)
+        parts_of = run.predictive.sparse.parts(X)
+        noise = np.full_like(parts_of.mean, float(np.asarray(run.model.likelihood.noise_variance())))
+        residual = (scaled - parts_of.mean) / (1 - parts_of.explained / noise)
+        rows = NeighbourRows(run.model, X, residual, noise, 8)
+        run.__dict__["predictive"] = Predictive(run.model, None, rows)
+    found = _targets(run.predictive)
+    np.testing.assert_allclose(found, scaled, atol=1e-6)
+    updated = update(run, new)
+    if updated.predictive.neighbours is not None:
+        assert len(updated.predictive.neighbours.X) == 80
 
 
 def test_an_update_needs_rows_with_a_target_and_a_free_folder(first, parts, tmp_path):
