@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -140,10 +141,11 @@ def joined() -> Iterator[Workers]:
     except _LOST as error:
         if _present.alone:
             raise
-        told = " ".join(str(error.message).split())
+        found = re.search(r"aborted by: ([^\n\"]+?)(?: Additional| The error|\n|$)", str(error.message))
+        told = f" ({found.group(1)})" if found else ""
         raise RunError(
-            f"worker {_present.index} of {_present.count}: another worker of this run has stopped "
-            f"({told[-160:]}). The run folder holds the last checkpoint: start all workers again with "
+            f"worker {_present.index} of {_present.count}: another worker of this run has "
+            f"stopped{told}. The run folder holds the last checkpoint: start all workers again with "
             "--resume"
         ) from error
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from svgp.config.base import Section, WholeNumber, setting
 
@@ -44,11 +46,11 @@ class TrainConfig(Section):
         "null: never",
         unit="evaluations", ge=1, le=10**9,
     )  # fmt: skip
-    subset_rows: WholeNumber | None = setting(
-        None,
+    subset_rows: Annotated[WholeNumber, Field(ge=1, le=10**10)] | Literal["auto"] | None = setting(
+        "auto",
         "for collapsed: fit hyperparameters and inducing points to so many random rows, then q(u) to all "
-        "rows in one pass; null: all rows",
-        unit="rows", ge=1, le=10**10,
+        "rows in one pass; auto: all, or as many as the time allows; null: all rows",
+        unit="rows",
     )  # fmt: skip
     restarts: WholeNumber = setting(
         1,
@@ -68,7 +70,7 @@ class TrainConfig(Section):
     def conflicts(self) -> Iterator[tuple[str, str]]:
         if self.max_epochs is None and self.max_steps is None and self.max_seconds is None:
             yield "", "training would never end: give one of 'max_epochs', 'max_steps' and 'max_seconds'"
-        if self.subset_rows is not None and self.method in ("adam", "natgrad"):
+        if self.subset_rows not in (None, "auto") and self.method in ("adam", "natgrad"):
             yield (
                 "subset_rows",
                 f"is for method: collapsed (or auto), and method is {self.method}, which takes batches",

@@ -83,6 +83,8 @@ def _problems(schema: type[Section], root: Node, details: Any) -> list[Problem]:
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return [_wrong_choice(root, keys, details, schema, location)]
     slot = slot_at(schema, location)
+    if slot is None and location:  # of a union without tags pydantic names the alternative last: one message
+        slot, keys = slot_at(schema, location[:-1]), [e for e in location[:-1] if not is_tag(e)]
     if slot is None:  # no error of this schema ends here; say what pydantic says rather than nothing
         return [_problem(root, keys, details["msg"], at_value=True)]
     if kind == "missing":

@@ -21,6 +21,7 @@ from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.units import variable_scales
 from svgp.training.lbfgs.variables import pack, unpack, wall
+from svgp.training.methods.affordable import rows_to_fit
 from svgp.training.methods.base import Method, StepRecord
 from svgp.workers import present
 
@@ -48,10 +49,8 @@ class Collapsed(Method):
         ends = (config.max_steps, config.max_epochs)
         self._last_step = min((end for end in ends if end is not None), default=np.inf)
         self._all = as_rows(X, Y)
-        fitted = subset(self._all, config.subset_rows, config.seed)
-        self._workers = present()
-        self.bound = CollapsedBound(model, fitted, workers=self._workers)
-        self._subset = fitted is not self._all
+        self._workers, self._seed = present(), config.seed
+        fitted = self._fit_to(rows_to_fit(config, self._all.count, model.num_inducing))
         self._complete = not self._subset  # whether q(u) has seen all rows
         self._final_pass_s = 0.0
         self.variables = self.bound.variables
@@ -65,6 +64,13 @@ class Collapsed(Method):
         self._repairs = 0
         self._summary = np.zeros(4)  # elbo, expected log-likelihood, kl, jitter
         self._time_is_up = False
+
+    def _fit_to(self, count: int | None) -> Rows:
+        """Take so many rows for hyperparameters and Z; None: all."""
+        fitted = subset(self._all, count, self._seed)
+        self.bound = CollapsedBound(self.model, fitted, workers=self._workers)
+        self._subset = fitted is not self._all
+        return fitted
 
     @property
     def converged(self) -> bool:
@@ -83,6 +89,8 @@ class Collapsed(Method):
         lines = [
             f"collapsed bound ({self.bound.bound}): {form} form, {self.bound.passes} passes over the rows"
         ]
+        if self._subset:
+            lines[0] += f"; hyperparameters and Z from {self.bound.rows.count:,} of {self._all.count:,} rows"
         if self.optimiser.finished:
             lines.append(f"L-BFGS-B: {self.optimiser.finished}")
         return lines
@@ -157,6 +165,7 @@ class Collapsed(Method):
             "complete": np.asarray(self._complete),
             "summary": self._summary,
             "scales": self._scales,
+            "fitted": np.asarray(self.bound.rows.count, np.int64),  # rows; auto may choose others by now
         }
         anchor = self._anchor or (self._pack(), np.nan, np.full(len(self.optimiser.start), np.nan))
         kept = dict(zip(("anchor/x", "anchor/f", "anchor/g"), map(np.asarray, anchor), strict=True))
@@ -173,6 +182,8 @@ class Collapsed(Method):
         if len(state.get("lbfgs/start", ())) != len(self.optimiser.start):
             raise RunError("the checkpoint does not fit the model: another kernel, Z, posterior or method")
         load_model_state(self.model, model)
+        if (count := int(state.get("fitted", self.bound.rows.count))) != self.bound.rows.count:
+            self._fit_to(count)
         limits = self.optimiser.bounds / self._scales[:, None]
         self._scales = state["scales"].copy()
         self.optimiser.bounds = limits * self._scales[:, None]

@@ -9,6 +9,7 @@ from svgp.errors import ModelError
 from svgp.models.collapsed.bound import check_model
 from svgp.rows import as_rows
 from svgp.training.methods.adam import Adam
+from svgp.training.methods.affordable import MOST_OPERATIONS, rows_to_fit
 from svgp.training.methods.base import Method
 from svgp.training.methods.collapsed import Collapsed
 from svgp.training.methods.natgrad import NaturalGradient
@@ -21,10 +22,6 @@ METHODS: dict[str, type[Method]] = {
     "collapsed": Collapsed,
     "natgrad": NaturalGradient,
 }
-
-# An evaluation of the collapsed bound is about 3 M^2 N operations. L-BFGS needs some dozens of them: where
-# one takes longer than about half a minute (at 100 GFLOP/s), minibatches get further in the same time.
-MOST_OPERATIONS = 3e12
 
 
 @dataclass(frozen=True)
@@ -94,11 +91,11 @@ def _obstacle_to_collapsed(model: Any, rows: int, config: Any) -> str | None:
     if model.dtype.name != "float64" or model.batch_dtype.name != "float64":
         return "the collapsed bound needs precision: float64"
     size = model.num_inducing
-    seen = min(rows, config.subset_rows or rows)
+    seen = min(rows, rows_to_fit(config, rows, size) or rows)
     operations = 3.0 * size**2 * seen
-    if operations > MOST_OPERATIONS:
+    if seen == rows and operations > MOST_OPERATIONS:
         return (
             f"one evaluation of the collapsed bound would take {operations:.1e} operations "
-            f"({seen} rows, {size} points); train.subset_rows would make it affordable"
+            f"({seen} rows, {size} points); train.subset_rows: auto would make it affordable"
         )
     return None

@@ -1,0 +1,71 @@
+"""Two workers on loopback find what one finds, notice when they are not alike, and when one is lost."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from svgp.cli.launch import start, wait
+from svgp.workers import Workers, joined
+
+sys.path.insert(0, str(Path(__file__).parent))
+import workers_together  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What each of two workers wrote, what this process finds meanwhile, and how the two ended."""
+    out = tmp_path_factory.mktemp("two")
+    two = start(2, [sys.executable, workers_together.__file__, str(out)])
+    alone = workers_together.training(1)
+    code = wait(two)
+    return {
+        **{path.stem: json.loads(path.read_text()) for path in out.iterdir()},
+        "alone": alone,
+        "code": code,
+    }
+
+
+def test_a_batch_shared_by_two_workers_is_that_batch(found):
+    for index in "01":
+        assert found[index]["count"] == 2
+        for name in ("variables", "elbo"):
+            np.testing.assert_allclose(found[index]["adam"][name], found["alone"]["adam"][name], rtol=1e-8)
+    assert found["0"]["adam"] == found["1"]["adam"]  # to the last bit
+
+
+@pytest.mark.parametrize("bound", ["standard", "tight"])
+def test_the_collapsed_bound_of_two_shards_is_that_of_all_rows(found, bound):
+    for index in "01":
+        own, whole = found[index]["collapsed"][bound], found["alone"]["collapsed"][bound]
+        np.testing.assert_allclose(own["bound"], whole["bound"], rtol=1e-11)
+        np.testing.assert_allclose(own["gradient"], whole["gradient"], rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(own["elbo"], whole["elbo"], rtol=1e-8)
+    assert found["0"]["collapsed"] == found["1"]["collapsed"]
+
+
+def test_workers_agree(found):
+    for index in "01":
+        assert found[index]["clock"] == 5.0 and found[index]["any"] == [True, False]
+        assert found[index]["sent"] == "from the chief"
+        assert "differ in their starting values" in found[index]["differing"]
+        assert "natgrad trains on one worker" in found[index]["natgrad"]
+
+
+def test_a_worker_that_is_lost_ends_the_others_with_a_message(found):
+    assert "another worker of this run has stopped" in found["lost"]["message"]
+    assert "--resume" in found["lost"]["message"]
+    assert found["lost"]["seconds"] < 60.0
+    assert found["code"] == 9  # that of the first one that failed
+
+
+def test_a_process_alone_sums_what_it_has(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with joined() as group:
+        assert group.alone and group.chief and group.shard == (0, 1)
+    assert Workers().sum([np.ones(2)])[0].tolist() == [1.0, 1.0]
+    assert Workers().agree(3.0) == 3.0 and Workers().broadcast(b"x") == b"x"
