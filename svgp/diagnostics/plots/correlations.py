@@ -31,5 +31,5 @@ def output_correlations(correlations: np.ndarray, names: Sequence[str]) -> Figur
                 color="white" if dark else "black",
             )  # fmt: skip
     figure.colorbar(image, ax=axes, shrink=0.8)
-    axes.set_title("Correlation between targets, noise left out")
+    axes.set_title("Correlation between targets")
     return figure
