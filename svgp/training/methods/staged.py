@@ -14,6 +14,7 @@ from svgp.models.collapsed.posterior import assign_posterior
 from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.models.replacement import Move
 from svgp.rows import Rows
+from svgp.training.methods.affordable import rows_to_fit
 from svgp.training.methods.base import Method, StepRecord
 from svgp.training.methods.collapsed import subset
 from svgp.training.methods.evidence import COUNT, EvidenceFit, twin
@@ -177,7 +178,8 @@ class Staged(Method):
     def _begin(self) -> EvidenceFit:
         size = self.model.num_inducing
         most = int(LARGEST / (7.0 * size**2))
-        wanted = min(self._config.subset_rows or self._rows.count, most)
+        fitted = rows_to_fit(first_share(self._config), self._rows.count, size)
+        wanted = min(fitted or self._rows.count, most)
         X, Y = subset(self._rows, wanted, self._config.seed).sample()
         return EvidenceFit(twin(self.model), X, Y, seed=self._config.seed)
 

@@ -15,7 +15,7 @@ from svgp.likelihoods import Gaussian
 from svgp.models import SVGP
 from svgp.models.collapsed.bound import CollapsedBound
 from svgp.training.lbfgs import machine as collapsed_lbfgs
-from svgp.training.lbfgs.box import LENGTHSCALES
+from svgp.training.lbfgs.box import LIMITS
 from svgp.training.lbfgs.machine import Lbfgs
 from svgp.training.methods.collapsed import Collapsed
 from svgp.training.methods.registry import METHODS
@@ -107,7 +107,7 @@ def test_convergence_is_told_and_lengthscales_end_at_their_limit():
         last = method.advance()
     assert method.converged
     lengthscales = method.model.kernel.lengthscales.numpy()
-    assert lengthscales[1] > 10 * lengthscales[0] and lengthscales[1] <= 1.01 * LENGTHSCALES[1]
+    assert lengthscales[1] > 10 * lengthscales[0] and lengthscales[1] <= 1.01 * LIMITS["lengthscale"][0][1]
     again = method.advance()  # nothing is left to do
     assert again.values()[0] == last.values()[0] and again.step == last.step + 1
 
