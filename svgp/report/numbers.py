@@ -98,6 +98,18 @@ def headline(metrics: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -
     return _named(flat, _HEADLINE)
 
 
+def comparison(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(name, inducing points alone, as predicted) for each test metric; empty where the two are the same."""
+    flat = flatten(metrics)
+    names = {key: name for key, name, _ in _HEADLINE}
+    rows = [
+        (names.get(key, key[5:]), value_text(flat[f"test.sparse.{key[5:]}"]), value_text(value))
+        for key, value in flat.items()
+        if key.startswith("test.") and f"test.sparse.{key[5:]}" in flat
+    ]
+    return rows if any(sparse != predicted for _, sparse, predicted in rows) else []
+
+
 def inducing_numbers(row: Mapping[str, Any]) -> list[Number]:
     """The scalars of one row of inducing-point diagnostics."""
     return _named({key: value for key, value in row.items() if value is not None}, _INDUCING)

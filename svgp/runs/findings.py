@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -95,3 +96,21 @@ def on_calibration(
         ]
     tails = "; model.likelihood.type=student_t is made for such noise" if gaussian else ""
     return [f"{said}: most errors are far smaller than the noise, and a few far larger{tails}"]
+
+
+def on_neighbours(summary: Mapping[str, Any], rows: int, bytes_held: int) -> list[str]:
+    """What neighbours bring (`svgp.models.predictive.fit_predictive`), or that they were not worth it."""
+    asked, count = summary.get("neighbours_asked", 0), summary.get("neighbours", 0)
+    if not asked:
+        return []
+    gain = summary["log_density"] - summary["log_density_sparse"]
+    if not count:
+        return ["predictions are of the inducing points alone: of rows left out neighbours say no more"]
+    said = (
+        f"predictions see {count} neighbours: rows left out gain {gain:.2g} nats each, and "
+        f"{100 * summary['explained_by_neighbours']:.2g}% of what the points leave unexplained is explained; "
+        f"the nearest is {summary['nearest_median']:.2g} lengthscales away (median). model/ holds {rows} "
+        f"training rows for it ({bytes_held / 2**20:.3g} MiB)"
+    )
+    far = summary["too_far"]
+    return [said + (f"; for {100 * far:.2g}% of the rows they are too far to help" if far > 0.05 else "")]

@@ -17,7 +17,7 @@ from svgp.models import Predictive, fit_predictive, save_model
 from svgp.models.priors import has_priors, log_prior
 from svgp.runs.diagnosis import advice_setup
 from svgp.runs.evaluation import Evaluator
-from svgp.runs.findings import on_calibration, on_relevance, on_signal, relevance
+from svgp.runs.findings import on_calibration, on_neighbours, on_relevance, on_signal, relevance
 from svgp.runs.folder import RunFolder
 from svgp.runs.outcomes import score_rows
 from svgp.training import LoopState, Method, Progress, Schedule, Step, Stop, checkpoints
@@ -203,6 +203,7 @@ class Session:
         own = {"train.objective": objective, "train.objective_per_row": objective / count}
         used = relevance(self.evaluator, dataset.X, dataset.columns.input_names, seed=self.config.train.seed)
         notes = self._notes(used, test)
+        summary = {} if self.predictive is None else self.predictive.summary
         return {
             "name": self.config.name,
             "train.elbo": elbo,
@@ -221,6 +222,9 @@ class Session:
             "test_rows": 0 if dataset.test_rows is None else dataset.test_rows.count,
             "stopped": reason,
             "relevance": used,
+            **(
+                {"predictive": self.predictive.summary} if self.predictive and self.predictive.summary else {}
+            ),
             **({"notes": notes} if notes else {}),
             "session_s": time.perf_counter() - self._began,
         }
@@ -237,4 +241,8 @@ class Session:
         if not np.ptp(Y):
             return said
         standard = self.model.bound.name == "standard"
+        predictive = getattr(self, "predictive", None)
+        if predictive is not None and predictive.summary:
+            held = sum(array.nbytes for array in predictive.arrays().values())
+            said += on_neighbours(predictive.summary, self.dataset.rows.count, held)
         return [*said, *on_calibration(test, rows, gaussian=gaussian, standard=standard)]

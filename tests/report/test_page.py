@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from svgp.report import render_report, write_report
-from svgp.report.numbers import flatten, headline, table, value_text
+from svgp.report.numbers import comparison, flatten, headline, table, value_text
 
 HOSTILE = '<script>alert("x")</script>"><img src=http://evil/x onerror=alert(1)>'
 VOID = {"meta", "img", "link", "br", "hr"}
@@ -155,3 +155,10 @@ def test_values_as_text(value: Any, text: str) -> None:
 
 def test_flatten() -> None:
     assert flatten({"a": {"b": {"c": 1}}, "d.e": 2}) == {"a.b.c": 1, "d.e": 2}
+
+
+def test_before_and_after_stand_side_by_side() -> None:
+    metrics = {"test.rmse": 1.0, "test.nlpd": -2.0, "test.sparse.rmse": 1.0, "test.sparse.nlpd": 0.5}
+    assert comparison(metrics) == [("Test RMSE", "1", "1"), ("Test NLPD", "0.5", "-2")]
+    assert comparison({"test.rmse": 1.0, "test.sparse.rmse": 1.0}) == []  # nothing was changed
+    assert "inducing points alone" in render_report(**_parts(metrics=metrics))

@@ -10,7 +10,7 @@ import pytest
 
 from svgp.models.bounds import BOUNDS
 from svgp.runs.evaluation import Latent
-from svgp.runs.findings import on_calibration, on_relevance, on_signal, relevance
+from svgp.runs.findings import on_calibration, on_neighbours, on_relevance, on_signal, relevance
 from svgp.runs.session import Session
 
 
@@ -95,7 +95,10 @@ def test_flat_predictions_are_remarked_on_once(constant):
     X = inputs()
     Y = X[:, :1] * (not constant)
     dataset = SimpleNamespace(
-        X=X, Y=Y, X_test=X, columns=SimpleNamespace(task="regression", targets_of=lambda Y: Y)
+        X=X,
+        Y=Y,
+        test_rows=SimpleNamespace(count=len(X)),
+        columns=SimpleNamespace(task="regression", targets_of=lambda Y: Y),
     )
     session = SimpleNamespace(
         dataset=dataset,
@@ -109,3 +112,13 @@ def test_flat_predictions_are_remarked_on_once(constant):
     assert ("nothing to learn" if constant else "almost constant") in said[0]
     assert not any("no input has an effect" in line for line in said)
     assert len(said) == (1 if constant else 2)  # the intervals as well, where there is anything to miss
+
+
+def test_what_neighbours_bring_is_said():
+    assert on_neighbours({"neighbours": 0, "neighbours_asked": 0}, 100, 0) == []
+    summary = {"neighbours": 8, "neighbours_asked": 8, "log_density": 1.5, "log_density_sparse": 0.5}
+    summary |= {"explained_by_neighbours": 0.75, "nearest_median": 0.2, "too_far": 0.2}
+    (said,) = on_neighbours(summary, 1000, 2**20)
+    assert "see 8 neighbours" in said and "gain 1 nats" in said and "75%" in said and "1 MiB" in said
+    assert "20% of the rows they are too far" in said
+    assert "inducing points alone" in on_neighbours({**summary, "neighbours": 0}, 1000, 0)[0]

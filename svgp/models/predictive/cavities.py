@@ -58,8 +58,8 @@ def cavities(likelihood: Any, parts: Parts, Y: np.ndarray) -> Cavities:
 
 
 def is_gaussian(likelihood: Any) -> bool:
-    """Whether noise is Gaussian, of one variance or one for each output."""
-    return type(likelihood).__name__ == "Gaussian"
+    """Whether noise is Gaussian, of one variance or one for each output: not known of each row."""
+    return type(likelihood).__name__ == "Gaussian" and likelihood.noise != "per_row"
 
 
 def _derivatives(likelihood: Any, parts: Parts, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -48,7 +48,8 @@ def fit_predictive(
     alone_in_kernel = shares_a_kernel(model.kernel, X) and not model.outputs.mixes
     count = min(neighbours, len(X) - 1) if alone_in_kernel else 0
     chosen = np.sort(np.random.default_rng([seed, 23]).permutation(len(X))[:ROWS])
-    known = len(X) >= FEWEST_ROWS and bool(np.all(np.ptp(Y, axis=0) > 0))
+    targets = Y[:, : model.likelihood.num_outputs(model.num_functions)]  # NaN where one is missing
+    known = len(X) >= FEWEST_ROWS and bool(np.all(np.ptp(targets, axis=0) > 0))
     calibrate = calibrate and len(X) >= FEWEST_CALIBRATED
     if not known or not (calibrate or count):
         return Predictive(model, sparse=sparse)
@@ -58,42 +59,43 @@ def fit_predictive(
     cavity = cavities(model.likelihood, parts, Y[used])
     at = chosen if count else slice(None)
     alone = LeftOut.alone(model, Y[chosen], parts, cavity, at)
-    verdicts = [alone.judge(calibrate)]
+    ways = [alone]
     if count:
-        rows = NeighbourRows(model, X, cavity.residual, cavity.noise, count)
-        corrected = LeftOut.corrected(rows, Y[chosen], parts, cavity, X, chosen)
-        verdicts.append(corrected.judge(calibrate))
-        own = own or _found_together(model, X, Y, verdicts[-1].calibration.noise, seed)
+        after = NeighbourRows(model, X, cavity.residual, cavity.noise, count)
+        corrected = LeftOut.corrected(after, Y[chosen], parts, cavity, X, chosen)
+        ways.append(corrected)
+        own = own or _found_together(model, X, Y, corrected.judge(calibrate).calibration.noise, seed)
         if own is not None:
-            verdicts.append(_joint(own, X, Y, chosen, count).judge(calibrate))
-    best = verdicts[0]
-    for verdict in verdicts[1:]:
+            ways.append(_joint(own, X, Y, chosen, count))
+    verdicts = [way.judge(calibrate) for way in ways]
+    best = 0
+    for number, verdict in enumerate(verdicts):
         # Against the inducing points alone with a margin, one against the other without.
-        if verdict.density > best.density and is_better(verdict.density, verdicts[0].reached, len(chosen)):
-            best = verdict
+        better = is_better(verdict.density, verdicts[0].reached, len(chosen))
+        if better and verdict.density > verdicts[best].density:
+            best = number
+    calibration, density, _, rows = verdicts[best]
     summary = {
-        "neighbours": 0 if best.rows is None else best.rows.count,
+        "neighbours": 0 if rows is None else rows.count,
         "neighbours_asked": neighbours,
-        "jointly": best.rows is not None and best.rows.joint is not None,
-        "jitter": None if best.rows is None else float(best.rows.model.jitter),
+        "jointly": rows is not None and rows.joint is not None,
+        "jitter": None if rows is None else float(rows.model.jitter),
         "rows_left_out": len(chosen),
-        "log_density": best.density,
+        "log_density": density,
         "log_density_sparse": verdicts[0].density,
         "log_density_uncalibrated": alone.judge(False).density,
         "invalid_sites": cavity.invalid,
+        "noise_factor": calibration.noise.tolist(),
+        "residual_factor": calibration.residual.tolist(),
+        "normal_errors": calibration.is_normal,
+        **(ways[best].proximity(calibration) if rows is not None else {}),
     }
-    return Predictive(model, best.calibration, best.rows, summary, sparse=sparse)
+    return Predictive(model, calibration, rows, summary, sparse=sparse)
 
 
 def shares_a_kernel(kernel: Kernel, inputs: np.ndarray) -> bool:
     """Whether all latent GPs have the same one."""
-    columns = 1 + max(kernel.active_dims or (0,))
-    try:
-        return kernel.K_diag(np.zeros((1, columns))).shape.rank == 1
-    except (
-        Exception
-    ):  # a kernel that wants a certain number of columns: not one of those with axes of their own
-        return True
+    return kernel.K_diag(inputs[:1]).shape.rank == 1
 
 
 def _joint(own: Any, X: np.ndarray, Y: np.ndarray, chosen: np.ndarray, count: int) -> LeftOut:

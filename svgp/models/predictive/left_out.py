@@ -13,6 +13,7 @@ from svgp.models.predictive.cavities import Cavities, is_gaussian
 from svgp.models.predictive.corrections import Ingredients, NeighbourRows
 from svgp.models.predictive.sparse import Parts
 
+LITTLE = 0.1  # of a row's residual variance: neighbours that explain less are too far to help
 RESIDUAL_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)  # beta, for likelihoods other than Gaussian
 
 
@@ -82,6 +83,26 @@ class LeftOut:
         none = Calibration.none(latents)
         own = Calibration(none.noise, np.full(latents, beta), none.scales, none.weights)
         return Verdict(own, densities[beta], reached, self.rows)
+
+    def proximity(self, calibration: Calibration) -> dict[str, float]:
+        """How near the neighbours of the rows are, and how much of the residual variance they explain.
+
+        `nearest_median`, `nearest_p95`: distance of the nearest, in lengthscales. `explained_by_neighbours`:
+        share of residual variance; `too_far`: share of rows of whose residual variance they explain less
+        than a tenth.
+        """
+        assert self.rows is not None and self.ingredients is not None
+        c, beta = float(calibration.noise[0]), float(calibration.residual[0])
+        b = self.rows.weights(self.ingredients, 0, c, beta)
+        own = np.maximum(self.ingredients.own, np.finfo(float).tiny)
+        left = self.rows.apply(self.ingredients, 0, beta, b)[1] / (beta * own)  # [T]
+        nearest = self.ingredients.distances[:, 0]
+        return {
+            "nearest_median": float(np.median(nearest)),
+            "nearest_p95": float(np.quantile(nearest, 0.95)),
+            "explained_by_neighbours": float(1.0 - np.sum(left * own) / np.sum(own)),
+            "too_far": float(np.mean(left > 1.0 - LITTLE)),
+        }
 
     def _by_output(self, calibrate: bool) -> Verdict:
         """Gaussian noise: c, beta and the shape of each output."""
