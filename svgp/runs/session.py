@@ -222,9 +222,7 @@ class Session:
             "test_rows": 0 if dataset.test_rows is None else dataset.test_rows.count,
             "stopped": reason,
             "relevance": used,
-            **(
-                {"predictive": self.predictive.summary} if self.predictive and self.predictive.summary else {}
-            ),
+            **({"predictive": summary} if summary else {}),
             **({"notes": notes} if notes else {}),
             "session_s": time.perf_counter() - self._began,
         }

@@ -105,7 +105,7 @@ def test_flat_predictions_are_remarked_on_once(constant):
         evaluator=Known(lambda X: 0 * X[:, :1]),
         method=SimpleNamespace(notes=[]),
         model=SimpleNamespace(bound=BOUNDS["tight"]),
-        config=SimpleNamespace(model=SimpleNamespace(likelihood=SimpleNamespace(type="gaussian"))),
+        config=SimpleNamespace(model=SimpleNamespace(likelihood=SimpleNamespace(type_name="gaussian"))),
     )
     wide = {"test.coverage_50": 1.0, "test.coverage_95": 1.0}
     said = Session._notes(session, {"a": 0.0, "b": 0.0}, wide)
