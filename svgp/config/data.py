@@ -10,10 +10,13 @@ from pydantic import BeforeValidator
 from svgp.config.base import AbsolutePath, Names, Section, Text, WholeNumber, quoted, repeated, setting
 from svgp.config.table import ColumnConfig, FormatConfig
 
-DatasetName = Literal["robot_arm", "curve", "two_classes", "counts", "diabetes", "breast_cancer", "linnerud"]
+DatasetName = Literal[
+    "robot_arm", "curve", "two_classes", "counts", "diabetes", "breast_cancer", "impact", "lifetimes",
+    "grades", "visits", "digits", "iris", "wine", "linnerud",
+]  # fmt: skip
 
 # The data sets that are measured, not made: they have as many rows as they have.
-FIXED_DATASETS = ("diabetes", "breast_cancer", "linnerud")
+FIXED_DATASETS = ("diabetes", "breast_cancer", "digits", "iris", "wine", "linnerud")
 
 
 class BuiltinDataset(Section):

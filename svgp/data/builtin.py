@@ -56,6 +56,18 @@ def _breast_cancer() -> pa.Table:
     return pa.table({**columns, "diagnosis": [str(bunch.target_names[label]) for label in bunch.target]})
 
 
+def _labelled(load: str, target: str) -> pa.Table:
+    """A classification of scikit-learn's with the names of its classes."""
+    from sklearn import datasets
+
+    bunch = getattr(datasets, load)()
+    names = [str(name).removesuffix(" (cm)") for name in bunch.feature_names]
+    names = [name.replace(" ", "_").replace("/", "_") for name in names]
+    columns = {name: bunch.data[:, place] for place, name in enumerate(names)}
+    named = [name.item() if hasattr(name, "item") else name for name in bunch.target_names]
+    return pa.table({**columns, target: [named[label] for label in bunch.target]})
+
+
 def _linnerud() -> pa.Table:
     from sklearn.datasets import load_linnerud
 
@@ -89,8 +101,36 @@ BUILTIN: dict[str, BuiltinSet] = {
         "malignant or benign, 569 biopsies, 30 inputs (Wisconsin, Street et al. 1993)",
         "binary", ("diagnosis",), load=_breast_cancer,
     ),
+    "impact": BuiltinSet(
+        "a head's acceleration after an impact: a curve whose noise comes and goes",
+        "regression", ("acceleration",), {"rows": 400, "seed": 0}, generators.impact,
+    ),
+    "lifetimes": BuiltinSet(
+        "years that machines lived, or have lived so far (censored): Weibull, 3 inputs",
+        "positive", ("years",), {"rows": 1000, "seed": 0}, generators.lifetimes,
+    ),
+    "grades": BuiltinSet(
+        "marks from 1 to 5 for work of 2 measured qualities",
+        "ordinal", ("grade",), {"rows": 800, "noise": 0.5, "seed": 0}, generators.grades,
+    ),
+    "visits": BuiltinSet(
+        "visits in so many hours, more scattered than Poisson noise",
+        "count", ("visits",), {"rows": 800, "seed": 0}, generators.visits,
+    ),
+    "digits": BuiltinSet(
+        "handwritten digits of 8 by 8 pixels, 1,797 rows, 64 inputs (Alpaydin & Kaynak 1998)",
+        "multiclass", ("digit",), load=lambda: _labelled("load_digits", "digit"),
+    ),
+    "iris": BuiltinSet(
+        "three kinds of iris, 150 flowers, 4 inputs (Fisher 1936)",
+        "multiclass", ("kind",), load=lambda: _labelled("load_iris", "kind"),
+    ),
+    "wine": BuiltinSet(
+        "wines of three growers, 178 bottles, 13 inputs (Forina et al. 1988)",
+        "multiclass", ("grower",), load=lambda: _labelled("load_wine", "grower"),
+    ),
     "linnerud": BuiltinSet(
-        "weight, waist and pulse of 20 people by three exercises (Tenenhaus 1998): three targets",
+        "weight, waist and pulse of 20 men from 3 exercises (Linnerud)",
         "regression", ("weight", "waist", "pulse"), load=_linnerud,
     ),
 }  # fmt: skip

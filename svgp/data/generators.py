@@ -7,6 +7,7 @@ row by row; so a shorter block is the beginning of a longer one.
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import gammaincinv
 
 Arrays = dict[str, np.ndarray]
 
@@ -66,3 +67,46 @@ def counts(inputs: np.random.Generator, errors: np.random.Generator, rows: int, 
     time = 10.0 * inputs.random(rows)
     rate = np.exp(1.0 + np.sin(1.5 * time) + 0.1 * time)
     return {"time": time, "count": errors.poisson(rate)}
+
+
+def impact(inputs: np.random.Generator, errors: np.random.Generator, rows: int, noise: float) -> Arrays:
+    """Acceleration (g) at milliseconds uniform in [0, 60] after an impact near 15: still, then wild.
+
+    A damped swing `-120 exp(-(t - 15) / 12) sin((t - 15) / 6)` from 15 on; the noise's deviation rises from 2
+    to 25 around 20 and falls back to 6.
+    """
+    t = 60.0 * inputs.random(rows)
+    after = np.maximum(t - 15.0, 0.0)
+    swing = -120.0 * np.exp(-after / 12.0) * np.sin(after / 6.0)
+    deviation = 2.0 + 25.0 * np.exp(-(((t - 26.0) / 8.0) ** 2)) + 4.0 / (1.0 + np.exp(-(t - 22.0)))
+    return {"milliseconds": t, "acceleration": swing + deviation * errors.standard_normal(rows)}
+
+
+def lifetimes(inputs: np.random.Generator, errors: np.random.Generator, rows: int, noise: float) -> Arrays:
+    """Years until a machine fails, Weibull of shape 2; about a third have not failed yet (`alive` is 1).
+
+    Their scale is `exp(2.5 - 0.8 load + 0.4 sin(3 heat))`; `paint` does not matter. Observation ends at an
+    exponential time of 20 years, whatever the machine does.
+    """
+    load, heat, paint = inputs.random((rows, 3)).T
+    scale = np.exp(2.5 - 0.8 * load + 0.4 * np.sin(3.0 * heat))
+    waits = -np.log1p(-errors.random((rows, 2)))  # [rows, 2] exponential
+    failure, end = scale * np.sqrt(waits[:, 0]), 20.0 * waits[:, 1]
+    alive = (end < failure).astype(np.int64)
+    years = np.maximum(np.minimum(failure, end), 1e-6)
+    return {"load": load, "heat": heat, "paint": paint, "alive": alive, "years": years}
+
+
+def grades(inputs: np.random.Generator, errors: np.random.Generator, rows: int, noise: float) -> Arrays:
+    """Marks 1 to 5: a smooth function of two qualities, a marker's noise, cut at -1.2, -0.4, 0.4, 1.2."""
+    care, skill = 4.0 * inputs.random((rows, 2)).T - 2.0
+    merit = np.sin(1.5 * care) + 0.6 * skill + noise * errors.standard_normal(rows)
+    return {"care": care, "skill": skill, "grade": np.searchsorted([-1.2, -0.4, 0.4, 1.2], merit) + 1}
+
+
+def visits(inputs: np.random.Generator, errors: np.random.Generator, rows: int, noise: float) -> Arrays:
+    """Visits in `hours` of opening, at a rate `exp(2 + sin(day) + 0.3 day / 7)`, over-dispersed by 0.4."""
+    drawn = inputs.random((rows, 3))  # the third: a gamma variable of mean 1, by its quantile
+    day, hours, factor = 7.0 * drawn[:, 0], 1.0 + 9.0 * drawn[:, 1], 0.4 * gammaincinv(2.5, drawn[:, 2])
+    rate = hours * np.exp(2.0 + np.sin(day) + 0.3 * day / 7.0)
+    return {"day": day, "hours": hours, "visits": errors.poisson(rate * factor)}

@@ -9,18 +9,17 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from svgp.data.categories import MAX_LEVELS, level_text
+from svgp.data.categories import MAX_LEVELS
 from svgp.data.checks import require
 from svgp.data.kinds import Guess, Kind, guess_column
 from svgp.data.layout import AS_FOUND, TableFormat, describe
 from svgp.data.numeric import plain_column, to_float
 from svgp.data.origin import layout_of, source_of
 from svgp.data.readings import Doubt, Reading, Wish, apply
+from svgp.data.recommend import Recommendation, recommend_likelihood
 from svgp.data.survey import Survey
 from svgp.errors import DataError
 
-# Fewer whole numbers than this may be classes.
-_MOST_COUNTS = 100
 _MOST_DROPPED = 0.2  # share of rows that may be lost to missing values before these are filled in instead
 
 
@@ -29,7 +28,7 @@ class Sniffed:
     """Columns with their kinds, the likelihood that suits the target, rows, rows with something missing."""
 
     columns: list[tuple[str, Kind]]
-    likelihood: Literal["gaussian", "bernoulli", "poisson"]
+    likelihood: str
     rows: int
     missing: int  # rows
     policy: Literal["error", "drop", "indicator"] = "error"  # what to do about them
@@ -39,6 +38,7 @@ class Sniffed:
     delimiter: str = ""  # of a file of text
     encoding: str = ""
     note: str = ""
+    likelihood_why: str = ""
 
     @property
     def layout(self) -> str:
@@ -56,15 +56,15 @@ def sniff_table(
     """Guess what each column holds and which likelihood suits `targets`.
 
     A column is a number, a category (text with few levels), a date, or other: identifiers, text with many
-    levels, constants, columns that are mostly missing. A target of two values is bernoulli; of few different
-    whole numbers from 0, poisson; else gaussian. wishes and format: what is said beforehand of columns and
+    levels, constants, columns that are mostly missing. For targets see
+    `svgp.data.recommend`. wishes and format: what is said beforehand of columns and
     file. Raises DataError where a target is not there or cannot be predicted, a column may be read in two
     ways, or none can be an input.
     """
     require(table, targets, "target")
     decided = Survey(wishes, format).add(table).decide()
     target_table, target_settings = _target_table(table, targets, decided)
-    likelihood = _likelihood(target_table, targets)
+    likelihood, reason = _likelihood(target_table, targets)
     guesses = [guess_column(table, name, decided) for name in table.column_names if name not in targets]
     guesses = _with_wishes(guesses, wishes or {})
     guesses = guesses if any(guess.kind != "other" for guess in guesses) else _anything(table, guesses)
@@ -78,6 +78,7 @@ def sniff_table(
     return Sniffed(
         columns=[(guess.name, guess.kind) for guess in guesses],
         likelihood=likelihood,
+        likelihood_why=reason,
         rows=table.num_rows,
         missing=missing,
         policy="error" if not missing else "indicator" if many else "drop",
@@ -152,26 +153,20 @@ def _decimal(decided: Mapping[str, Reading | Doubt]) -> str | None:
     return "," if marks == {","} else None
 
 
-def _likelihood(table: pa.Table, targets: Sequence[str]) -> Literal["gaussian", "bernoulli", "poisson"]:
-    if len(targets) == 1 and _two_values(table, targets[0]):
-        return "bernoulli"
+def _likelihood(table: pa.Table, targets: Sequence[str]) -> Recommendation:
+    """Of one target what suits it; several have a likelihood in common, for numbers."""
+    found = [recommend_likelihood(table, name) for name in targets]
+    if len(found) == 1 or len({one.likelihood for one in found}) == 1 and found[0].likelihood in _SEVERAL:
+        return found[0]
     for name in targets:
-        values = _numbers(table, name)
-        if values is None:
+        if _numbers(table, name) is None:
             raise DataError(
-                f"target '{name}' is not made of numbers and has other than two values;"
-                " svgp predicts numbers, counts and two classes"
+                f"target '{name}' is not made of numbers; of several targets all must be: train one run each"
             )
-    finite = [values[np.isfinite(values)] for values in (_numbers(table, name) for name in targets)]  # type: ignore[index]
-    counts = all(len(v) and np.all((v >= 0) & (v == np.floor(v))) and v.max() <= _MOST_COUNTS for v in finite)
-    return "poisson" if counts else "gaussian"
+    return Recommendation("gaussian", "several targets of numbers")
 
 
-def _two_values(table: pa.Table, name: str) -> bool:
-    values = plain_column(table, name).unique().drop_null()
-    return (
-        len(values) <= 3 and len({level_text(value) for value in values.to_pylist() if value == value}) == 2
-    )
+_SEVERAL = ("gaussian", "student_t", "poisson", "negative_binomial", "beta", "lognormal")
 
 
 def _is_missing(table: pa.Table, name: str) -> np.ndarray:

@@ -38,7 +38,8 @@ def test_each_explains_itself(path: Path) -> None:
 def test_likelihoods_suit_the_data() -> None:
     tasks = {path.stem: load_config(path).model.likelihood.task for path in SHIPPED}
     assert {stem for stem, task in tasks.items() if task == "binary"} == {"two_classes", "breast_cancer"}
-    assert {stem for stem, task in tasks.items() if task == "count"} == {"counts"}
+    assert {stem for stem, task in tasks.items() if task == "count"} == {"counts", "visits"}
+    assert {stem for stem, task in tasks.items() if task == "multiclass"} == {"digits"}
 
 
 def test_the_template_shows_every_common_setting() -> None:

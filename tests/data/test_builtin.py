@@ -31,7 +31,8 @@ def test_each_set_is_finite_repeats_and_has_its_target(name, monkeypatch):
     table = make_dataset(name)
     assert set(BUILTIN[name].target) < set(table.column_names)
     assert table.num_rows == BUILTIN[name].options.get(
-        "rows", {"diabetes": 442, "breast_cancer": 569, "linnerud": 20}.get(name)
+        "rows",
+        {"diabetes": 442, "breast_cancer": 569, "digits": 1797, "iris": 150, "wine": 178}.get(name, 20),
     )
     assert all(column.null_count == 0 for column in table.columns)
     assert table_fingerprint(table) == table_fingerprint(make_dataset(name))

@@ -40,7 +40,10 @@ def test_kinds_of_columns():
 @pytest.mark.parametrize(
     ("target", "likelihood"),
     [
-        (np.linspace(0, 1, ROWS), "gaussian"),
+        (np.linspace(-1, 1, ROWS), "gaussian"),
+        (np.linspace(0, 1, ROWS), "beta"),
+        (["a", "b", "c"] * (ROWS // 3), "softmax"),
+        (np.arange(ROWS) % 5 + 1, "ordinal"),
         (np.arange(ROWS) % 2, "bernoulli"),
         (["yes", "no"] * (ROWS // 2), "bernoulli"),
         ([True, None, False] * (ROWS // 3), "bernoulli"),
@@ -69,8 +72,8 @@ def test_missing_values_of_a_column_that_is_left_out_do_not_count():
 
 
 def test_a_target_of_many_labels_cannot_be_predicted():
-    table = pa.table({"x": [1.0, 2.0, 3.0], "y": ["a", "b", "c"]})
-    with pytest.raises(DataError, match="target 'y' is not made of numbers"):
+    table = pa.table({"x": np.linspace(0, 1, 60), "y": [f"label {k}" for k in range(60)]})
+    with pytest.raises(DataError, match="target 'y' is neither numbers nor classes"):
         sniff_table(table, ["y"])
     with pytest.raises(DataError, match="'z' is not there"):
         sniff_table(table, ["z"])

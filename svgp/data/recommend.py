@@ -1,0 +1,103 @@
+"""Which likelihood suits a target, and why: for a first config, and a word of advice on another one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from svgp.data.categories import level_text
+from svgp.data.names import counted
+from svgp.data.numeric import plain_column, to_float
+from svgp.errors import DataError
+
+MOST_LABELS = 50  # of text, or of whole numbers that are grades
+MOST_GRADES = 10
+LARGEST_FIRST_COUNT = 5  # counts have some near zero
+OVER_DISPERSED = 10.0  # variance over mean that a smooth rate alone rarely makes
+SPAN = 100.0  # 99th over 1st percentile of a target that scatters by factors
+FAR, FAR_SHARE = 8.0, 0.002  # robust deviations, and the share of rows beyond, that normal noise never has
+
+
+class Recommendation(NamedTuple):
+    """A likelihood's type, and what of the target speaks for it."""
+
+    likelihood: str
+    reason: str
+
+
+def recommend_likelihood(table: pa.Table, name: str) -> Recommendation:
+    """The likelihood that suits the target `name`. Raises DataError where none does.
+
+    It looks at the values alone, as they scatter over all rows: what of that the inputs explain only training
+    tells. Truth values and two labels are bernoulli; text is softmax; whole numbers 1 to K are ordinal, from
+    about 0 counts; fractions from 0 to 1 beta; positive numbers that span a factor of 100 lognormal.
+    """
+    try:
+        values = to_float(table, name, "")
+    except DataError:
+        return _of_labels(table, name)
+    if len(plain_column(table, name).unique().drop_null()) <= 3:
+        labels = {level_text(value) for value in plain_column(table, name).to_pylist() if value == value}
+        if len(labels - {"None"}) == 2:
+            return Recommendation("bernoulli", "two values")
+    return recommend_for_numbers(values)
+
+
+def recommend_for_numbers(values: np.ndarray) -> Recommendation:
+    """The same for numbers `[N]`; NaN and infinities are passed over."""
+    y = values[np.isfinite(values)]
+    if not len(y):
+        return Recommendation("gaussian", "no values to judge from")
+    low, high = float(y.min()), float(y.max())
+    if np.all(y == np.floor(y)) and low >= 0:
+        found = _of_whole_numbers(y, int(low), int(high))
+        if found is not None:
+            return found
+    fractions = len(np.unique(y)) > MOST_GRADES
+    if low >= 0.0 and high <= 1.0 and fractions:
+        return Recommendation("beta", f"shares from {low:.3g} to {high:.3g}")
+    if low > 0.0 and fractions:
+        first, last = (float(np.percentile(y, share)) for share in (1, 99))
+        if last > SPAN * first:
+            return Recommendation(
+                "lognormal", f"positive, from {low:.3g} to {high:.3g}: it spans orders of size"
+            )
+    middle = np.median(y)
+    deviation = 1.4826 * np.median(np.abs(y - middle))
+    far = float(np.mean(np.abs(y - middle) > FAR * deviation)) if deviation > 0 else 0.0
+    if far > FAR_SHARE:
+        return Recommendation("student_t", f"numbers, {far:.1%} of them far off the others")
+    return Recommendation("gaussian", f"numbers from {low:.4g} to {high:.4g}")
+
+
+def _of_labels(table: pa.Table, name: str) -> Recommendation:
+    column = plain_column(table, name)
+    labels = [value for value in column.unique().drop_null().to_pylist() if value == value]
+    if len(labels) == 2:
+        return Recommendation("bernoulli", "two labels")
+    if 2 < len(labels) <= MOST_LABELS:
+        return Recommendation("softmax", counted(len(labels), "label"))
+    raise DataError(
+        f"target '{name}' is neither numbers nor classes: {counted(len(labels), 'different text')}; "
+        f"classes are 2 to {MOST_LABELS} labels"
+    )
+
+
+def _of_whole_numbers(y: np.ndarray, low: int, high: int) -> Recommendation | None:
+    levels, rows = np.unique(y, return_counts=True)
+    said = f"whole numbers from {low} to {high}"
+    if low == 1 and 3 <= len(levels) <= MOST_GRADES and len(levels) == high and rows.min() > 1:
+        return Recommendation("ordinal", f"{said}: marks or grades")
+    if low > LARGEST_FIRST_COUNT or len(levels) < 3 or np.gcd.reduce(levels.astype(np.int64)) > 1:
+        return None  # in steps of a thousand, say: a rounded number
+    mean = float(y.mean())
+    ratio = float(y.var()) / mean if mean > 0 else 0.0
+    zeros, seen = float(np.mean(y == 0)), y[y > 0]
+    spread = float(seen.var() / seen.mean()) if len(seen) else 0.0
+    if zeros > np.exp(-mean) + 0.2 and spread < 2.0:
+        return Recommendation("zero_inflated_poisson", f"{said}, {zeros:.0%} of them zero")
+    if ratio > OVER_DISPERSED:
+        return Recommendation("negative_binomial", f"{said}, variance {ratio:.2g} times the mean")
+    return Recommendation("poisson", f"{said}, variance {ratio:.2g} times the mean")
