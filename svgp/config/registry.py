@@ -62,11 +62,6 @@ class Registry:
         del self._sections[word]
         _forget_validators()
 
-    def forget(self, word: str) -> None:
-        """Take out the section that `word` chooses, as tests do with one of their own."""
-        del self._sections[word]
-        _forget_validators()
-
     def __getitem__(self, word: str) -> type[Section]:
         return self._sections[word]
 

@@ -69,7 +69,8 @@ def test_it_trains_predicts_and_opens_again(tmp_path: Any, registered: None) -> 
         {
             "data": {"path": str(tmp_path / "t.csv"), "target": "y", "test": {"fraction": 0.25}},
             "model": {
-                "likelihood": {"type": "logistic_noise"}, "inducing": {"count": 10}, "neighbours": {"count": 0},
+                "likelihood": {"type": "logistic_noise"}, "inducing": {"count": 10},
+                "neighbours": {"count": 0},
             },
             "train": {"max_steps": 4},
         }
