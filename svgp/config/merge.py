@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import get_args
 
+from svgp.config import means
 from svgp.config.kernels import KERNELS
 from svgp.config.kernels.base import spelled_out
 from svgp.config.likelihoods import LIKELIHOODS
@@ -53,6 +54,8 @@ def merged(base: Node, child: Node, problems: list[Problem], keys: Keys = ()) ->
 
 
 def _spelled_out(node: Node, keys: Keys, problems: list[Problem]) -> Node:
+    if keys == ("model", "mean") and not node.dotted:
+        return replace(means.spelled_out(node, problems), key=node.key)
     if _is_kernel(keys) and not node.dotted:
         return replace(spelled_out(node, problems), key=node.key)
     if keys == ("data", "dataset") and isinstance(node.content, str):
@@ -94,7 +97,7 @@ def _choice(block: dict[str, Node], keys: Keys) -> str:
     """What a block has chosen to be: `sum`, `matern32`, `student_t`, `robot_arm`, ... or nothing."""
     if _is_kernel(keys):
         return KERNELS.shape(block) or _text(block, "type")
-    if keys == ("model", "likelihood") or keys[:2] == ("model", "priors"):
+    if keys in (("model", "likelihood"), ("model", "mean")) or keys[:2] == ("model", "priors"):
         return _text(block, "type")
     if keys == ("data", "dataset"):
         return _text(block, "name")
@@ -116,6 +119,8 @@ def _known_keys(choice: str, keys: Keys) -> tuple[str, ...]:
     if _is_kernel(keys):
         # Between a sum and a single kernel nothing carries over.
         return KERNELS.keys(choice)
+    if keys == ("model", "mean"):
+        return means.MEANS.keys(choice)
     if keys == ("model", "likelihood"):
         return LIKELIHOODS.keys(choice)
     if keys[:2] == ("model", "priors"):

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from svgp.config.base import AbsolutePath, Section, WholeNumber, roles_of, setting
 from svgp.config.kernels import KERNELS, Kernel, kernel_sections
 from svgp.config.likelihoods import GaussianLikelihood, Likelihood
+from svgp.config.means import Mean, ZeroMean
 from svgp.config.neighbours import NeighboursConfig
 from svgp.config.outputs import OutputsConfig
 from svgp.config.priors import PRIOR_ROLES, PriorsConfig
@@ -65,7 +66,7 @@ class ModelConfig(Section):
 
     kernel: Kernel = setting(KERNELS[KERNELS.default], "the covariance function, a sum or a product of them")
     likelihood: Likelihood = setting(GaussianLikelihood, "how an observation scatters around the function")
-    mean: Literal["zero", "constant", "linear"] = setting("zero", "the prior mean function")
+    mean: Mean = setting(ZeroMean, "the prior mean function; a word such as linear, or a mapping")
     outputs: OutputsConfig = setting(OutputsConfig, "how latent GPs make up several targets")
     inducing: InducingConfig = setting(InducingConfig, "the inducing points")
     neighbours: NeighboursConfig = setting(NeighboursConfig, "predictions that see nearby training rows")

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from svgp.errors import ModelError
+from svgp.means.start import MeanStart
 
 
 class Mean(tf.Module):
@@ -17,6 +18,11 @@ class Mean(tf.Module):
     def __init__(self, *, dtype: tf.DType = tf.float64, name: str | None = None) -> None:
         super().__init__(name=name)
         self.dtype = tf.as_dtype(dtype)
+
+    @classmethod
+    def arguments(cls, start: MeanStart, stated: dict[str, Any]) -> dict[str, Any]:
+        """What the constructor is called with: the config's `stated` settings, and zeros for the rest."""
+        return stated
 
     @abstractmethod
     def __call__(self, X: Any) -> tf.Tensor:
@@ -30,6 +36,10 @@ class Zero(Mean):
         super().__init__(dtype=dtype, name=name)
         self.num_latent = num_latent
 
+    @classmethod
+    def arguments(cls, start: MeanStart, stated: dict[str, Any]) -> dict[str, Any]:
+        return {"num_latent": start.num_latent}
+
     def __call__(self, X: Any) -> tf.Tensor:
         rows = tf.shape(tf.convert_to_tensor(X))[0]
         return tf.zeros([rows, self.num_latent], self.dtype)  # [N, L]
@@ -41,6 +51,10 @@ class Constant(Mean):
     def __init__(self, value: Any = 0.0, *, dtype: tf.DType = tf.float64, name: str | None = None) -> None:
         super().__init__(dtype=dtype, name=name)
         self.value = tf.Variable(_finite(value, self, 1, "a scalar or [L]"), name="value")
+
+    @classmethod
+    def arguments(cls, start: MeanStart, stated: dict[str, Any]) -> dict[str, Any]:
+        return {"value": np.zeros(start.num_latent)}
 
     def __call__(self, X: Any) -> tf.Tensor:
         rows = tf.shape(tf.convert_to_tensor(X))[0]
@@ -66,6 +80,11 @@ class Linear(Mean):
             )
         self.slope = tf.Variable(slope, name="slope")
         self.offset = tf.Variable(offset, name="offset")
+
+    @classmethod
+    def arguments(cls, start: MeanStart, stated: dict[str, Any]) -> dict[str, Any]:
+        L = start.num_latent
+        return {"slope": np.zeros([start.num_inputs, L]), "offset": np.zeros(L)}
 
     def __call__(self, X: Any) -> tf.Tensor:
         X = tf.cast(tf.convert_to_tensor(X, dtype_hint=self.dtype), self.dtype)  # [N, D]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ def build_model(
         transform=lambda rows: (rows - columns.input_mean) / columns.input_scale,
     )
     shape = outputs.outputs, outputs.latents
-    model = _assemble(config, kernel, likelihood, Z, shape, rows, batch_dtype)
+    model = _assemble(config, kernel, likelihood, Z, shape, rows, batch_dtype, columns)
     _start_at_prior(model)
     if start.level is not None and not model.outputs.mixes:
         _start_at_level(model, start.level)
@@ -127,7 +128,10 @@ def skeleton(config: ModelConfig, shapes: dict[str, Any], precision: str) -> SVG
     else:
         likelihood = _of_first_format(config, shapes, dtype)
     Z = np.zeros((shapes["inducing"], len(names)))
-    return _assemble(config, kernel, likelihood, Z, (outputs, latents), shapes["num_data"], batch_dtype)
+    known = SimpleNamespace(input_names=names)  # scales come with the values
+    return _assemble(
+        config, kernel, likelihood, Z, (outputs, latents), shapes["num_data"], batch_dtype, known
+    )
 
 
 def _of_first_format(config: ModelConfig, shapes: dict[str, Any], dtype: tf.DType) -> likelihoods.Likelihood:
@@ -149,11 +153,19 @@ def _assemble(
     shape: tuple[Outputs, int],
     num_data: int | None,
     batch_dtype: tf.DType,
+    columns: Any,
 ) -> SVGP:
     """`shape`: how the latents become functions, and how many they are."""
     outputs, latents = shape
     functions = outputs.num_functions(latents)
-    mean = means.from_config(config.mean, num_inputs=Z.shape[1], num_latent=functions, dtype=kernel.dtype)
+    mean = means.from_config(
+        config.mean,
+        num_inputs=Z.shape[1],
+        num_latent=functions,
+        dtype=kernel.dtype,
+        input_names=getattr(columns, "input_names", None),
+        columns=columns,
+    )
     scale = float(np.mean(kernel.K_diag(Z).numpy())) if len(Z) else 1.0
     relative = max(config.jitter, FLOAT32_JITTER if batch_dtype == tf.float32 else 0.0)
     model = SVGP(

@@ -37,7 +37,7 @@ def test_from_config():
     assert isinstance(from_config("constant", num_inputs=3, num_latent=2), Constant)
     linear = from_config("linear", num_inputs=3, num_latent=2, dtype=tf.float32)
     assert linear(X).dtype == tf.float32 and np.all(linear(X) == 0.0)
-    with pytest.raises(ModelError, match="use zero, constant or linear"):
+    with pytest.raises(ModelError, match="use one of zero, constant, linear"):
         from_config("quadratic", num_inputs=3)
 
 
