@@ -19,11 +19,13 @@ from svgp.likelihoods.quantile import Quantile
 from svgp.likelihoods.robust_max import RobustMax
 from svgp.likelihoods.softmax import Softmax
 from svgp.likelihoods.student_t import StudentT
+from svgp.likelihoods.switched import Switched
 from svgp.likelihoods.weibull import Exponential, Weibull
 from svgp.likelihoods.zero_inflated_poisson import ZeroInflatedPoisson
 
 __all__ = [
     "Bernoulli", "Beta", "Binomial", "Exponential", "Gamma", "Gaussian", "Heteroskedastic", "Laplace",
     "Likelihood", "LogNormal", "NegativeBinomial", "Ordinal", "Poisson", "Quantile", "RobustMax", "Softmax",
-    "StudentT", "Weibull", "ZeroInflatedPoisson", "from_config", "latent_start", "restored", "targets_of",
+    "StudentT", "Switched",
+    "Weibull", "ZeroInflatedPoisson", "from_config", "latent_start", "restored", "targets_of",
 ]  # fmt: skip

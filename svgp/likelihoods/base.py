@@ -82,6 +82,11 @@ class Likelihood(tf.Module):
         return {name: value for name in known if (value := getattr(config, name, None)) is not None}
 
     @classmethod
+    def restored(cls, config: Any, arguments: Any, dtype: tf.DType) -> Likelihood:
+        """One of the structure that `arguments` (of the method of that name) told; its values come later."""
+        return cls(**arguments, dtype=dtype)
+
+    @classmethod
     def latent_start(cls, config: Any, targets: Targets) -> LatentStart:
         """Where f starts. By default at a prior of variance 1, with lengthscales by rule of thumb."""
         return LatentStart(None, 1.0, np.ones(targets.outputs))

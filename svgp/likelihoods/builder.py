@@ -36,7 +36,8 @@ def from_config(
 
 def restored(config: Any, arguments: Mapping[str, Any], *, dtype: tf.DType = tf.float64) -> Likelihood:
     """A likelihood of the structure that `Likelihood.arguments` told; its values come later."""
-    return load_class(config)(**arguments, dtype=dtype)
+    likelihood: Likelihood = load_class(config).restored(config, arguments, dtype)
+    return likelihood
 
 
 def targets_of(config: Any, Y: np.ndarray, classes: int = 0) -> Targets:

@@ -34,11 +34,13 @@ from svgp.config.likelihoods.regression import (
     QuantileLikelihood,
     StudentTLikelihood,
 )
+from svgp.config.likelihoods.switched import SwitchedLikelihood
 
 __all__ = [
     "LIKELIHOODS", "BernoulliLikelihood", "BetaLikelihood", "BinomialLikelihood", "ExponentialLikelihood",
     "GammaLikelihood", "GaussianLikelihood", "HeteroskedasticLikelihood", "LaplaceLikelihood", "Likelihood",
     "LikelihoodSection", "LogNormalLikelihood", "NegativeBinomialLikelihood", "NoiseColumn",
     "OrdinalLikelihood", "PoissonLikelihood", "QuantileLikelihood", "RobustMaxLikelihood",
-    "SoftmaxLikelihood", "StudentTLikelihood", "Task", "WeibullLikelihood", "ZeroInflatedPoissonLikelihood",
+    "SoftmaxLikelihood", "StudentTLikelihood", "SwitchedLikelihood",
+    "Task", "WeibullLikelihood", "ZeroInflatedPoissonLikelihood",
 ]  # fmt: skip
