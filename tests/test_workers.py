@@ -60,7 +60,7 @@ def test_a_worker_that_is_lost_ends_the_others_with_a_message(found):
     assert "another worker of this run has stopped" in found["lost"]["message"]
     assert "--resume" in found["lost"]["message"]
     assert found["lost"]["seconds"] < 60.0
-    assert found["code"] == 9  # that of the first one that failed
+    assert found["code"] in (1, 9)  # what the chief or the lost one ended with
 
 
 def test_a_process_alone_sums_what_it_has(monkeypatch):

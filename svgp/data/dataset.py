@@ -87,12 +87,16 @@ def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> 
     rows alone, or from another run's `columns`. Raises DataError, with file, column and row, for what cannot
     be used.
 
-    A Parquet table too large for the memory stays on the disk (`data.stream`, `svgp.data.streamed`).
+    A Parquet table too large for the memory stays on the disk (`data.stream`, `svgp.data.streamed`); a folder
+    of delimited files is written as Parquet first, once.
     """
-    from svgp.data.streamed import load_streamed, should_stream
+    from svgp.data.streamed import as_parquet, delimited_files, load_streamed, should_stream
 
     task = TASKS[getattr(likelihood, "task", likelihood)]
     extras = dict(getattr(likelihood, "extra_columns", {}))
+    if data.path is not None and delimited_files(data.path):
+        written = as_parquet(data.path, text=_text(data), format=_format(data))
+        data = data.model_copy(update={"path": written})
     if should_stream(data):
         return load_streamed(data, task, extras, columns)
     table, name, sha256 = _read(data)

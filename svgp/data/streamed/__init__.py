@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from svgp.data.streamed.convert import as_parquet, delimited_files
 from svgp.data.streamed.load import load_streamed, should_stream
 from svgp.data.streamed.rows import ParquetRows
 
-__all__ = ["ParquetRows", "load_streamed", "should_stream"]
+__all__ = ["ParquetRows", "as_parquet", "delimited_files", "load_streamed", "should_stream"]

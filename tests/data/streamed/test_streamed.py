@@ -120,3 +120,21 @@ def test_faults_in_a_stream_are_named_with_their_row(tmp_path):
     assert any("1 row of 300 dropped" in note for note in found.notes)
     with pytest.raises(DataError, match="is for Parquet"):
         load_dataset(DataConfig(path=tmp_path / "t.csv", target=["y"], stream=True), "regression")
+
+
+def test_a_folder_of_delimited_files_is_written_as_parquet_once(tmp_path, capsys):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for part in range(2):
+        rows = "".join(f"{i},red,{i * part}\n" for i in range(40))
+        (folder / f"{part}.csv").write_text("a,colour,y\n" + rows)
+    wanted = config(folder, stream=True)
+    found = load_dataset(wanted, "regression")
+    assert found.rows.count + found.test_rows.count == 80 and found.name == "logs"
+    assert "80 rows written" in capsys.readouterr().err
+    again = load_dataset(wanted, "regression")
+    assert again.sha256 == found.sha256 and capsys.readouterr().err == ""
+    (folder / "2.csv").write_text("a,y\n1,2\n")
+    with pytest.raises(DataError, match="must have the same"):
+        load_dataset(wanted, "regression")
+    assert len(list(tmp_path.iterdir())) == 2  # nothing is left of the attempt
