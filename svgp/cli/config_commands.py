@@ -102,9 +102,28 @@ def _cells(column: ColumnSummary) -> list[str]:
 
 def _against(config: Config, summary: Summary) -> list[str]:
     """What the config asks of this data that the data cannot give."""
+    said = _other_likelihood(config.model.likelihood.type_name, summary)
     wanted = config.model.inducing.count
     if wanted > summary.rows:
-        return [
+        said.append(
             f"model.inducing.count: {wanted:,} inducing points for {summary.rows:,} rows; there will be fewer"
-        ]
-    return []
+        )
+    return said
+
+
+# Likelihoods that are no worse a choice than the first of a line, for the same targets.
+_AS_GOOD = {
+    "gaussian": {"student_t", "laplace", "heteroskedastic", "quantile", "gamma", "exponential", "weibull"},
+    "student_t": {"laplace", "quantile"},
+    "poisson": {"negative_binomial", "zero_inflated_poisson"},
+    "negative_binomial": {"zero_inflated_poisson"},
+    "lognormal": {"gamma", "exponential", "weibull"},
+}
+
+
+def _other_likelihood(chosen: str, summary: Summary) -> list[str]:
+    """That the target's values look like another likelihood's, and which."""
+    found = summary.recommended
+    if found is None or chosen == found.likelihood or chosen in _AS_GOOD.get(found.likelihood, ()):
+        return []
+    return [f"target: {found.reason}; model.likelihood: {{type: {found.likelihood}}} is made for such"]

@@ -82,7 +82,7 @@ def _format_settings(found: Sniffed) -> dict[str, Any]:
 
 
 def _told(found: Sniffed, targets: Sequence[str]) -> list[str]:
-    shown = f"target {', '.join(targets)}, likelihood {found.likelihood}"
+    shown = f"target {', '.join(targets)}, likelihood {found.likelihood} ({found.likelihood_why})"
     lines = [f"{counted(found.rows, 'row')}, {shown}"]
     if found.layout:
         lines.append(f"read as {found.layout}" + (f", decimal {found.decimal!r}" if found.decimal else ""))

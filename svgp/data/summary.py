@@ -9,6 +9,7 @@ import numpy as np
 
 from svgp.data.dataset import Dataset
 from svgp.data.names import counted
+from svgp.data.recommend import Recommendation, recommend_for_numbers
 from svgp.data.suspicions import on_drift, on_leaks, on_skew
 
 # Duplicates and correlations are looked for in so many rows and inputs at most: enough to see, quick to do.
@@ -42,6 +43,7 @@ class Summary:
     inputs: int  # D, after one-hot encoding
     columns: list[ColumnSummary]
     findings: list[str]
+    recommended: Recommendation | None = None  # for the one target of numbers, by its values alone
 
 
 def summarise(dataset: Dataset) -> Summary:
@@ -67,7 +69,10 @@ def summarise(dataset: Dataset) -> Summary:
     ]
     test_rows = 0 if dataset.X_test is None else len(dataset.X_test)
     columns = [*_input_columns(dataset, X), *_target_columns(dataset, Y)]
-    return Summary(dataset.name, len(X), test_rows, X.shape[1], columns, findings)
+    own = dataset.columns
+    one_of_numbers = len(own.target_names) == 1 and not own.kind.labels and not own.extras
+    recommended = recommend_for_numbers(Y[:, 0]) if one_of_numbers else None
+    return Summary(dataset.name, len(X), test_rows, X.shape[1], columns, findings, recommended)
 
 
 def _input_columns(dataset: Dataset, X: np.ndarray) -> Iterator[ColumnSummary]:
