@@ -60,7 +60,7 @@ def test_known_noise_comes_in_the_units_of_the_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("likelihood", "y", "extra", "message"),
     [
-        ({"type": "binomial", "trials": "n"}, [5] * ROWS, [4] * ROWS, "has 5 at row 1, more than the 4 trials"),
+        ({"type": "binomial", "trials": "n"}, [5] * ROWS, [4] * ROWS, "has 5 at row 1, more than the 4"),
         ({"type": "binomial", "trials": "n"}, [0, 1] * 20, [1.5] * ROWS, "column 'n' has 1.5 .*whole number"),
         ({"type": "poisson", "exposure": "n"}, [1] * ROWS, [0.0] * ROWS, "column 'n' has 0 .*above 0"),
         ({"type": "weibull", "censored": "n"}, [1.0] * ROWS, [2] * ROWS, "column 'n' has 2 .*0 or 1"),
