@@ -14,6 +14,7 @@ import tensorflow as tf
 from svgp import kernels, likelihoods
 from svgp.data import Columns
 from svgp.models import SVGP
+from svgp.models.predictive import Predictive
 from svgp.runs.evaluation import Evaluator
 from svgp.runs.export import export
 from svgp.runs.outcomes import predict, score
@@ -29,7 +30,8 @@ def make_run(transform: str) -> SimpleNamespace:
         q_mean=0.5 * RNG.standard_normal((1, 5)), q_sqrt=0.3 * np.eye(5)[None], whiten=True,
     )  # fmt: skip
     X, Y = columns.transform_inputs(TABLE), columns.transform_targets(TABLE)
-    return SimpleNamespace(model=model, columns=columns, X=X, Y=Y, evaluator=Evaluator(model))
+    parts = {"model": model, "columns": columns, "X": X, "Y": Y}
+    return SimpleNamespace(**parts, evaluator=Evaluator(model), predictive=Predictive(model))
 
 
 def test_the_logarithm_gives_log_normal_predictions():

@@ -1,0 +1,129 @@
+"""What a run will take, before it begins: seconds and peak memory, from operations and a measured rate.
+
+No TensorFlow: NumPy's product rate stands for all work. A step of M points and B rows takes about
+`7.5 M^2 B + 3.8 M^3` operations a latent GP, an evaluation of the collapsed bound `6 M^2 N + 12 M^3`, with one and
+a quarter evaluations a step of L-BFGS.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_SIZE, _TIMED_S = 512, 0.15  # of the products that are timed, and for how long
+_AFFORDABLE = 1e12  # operations of a collapsed evaluation, beyond which natural gradients take over
+_EVALUATIONS = 1.25  # of L-BFGS an accepted step
+_SHARE = 0.5  # of the product rate that a step reaches: the rest is elementwise work and panels
+_STEP_S = 0.003  # of a step beside its products
+_START_S = 6.0  # imports, reading, compiling
+_START_BYTES = 0.9e9  # Python and TensorFlow before any data
+_CHUNK_ENTRIES = 2**23  # of a panel [M, n] that is held at once
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds of training until the first limit, of the whole command, and bytes at the peak."""
+
+    method: str
+    steps: int
+    train_s: float
+    total_s: float
+    peak_bytes: float
+    rate: float  # operations a second
+    limit: str
+
+    def describe(self) -> str:
+        """One line for a person."""
+        return (
+            f"forecast: {self.method}, up to {self.steps:,} steps ({self.limit}): about {_seconds(self.total_s)}"
+            f" and {self.peak_bytes / 1e9:.1f} GB, at {self.rate / 1e9:.0f}e9 operations a second measured just"
+            " now; a run that converges ends before"
+        )
+
+
+def forecast(config: Any, rows: int, inputs: int, latents: int = 1, rate: float | None = None) -> Forecast:
+    """What training `config` on so many rows and inputs takes on this machine.
+
+    rate: operations a second; None: measured, in a fifth of a second. An estimate from above where training
+    ends by itself: the limits of the config are what is known.
+    """
+    train, M = config.train, config.model.inducing.count
+    M = min(M if isinstance(M, int) else _guess(rows), rows)
+    single = train.precision == "float32"
+    rate = rate or product_rate(np.float32 if single else np.float64)
+    method = _method(config, rows, M)
+    seen = min(rows, train.subset_rows or rows)
+    if method == "collapsed":
+        operations, per_epoch = _EVALUATIONS * (6.0 * M**2 * seen + 12.0 * M**3), 1
+    else:
+        B = min(train.batch_size, rows)
+        operations, per_epoch = latents * (7.5 * M**2 * B + 3.8 * M**3), math.ceil(rows / B)
+    step_s = operations / (_SHARE * rate) + _STEP_S
+    steps, limit = _steps(train, per_epoch, step_s)
+    train_s = steps * step_s
+    test_s = 2.0 * M**2 * rows * _tenth(config) * latents / (_SHARE * rate)
+    evaluations = 1 + steps / per_epoch / train.evaluate_every
+    if method == "collapsed":
+        evaluations = min(evaluations, 1 + math.log(1 + evaluations) / math.log(1.1))
+    total_s = _START_S + train_s + min(evaluations * test_s, 0.5 * train_s + test_s)
+    size = 4 if single else 8
+    panel = min(_CHUNK_ENTRIES, M * rows) if method == "collapsed" else M * min(train.batch_size, rows)
+    peak = _START_BYTES + size * (6 * panel + 12 * latents * M**2) + 8.0 * 3 * rows * (inputs + 1)
+    return Forecast(method, steps, train_s, total_s, peak, rate, limit)
+
+
+def product_rate(kind: Any = np.float64) -> float:
+    """Operations a second of matrix products [512, 512] in this type, the best of a few."""
+    a = np.ones((_SIZE, _SIZE), kind)
+    best, end = math.inf, time.perf_counter() + _TIMED_S
+    out = a @ a
+    while time.perf_counter() < end:
+        began = time.perf_counter()
+        np.matmul(a, a, out=out)
+        best = min(best, time.perf_counter() - began)
+    return 2.0 * _SIZE**3 / best
+
+
+def _method(config: Any, rows: int, M: int) -> str:
+    """What `train.method: auto` will choose; see `svgp.training.methods`."""
+    train, model = config.train, config.model
+    if train.method != "auto":
+        return str(train.method)
+    if model.bound == "ppgpr":
+        return "adam"
+    fits = model.likelihood.collapsible and train.precision == "float64" and model.posterior.type == "full"
+    seen = min(rows, train.subset_rows or rows)
+    return "collapsed" if fits and 3.0 * M**2 * seen <= _AFFORDABLE else "natgrad"
+
+
+def _guess(rows: int) -> int:
+    return min(512, rows)
+
+
+def _steps(train: Any, per_epoch: int, step_s: float) -> tuple[int, str]:
+    """Steps until the first limit, and which one that is."""
+    ends = {
+        "train.max_epochs": train.max_epochs and train.max_epochs * per_epoch,
+        "train.max_steps": train.max_steps,
+        "train.max_seconds": train.max_seconds and max(1, int(train.max_seconds / step_s)),
+    }
+    known = {name: end for name, end in ends.items() if end}
+    if not known:
+        return 100 * per_epoch, "a guess of 100 epochs: it ends when it has converged"
+    name = min(known, key=lambda key: known[key])
+    return int(known[name]), name
+
+
+def _tenth(config: Any) -> float:
+    test = config.data.test
+    return 0.0 if test is None else test.fraction or 0.1
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
