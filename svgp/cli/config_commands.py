@@ -68,6 +68,9 @@ def check(config: ConfigPath, overrides: Overrides = None) -> None:
     _print_summary(summary)
     for finding in [*summary.findings, *_against(loaded, summary)]:
         print(f"- {finding}")
+    from svgp.runs.forecast import forecast
+
+    print(f"- {forecast(loaded, summary.rows, summary.inputs, _targets(summary)).describe()}")
     note_line(f"{config}: valid")
 
 
@@ -77,6 +80,10 @@ def schema() -> None:
     from svgp.files import json_text
 
     print(json_text(config_schema()))
+
+
+def _targets(summary: Summary) -> int:
+    return sum(column.role == "target" for column in summary.columns)
 
 
 def _print_summary(summary: Summary) -> None:

@@ -1,21 +1,22 @@
 """What a run will take, before it begins: seconds and peak memory, from operations and a measured rate.
 
 No TensorFlow: NumPy's product rate stands for all work. A step of M points and B rows takes about
-`7.5 M^2 B + 3.8 M^3` operations a latent GP, an evaluation of the collapsed bound `6 M^2 N + 12 M^3`, with one and
-a quarter evaluations a step of L-BFGS.
+`7.5 M^2 B + 3.8 M^3` operations a latent GP, an evaluation of the collapsed bound `6 M^2 N + 12 M^3`, with
+one and a quarter evaluations a step of L-BFGS.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-_SIZE, _TIMED_S = 512, 0.15  # of the products that are timed, and for how long
-_AFFORDABLE = 1e12  # operations of a collapsed evaluation, beyond which natural gradients take over
+_SIZE, _TIMED_S = 512, 0.05  # of the products that are timed, and for how long
+_AFFORDABLE = 3e12  # operations of a collapsed evaluation, beyond which natural gradients take over
 _EVALUATIONS = 1.25  # of L-BFGS an accepted step
 _SHARE = 0.5  # of the product rate that a step reaches: the rest is elementwise work and panels
 _STEP_S = 0.003  # of a step beside its products
@@ -36,22 +37,38 @@ class Forecast:
     rate: float  # operations a second
     limit: str
 
+    def compared(self, steps: int) -> dict[str, float]:
+        """For metrics.json, after so many steps: their `forecast.train_s`, and both `peak_bytes`."""
+        found = {"forecast.train_s": self.train_s * steps / max(1, self.steps)}
+        found["forecast.peak_bytes"] = self.peak_bytes
+        peak = peak_bytes()
+        return found if peak is None else {**found, "peak_bytes": peak}
+
     def describe(self) -> str:
         """One line for a person."""
         return (
-            f"forecast: {self.method}, up to {self.steps:,} steps ({self.limit}): about {_seconds(self.total_s)}"
-            f" and {self.peak_bytes / 1e9:.1f} GB, at {self.rate / 1e9:.0f}e9 operations a second measured just"
-            " now; a run that converges ends before"
+            f"forecast: {self.method}, up to {self.steps:,} steps ({self.limit}): about"
+            f" {_seconds(self.total_s)} and {self.peak_bytes / 1e9:.1f} GB, at {self.rate / 1e9:.0f}e9"
+            " operations a second measured just now; a run that converges ends before"
         )
 
 
-def forecast(config: Any, rows: int, inputs: int, latents: int = 1, rate: float | None = None) -> Forecast:
+def forecast(
+    config: Any,
+    rows: int,
+    inputs: int,
+    latents: int = 1,
+    *,
+    points: int | None = None,
+    rate: float | None = None,
+) -> Forecast:
     """What training `config` on so many rows and inputs takes on this machine.
 
-    rate: operations a second; None: measured, in a fifth of a second. An estimate from above where training
-    ends by itself: the limits of the config are what is known.
+    points: inducing points, where their number is known. rate: operations a second; None: measured, in a
+    twentieth of a second. An estimate from above where training ends by itself: the limits of the config are
+    what is known.
     """
-    train, M = config.train, config.model.inducing.count
+    train, M = config.train, points or config.model.inducing.count
     M = min(M if isinstance(M, int) else _guess(rows), rows)
     single = train.precision == "float32"
     rate = rate or product_rate(np.float32 if single else np.float64)
@@ -76,12 +93,22 @@ def forecast(config: Any, rows: int, inputs: int, latents: int = 1, rate: float 
     return Forecast(method, steps, train_s, total_s, peak, rate, limit)
 
 
+def peak_bytes() -> float | None:
+    """The most memory that this process has held; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
+
+
 def product_rate(kind: Any = np.float64) -> float:
     """Operations a second of matrix products [512, 512] in this type, the best of a few."""
     a = np.ones((_SIZE, _SIZE), kind)
     best, end = math.inf, time.perf_counter() + _TIMED_S
     out = a @ a
-    while time.perf_counter() < end:
+    while time.perf_counter() < end or best == math.inf:
         began = time.perf_counter()
         np.matmul(a, a, out=out)
         best = min(best, time.perf_counter() - began)

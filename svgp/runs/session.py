@@ -19,6 +19,7 @@ from svgp.runs.diagnosis import advice_setup
 from svgp.runs.evaluation import Evaluator
 from svgp.runs.findings import on_calibration, on_neighbours, on_relevance, on_signal, relevance
 from svgp.runs.folder import RunFolder
+from svgp.runs.forecast import forecast
 from svgp.runs.outcomes import score_rows
 from svgp.training import LoopState, Method, Progress, Schedule, Step, Stop, checkpoints
 from svgp.training.checkpoints import Checkpoint
@@ -62,6 +63,8 @@ class Session:
         self._diagnosed_at: int | None = None
         self._saved_s = self.state.wall_s
         self._began = time.perf_counter()
+        shape = dataset.X.shape[1], self.model.num_latent
+        self._forecast = forecast(config, dataset.rows.count, *shape, points=self.model.num_inducing)
 
     def evaluate(self, row: dict[str, Any]) -> None:
         """Add the test metrics to `row`, and a row to the inducing diagnostics where one is due."""
@@ -225,6 +228,7 @@ class Session:
             **({"predictive": summary} if summary else {}),
             **({"notes": notes} if notes else {}),
             "session_s": time.perf_counter() - self._began,
+            **self._forecast.compared(self.method.step),
         }
 
     def _notes(self, used: dict[str, float], test: dict[str, Any]) -> list[str]:

@@ -1,0 +1,60 @@
+"""What a run will take: by operations, limits, and the rate that is measured."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from svgp.config import Config
+from svgp.runs.forecast import forecast, peak_bytes, product_rate
+
+
+def config(**train) -> Config:
+    model = {"inducing": {"count": train.pop("count", 256)}, "likelihood": train.pop("likelihood", {})}
+    return Config.from_dict({"data": {"dataset": "curve"}, "model": model, "train": train})
+
+
+def test_work_grows_as_operations_do():
+    quick = forecast(config(method="adam", max_steps=100, count=512), 10_000, 8, rate=1e10)
+    slow = forecast(config(method="adam", max_steps=200, count=2048), 10_000, 8, rate=1e10)
+    assert quick.steps == 100 and quick.limit == "train.max_steps"
+    assert 2 * 16 < slow.train_s / quick.train_s < 2 * 64
+    assert slow.peak_bytes > quick.peak_bytes
+    twice = forecast(config(method="adam", max_steps=100, count=512), 10_000, 8, rate=2e10)
+    assert 0.4 < twice.train_s / quick.train_s < 0.6
+
+
+def test_the_first_limit_ends_it():
+    found = forecast(config(method="natgrad", max_epochs=3, batch_size=100), 1000, 2, rate=1e10)
+    assert (found.steps, found.limit) == (30, "train.max_epochs")
+    found = forecast(config(max_epochs=100, max_seconds=40.0), 40_000, 8, rate=1e10)
+    assert found.limit == "train.max_seconds" and found.train_s == pytest.approx(40.0, rel=0.3)
+    assert "train.max_seconds" in found.describe()
+
+
+@pytest.mark.parametrize(
+    ("changes", "method"),
+    [
+        ({}, "collapsed"),
+        ({"likelihood": {"type": "student_t"}}, "natgrad"),
+        ({"precision": "float32"}, "natgrad"),
+        ({"method": "adam"}, "adam"),
+    ],
+)
+def test_the_method_that_auto_will_choose(changes, method):
+    assert forecast(config(**changes), 5000, 3, rate=1e10).method == method
+
+
+def test_rate_and_memory_are_measured():
+    assert 1e8 < product_rate() < 1e14
+    assert product_rate(np.float32) > 1e8
+    held = peak_bytes()
+    assert held is None or held > 1e7
+
+
+def test_it_needs_no_tensorflow():
+    code = "import sys, svgp.runs.forecast; assert not any(m.startswith('tensorflow') for m in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
