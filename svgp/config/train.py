@@ -22,14 +22,21 @@ class TrainConfig(Section):
         1024, "rows a step; all rows when there are fewer", unit="rows", ge=1, le=10**8
     )
     max_epochs: WholeNumber | None = setting(
-        100, "stop after so many passes over the training rows; null: no limit", unit="epochs", ge=1, le=10**9
-    )
+        None,
+        "stop after so many passes over the training rows; null: when it has converged, see 'tolerance'",
+        unit="epochs", ge=1, le=10**9,
+    )  # fmt: skip
     max_steps: WholeNumber | None = setting(
         None, "stop after so many steps; null: no limit", unit="steps", ge=1, le=10**12
     )
     max_seconds: float | None = setting(
         None, "stop after so much training time, evaluation left out; null: no limit",
         unit="seconds", gt=0,
+    )  # fmt: skip
+    tolerance: float | None = setting(
+        1e-3,
+        "converged, and done, where going on for as long again would gain less than this; null: no such end",
+        unit="nats a row", gt=0, le=1,
     )  # fmt: skip
     learning_rate: float | None = setting(
         None,
@@ -68,8 +75,12 @@ class TrainConfig(Section):
     tensorboard: bool = setting(False, "write TensorBoard logs as well (needs the tensorboard extra)")
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        if self.max_epochs is None and self.max_steps is None and self.max_seconds is None:
-            yield "", "training would never end: give one of 'max_epochs', 'max_steps' and 'max_seconds'"
+        ends = (self.max_epochs, self.max_steps, self.max_seconds, self.patience, self.tolerance)
+        if all(end is None for end in ends):
+            yield (
+                "",
+                "training would never end: give one of 'max_epochs', 'max_steps', 'max_seconds', 'tolerance'",
+            )
         if self.subset_rows not in (None, "auto") and self.method in ("adam", "natgrad"):
             yield (
                 "subset_rows",

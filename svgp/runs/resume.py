@@ -11,7 +11,8 @@ from svgp.runs.folder import RunFolder, is_own
 
 # When to stop, how often to report and how fast to go; anything else would be another run.
 CHANGEABLE = (
-    "max_epochs", "max_steps", "max_seconds", "patience", "evaluate_every", "log_every", "checkpoint_every",
+    "max_epochs", "max_steps", "max_seconds", "tolerance",
+    "patience", "evaluate_every", "log_every", "checkpoint_every",
     "learning_rate", "device", "tensorboard",
 )  # fmt: skip
 

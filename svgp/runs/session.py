@@ -51,7 +51,9 @@ class Session:
             self.state, kept = LoopState.from_dict(checkpoint.values["loop"]), checkpoint.values["rows"]
             method.spend(self.state.wall_s)
         train = config.train
-        self.stop = Stop(train.max_epochs, train.max_steps, train.max_seconds, train.patience)
+        self.stop = Stop(
+            train.max_epochs, train.max_steps, train.max_seconds, train.patience, train.tolerance
+        )
         tested = 0 if dataset.test_rows is None else len(dataset.test_rows)
         self.schedule = Schedule.of(train, method, rows=dataset.rows.count, test_rows=tested)
         self.metrics = JsonLines(folder.history, kept["metrics"])

@@ -14,6 +14,7 @@ import numpy as np
 
 from svgp.errors import TrainingDiverged
 from svgp.models.priors import has_priors, log_prior
+from svgp.training.convergence import Convergence
 from svgp.training.divergence import describe_divergence
 from svgp.training.methods.base import STATISTICS, Method, StepRecord
 from svgp.training.schedule import Schedule
@@ -28,6 +29,7 @@ class Stop:
     max_steps: int | None = None
     max_seconds: float | None = None  # of training; evaluation and logging are not counted
     patience: int | None = None  # evaluations in a row without a better objective
+    tolerance: float | None = None  # nats a row that going on for as long again would gain; see `Convergence`
 
 
 @dataclass
@@ -45,6 +47,7 @@ class LoopState:
     objective_count: int = 0
     best_objective: float | None = None
     evaluations_without_better: int = 0
+    convergence: Convergence = field(default_factory=Convergence)
 
     def to_dict(self) -> dict[str, Any]:
         """The state as plain JSON values; floats survive exactly."""
@@ -57,7 +60,8 @@ class LoopState:
     def from_dict(values: dict[str, Any]) -> LoopState:
         """The inverse of `to_dict`."""
         pending = [StepRecord(r["step"], r["epoch"], np.asarray(r["statistics"])) for r in values["pending"]]
-        return LoopState(**{**values, "pending": pending})
+        convergence = Convergence(**values.get("convergence", {}))
+        return LoopState(**{**values, "pending": pending, "convergence": convergence})
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,9 @@ def reason_to_stop(method: Method, stop: Stop, state: LoopState) -> str | None:
         return f"max_seconds: {stop.max_seconds:g} s of training done"
     if stop.patience is not None and state.evaluations_without_better >= stop.patience:
         return f"patience: {state.evaluations_without_better} evaluations without a better objective"
-    return "converged: no step improves the objective" if method.converged else None
+    if method.converged:
+        return "converged: no step improves the objective"
+    return state.convergence.verdict(stop.tolerance, method.settling) if stop.tolerance is not None else None
 
 
 def read_row(method: Method, state: LoopState) -> dict[str, Any] | None:
@@ -118,12 +124,18 @@ def read_row(method: Method, state: LoopState) -> dict[str, Any] | None:
         return None
     check_finite(method, state)
     values = np.stack([record.values() for record in state.pending])  # [k, 7]
+    prior = {"log_prior": float(log_prior(method.model))} if has_priors(method.model) else {}
+    rows = method.model.num_data
+    state.convergence.add(
+        (values[:, 5] + prior.get("log_prior", 0.0)) / rows,
+        exact=method.iterative,
+        steps_per_epoch=method.steps_per_epoch,
+    )
     jitter, repairs = values[:, 3], values[:, 4]
     if method.iterative:
         values = values[-1:]  # exact for all rows, each at its own point: a mean is the bound of none
     elbo, expected, kl, _, _, objective, _ = values.T
-    prior = {"log_prior": float(log_prior(method.model))} if has_priors(method.model) else {}
-    last, rows = state.pending[-1], method.model.num_data
+    last = state.pending[-1]
     state.pending = []
     state.objective_sum += float(objective.sum()) + len(objective) * prior.get("log_prior", 0.0)
     state.objective_count += len(objective)

@@ -63,6 +63,7 @@ class Method(ABC):
 
     name: ClassVar[str]  # as `train.method` has it
     iterative: ClassVar[bool] = False  # a step is an iteration over all rows: its bound is exact
+    settling: ClassVar[int] = 20  # steps, or epochs of minibatches, before `Convergence` judges
     learning_rate: float | None = None  # None where steps have no size that a user could set
 
     model: Any  # a tf.Module, as of svgp.models

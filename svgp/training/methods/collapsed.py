@@ -40,6 +40,7 @@ class Collapsed(Method):
 
     name = "collapsed"
     iterative = True
+    settling = 30
 
     def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
         require_elbo(model, self.name)

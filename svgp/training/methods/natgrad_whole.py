@@ -49,6 +49,7 @@ class WholeNaturalGradient(Method):
 
     name = "natgrad"
     iterative = True
+    settling = 10  # of ITERATES each
 
     @classmethod
     def describe_step_size(cls, config: Any) -> str | None:

@@ -33,6 +33,7 @@ class Replacing(Method):
         self.method, self.model = method, method.model
         self.name = method.name  # type: ignore[misc]  # of this one
         self.iterative = method.iterative  # type: ignore[misc]
+        self.settling = method.settling  # type: ignore[misc]
         self.step, self.steps_per_epoch = method.step, method.steps_per_epoch
         self.learning_rate = method.learning_rate
         self.replaced: int = 0
