@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+CONVERGED = "converged"  # how a verdict begins
 MOST = 512  # blocks kept; beyond it two become one
 BLOCK = 100  # steps of minibatches in a block, at most; fewer where an epoch has fewer
 EXACT_SHARE, NOISY_SHARE = 1 / 6, 1 / 4  # of the time so far that a window is long
@@ -40,9 +41,15 @@ class Convergence:
     blocks: list[float] = field(default_factory=list)  # nats a row
     total: float = 0.0
     count: int = 0
+    stage: int = 0  # of the method: another one has another objective
 
-    def add(self, values: Sequence[float] | np.ndarray, *, exact: bool, steps_per_epoch: int) -> None:
-        """Take the objective (nats a row) of some steps, one after the other."""
+    def add(
+        self, values: Sequence[float] | np.ndarray, *, exact: bool, steps_per_epoch: int, stage: int = 0
+    ) -> None:
+        """Take the objective (nats a row) of some steps, one after the other; of a new stage, begin anew."""
+        if stage != self.stage:
+            self.restart()
+            self.stage = stage
         if self.size == 0:
             self.exact, self.size = exact, 1 if exact else min(steps_per_epoch, BLOCK)
         for value in values:
@@ -67,7 +74,7 @@ class Convergence:
         if gain >= tolerance * (1.0 if self.exact else LEEWAY) or max(error, ahead) >= tolerance:
             return None
         return (
-            f"converged: the last {steps} steps gained {gain:.1g} nats a row, and as many as all so far "
+            f"{CONVERGED}: the last {steps} steps gained {gain:.1g} nats a row, and as many as all so far "
             f"would gain about {ahead:.1g} (train.tolerance: {tolerance:g})"
         )
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from svgp.errors import TrainingDiverged
 from svgp.models.priors import has_priors, log_prior
-from svgp.training.convergence import Convergence
+from svgp.training.convergence import CONVERGED, Convergence
 from svgp.training.divergence import describe_divergence
 from svgp.training.methods.base import STATISTICS, Method, StepRecord
 from svgp.training.schedule import Schedule
@@ -81,7 +81,7 @@ def train_steps(method: Method, stop: Stop, *, schedule: Schedule, state: LoopSt
     `schedule` says where a row is due and where the model, then up to date, is to be evaluated. Raises
     TrainingDiverged, with a diagnosis, where a step was not finite; such a step changed nothing.
     """
-    while reason_to_stop(method, stop, state) is None:
+    while (reason := reason_to_stop(method, stop, state)) is None or go_on(reason, method, state):
         started = time.perf_counter()
         record = method.advance()
         state.pending.append(record)
@@ -98,6 +98,14 @@ def train_steps(method: Method, stop: Stop, *, schedule: Schedule, state: LoopSt
         yield Step(record.step, record.epoch, state.wall_s, row, evaluate)
 
 
+def go_on(reason: str, method: Method, state: LoopState) -> bool:
+    """Whether what has converged is a stage that another one follows; then on to that."""
+    if not reason.startswith(CONVERGED) or not method.next_stage():
+        return False
+    state.convergence.restart()
+    return True
+
+
 def reason_to_stop(method: Method, stop: Stop, state: LoopState) -> str | None:
     """Why the run is over, in words, or None."""
     epoch = method.step / method.steps_per_epoch
@@ -110,7 +118,7 @@ def reason_to_stop(method: Method, stop: Stop, state: LoopState) -> str | None:
     if stop.patience is not None and state.evaluations_without_better >= stop.patience:
         return f"patience: {state.evaluations_without_better} evaluations without a better objective"
     if method.converged:
-        return "converged: no step improves the objective"
+        return f"{CONVERGED}: no step improves the objective"
     return state.convergence.verdict(stop.tolerance, method.settling) if stop.tolerance is not None else None
 
 
@@ -130,6 +138,7 @@ def read_row(method: Method, state: LoopState) -> dict[str, Any] | None:
         (values[:, 5] + prior.get("log_prior", 0.0)) / rows,
         exact=method.iterative,
         steps_per_epoch=method.steps_per_epoch,
+        stage=method.stage,
     )
     jitter, repairs = values[:, 3], values[:, 4]
     if method.iterative:

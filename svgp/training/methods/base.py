@@ -118,6 +118,15 @@ class Method(ABC):
     def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
         self.model = model
 
+    @property
+    def stage(self) -> int:
+        """Counts the objectives that are maximised one after the other; most methods have one, number 0."""
+        return 0
+
+    def next_stage(self) -> bool:
+        """Leave a stage that gains no more for the next one, if there is one."""
+        return False
+
     @abstractmethod
     def advance(self) -> StepRecord:
         """Take one step."""

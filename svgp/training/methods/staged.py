@@ -38,6 +38,7 @@ class Staged(Method):
     """
 
     iterative = True
+    settling = 30
 
     def __init__(self, first: Method, rows: Rows, config: Any) -> None:
         self.first, self.model = first, first.model
@@ -46,6 +47,7 @@ class Staged(Method):
         self._second: EvidenceFit | None = None
         self._spent = 0.0  # seconds in the second stage
         self._over = False
+        self._left = False  # the first stage, since it gained no more
         self._complete = True  # whether the neighbour model's q(u) has seen all rows that are at hand
         self._last: StepRecord | None = None
 
@@ -154,7 +156,17 @@ class Staged(Method):
 
     def first_is_over(self) -> bool:
         """Whether the first method has converged or used its share."""
-        return self.first.over
+        return self._left or self.first.over
+
+    @property
+    def stage(self) -> int:
+        """1 where the objective is the evidence."""
+        return 0 if self.evidence is None else 1
+
+    def next_stage(self) -> bool:
+        """On to the evidence."""
+        self._left = self._second is None and not self._over
+        return self._left
 
     def _advance_second(self) -> None:
         started = time.perf_counter()
