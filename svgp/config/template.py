@@ -69,7 +69,7 @@ output:
 """
 _COMMENT_COLUMN = 30
 _LIMITS = "max_steps and max_seconds also end a run"
-_ENDS = f"a run ends when it has converged; a number of passes, {_LIMITS}"
+_ENDS = "it ends by itself, where no more is to be gained"
 
 
 def template_for_table(
