@@ -164,6 +164,10 @@ class CollapsedBound:
         """Give `model.q_mean` and `model.q_sqrt` the optimum: then `model.elbo((X, Y))` is F."""
         assign_posterior(self.model, posterior)
 
+    def release(self) -> None:
+        """Give back the memory of kept panels; the next evaluation takes it again."""
+        self._lanes.release()
+
     def frame(self) -> Frame:
         """How the model's present parameters see each row: what `statistics` of all machines must share."""
         with single_threaded_blas():

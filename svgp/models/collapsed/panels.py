@@ -94,6 +94,10 @@ class Lanes:
         """What `panel` gave for these rows, as it was left; None for one that is not kept."""
         return self._kept.get(first + rows.start)
 
+    def release(self) -> None:
+        """Forget the panels that were kept."""
+        self._kept.clear()
+
     def run(
         self,
         work: Callable[[Lane, int, slice], None],

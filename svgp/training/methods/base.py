@@ -145,6 +145,9 @@ class Method(ABC):
     def publish(self) -> None:  # noqa: B027
         """Give the model the present q(u), where training keeps it elsewhere, and feels nothing of this."""
 
+    def release(self) -> None:  # noqa: B027
+        """Give back memory that the next step would take again."""
+
     def finish(self) -> bool:
         """Do what is left to do when training ends; whether it changed the model."""
         return False

@@ -133,6 +133,10 @@ class Collapsed(Method):
             repairs=float(self._repairs),
         )
 
+    def release(self) -> None:
+        """Give back the bound's panels."""
+        self.bound.release()
+
     def finish(self) -> bool:
         """Give the model the optimal q(u) for all rows; False where it has it already."""
         if self._complete:

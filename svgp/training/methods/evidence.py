@@ -84,6 +84,10 @@ class EvidenceFit:
         self._steps_since += 1
         return True
 
+    def release(self) -> None:
+        """Give back the memory of an evaluation."""
+        self.evidence = self._trial = None
+
     def state(self) -> dict[str, np.ndarray]:
         """All that the next `advance` depends on, but for the model's variables."""
         machine = {f"lbfgs/{name}": value for name, value in self.optimiser.state().items()}

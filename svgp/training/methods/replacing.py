@@ -70,6 +70,10 @@ class Replacing(Method):
         self.step = record.step
         return record
 
+    def release(self) -> None:
+        """The method's."""
+        self.method.release()
+
     def finish(self) -> bool:
         """What the method has left to do."""
         return self.method.finish()

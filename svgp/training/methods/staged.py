@@ -104,6 +104,8 @@ class Staged(Method):
     def finish(self) -> bool:
         """What the first method has left to do, and q(u) of the neighbour model for all rows at hand."""
         changed = self.first.finish()
+        if self._second is not None:
+            self._second.release()
         model, X, Y = self.neighbour_model, *self._rows.sample()
         if model is None or self._complete:
             return changed
@@ -172,6 +174,7 @@ class Staged(Method):
         started = time.perf_counter()
         if self._second is None:
             self.first.finish()
+            self.first.release()
             self._second = self._begin()
         limit = self._config.max_seconds
         deadline = None if limit is None else started + limit - self.elapsed
