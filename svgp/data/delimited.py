@@ -38,8 +38,14 @@ class _NotUtf8(Exception):
 
 
 def read(path: Path, text: Sequence[str] = (), wanted: TableFormat = AS_FOUND) -> pa.Table:
-    """Read the whole file; types are inferred from all rows. Raises DataError."""
-    return _retried(path, wanted, lambda layout: _read(path, layout, set(text), wanted))
+    """Read the whole file; types are inferred from all rows. Raises DataError.
+
+    A last column without name and values, which a delimiter at the end of each line makes, is left out.
+    """
+    table = _retried(path, wanted, lambda layout: _read(path, layout, set(text), wanted))
+    last = table.num_columns - 1
+    trailing = last > 0 and not table.column_names[last] and table.column(last).null_count == table.num_rows
+    return table.remove_column(last) if trailing else table
 
 
 def stream(

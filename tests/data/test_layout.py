@@ -48,6 +48,7 @@ def test_delimiter_and_encoding_are_found(write, monkeypatch, delimiter, encodin
         ('a;b\n"one;\ntwo";3\n', ["a", "b"]),
         ("sep=;\na;b\n1;2\n", ["a", "b"]),
         ("only\n1\n2\n", ["only"]),
+        ("a;b;\n1;2;\n3;4;\n", ["a", "b"]),
         ("  a   b\n  1   2\n 3 4\n", ["a", "b"]),
         ("a\tb c\n1\tx y\n", ["a", "b c"]),
         ("a|b,c\n1|2,5\n2|3,5\n", ["a", "b,c"]),
