@@ -129,6 +129,10 @@ BUILTIN: dict[str, BuiltinSet] = {
         "wines of three growers, 178 bottles, 13 inputs (Forina et al. 1988)",
         "multiclass", ("grower",), load=lambda: _labelled("load_wine", "grower"),
     ),
+    "seasons": BuiltinSet(
+        "degrees at three sites over twelve years: a yearly swing, and a slow rise",
+        "regression", ("degrees",), {"rows": 600, "noise": 1.0, "seed": 0}, generators.seasons,
+    ),
     "linnerud": BuiltinSet(
         "weight, waist and pulse of 20 men from 3 exercises (Linnerud)",
         "regression", ("weight", "waist", "pulse"), load=_linnerud,

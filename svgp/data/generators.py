@@ -110,3 +110,17 @@ def visits(inputs: np.random.Generator, errors: np.random.Generator, rows: int, 
     day, hours, factor = 7.0 * drawn[:, 0], 1.0 + 9.0 * drawn[:, 1], 0.4 * gammaincinv(2.5, drawn[:, 2])
     rate = hours * np.exp(2.0 + np.sin(day) + 0.3 * day / 7.0)
     return {"day": day, "hours": hours, "visits": errors.poisson(rate * factor)}
+
+
+def seasons(inputs: np.random.Generator, errors: np.random.Generator, rows: int, noise: float) -> Arrays:
+    """Degrees at three sites over twelve years: a slow rise, and a yearly swing that differs in size.
+
+    `10 + 0.15 years + level + swing (cos(2 pi years) + 0.3 cos(4 pi years))`, the swing 12 in the valley,
+    10 on the hill (6 degrees colder) and 3 at the coast (2 warmer).
+    """
+    drawn = inputs.random((rows, 2))
+    years, site = 12.0 * drawn[:, 0], (3.0 * drawn[:, 1]).astype(np.int64)
+    swing, level = np.array([12.0, 10.0, 3.0])[site], np.array([0.0, -6.0, 2.0])[site]
+    wave = np.cos(2.0 * np.pi * (years - 0.55)) + 0.3 * np.cos(4.0 * np.pi * years)
+    degrees = 10.0 + 0.15 * years + level + swing * wave + noise * errors.standard_normal(rows)
+    return {"years": years, "site": np.array(["valley", "hill", "coast"])[site], "degrees": degrees}

@@ -21,6 +21,7 @@ from svgp.runs.findings import on_calibration, on_neighbours, on_relevance, on_s
 from svgp.runs.folder import RunFolder
 from svgp.runs.forecast import forecast
 from svgp.runs.outcomes import score_rows
+from svgp.runs.overfitting import on_networks
 from svgp.training import LoopState, Method, Progress, Schedule, Step, Stop, checkpoints
 from svgp.training.checkpoints import Checkpoint
 from svgp.training.loggers import JsonLines, Shown, Sink, TensorBoard
@@ -242,6 +243,7 @@ class Session:
         flat = on_signal(self.evaluator, X, Y) if regression else []
         # Of flat predictions neither the inputs nor, of a constant target, the intervals mean anything.
         said = [*self.method.notes, *(flat or on_relevance(used))]
+        said += on_networks(self.evaluator, self.dataset.rows, self.dataset.test_rows)
         if not np.ptp(Y):
             return said
         standard = self.model.bound.name == "standard"
