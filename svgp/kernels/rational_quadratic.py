@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from svgp.kernels.features import Part, Waves
 from svgp.kernels.stationary import Stationary
 from svgp.parameters import positive
 
@@ -35,6 +36,18 @@ class RationalQuadratic(Stationary):
     ) -> None:
         super().__init__(variance, lengthscales, active_dims=active_dims, dtype=dtype, name=name)
         self.alpha = positive(alpha, f"{self.name}.alpha", role="shape", dtype=dtype)
+
+    def _features(self, D: int, count: int, rng: np.random.Generator) -> list[Part]:
+        """Frequencies of a squared exponential whose 1 / l^2 is Gamma distributed, shape and rate alpha."""
+        lengthscales = np.asarray(self._lengthscales(D), np.float64).reshape(-1, 1, D)
+        alpha, variance = (
+            np.asarray(tf.convert_to_tensor(x), np.float64).reshape(-1) for x in (self.alpha, self.variance)
+        )
+        latents = max(len(lengthscales), alpha.size, variance.size)
+        alpha = np.broadcast_to(alpha, latents)[:, None, None]  # [L', 1, 1]
+        stretch = np.sqrt(rng.gamma(alpha, 1.0 / alpha, (latents, count, 1)))
+        frequencies = rng.normal(size=(latents, count, D)) * stretch / lengthscales
+        return [Waves(frequencies, np.broadcast_to(variance, latents))]
 
     @staticmethod
     def forward(a: tf.Tensor, log_v: tf.Tensor, alpha: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -25,6 +25,10 @@ class Separate(Kernel):
         super().__init__(dtype=kernels[0].dtype, name=name)
         self.kernels = tuple(kernels)
 
+    @property
+    def parts(self) -> tuple[Kernel, ...]:
+        return self.kernels
+
     def K(self, X: Any, X2: Any = None, *, dtype: tf.DType | None = None) -> tf.Tensor:
         """[L, N, N2]."""
         return tf.stack([kernel.K(X, X2, dtype=dtype) for kernel in self.kernels])

@@ -142,3 +142,10 @@ def test_shapes_that_do_not_fit_are_refused():
         Mixing([[np.nan]])
     with pytest.raises(ModelError, match="kappa has shape"):
         Coregion(np.ones((3, 1)), [1.0])
+
+
+def test_the_hyperparameters_of_each_kernel_are_known():
+    kernel = model_of().kernel
+    roles = sorted(found.role for found in kernel.hyperparameters([0, 1]))
+    assert roles == ["lengthscale", "lengthscale", "variance", "variance"]
+    assert kernel.K(X).shape == (2, N, N) and kernel.K_diag(X).shape == (2, N)

@@ -69,14 +69,23 @@ def test_draws_have_the_posterior_mean_and_covariance(name, inputs):
         assert np.max(np.abs(np.cov(f) - covariance) / error) < LARGEST[draws.exact_features]
 
 
-def test_many_frequencies_give_the_covariance_itself():
-    kernel = kernels.Matern32([1.3, 0.7], [[0.7, 1.0], [1.5, 0.3]])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        lambda: kernels.Matern32([1.3, 0.7], [[0.7, 1.0], [1.5, 0.3]]),
+        lambda: kernels.RationalQuadratic([1.3, 0.7], [[0.7, 1.0], [1.5, 0.3]], [0.8, 3.0]),
+        lambda: kernels.Separate([kernels.Matern12(1.3, 0.7), kernels.SquaredExponential(0.7, [1.0, 0.5])]),
+    ],
+    ids=["matern32", "rational_quadratic", "separate"],
+)
+def test_many_frequencies_give_the_covariance_itself(kernel):
     X = np.random.default_rng(0).normal(size=(9, 2))
-    (waves,) = kernel.features(2, 100_000, np.random.default_rng(1))
-    Phi = waves(X)  # [2, N, F]
+    parts = kernel().features(2, 100_000, np.random.default_rng(2))
+    products = sum(Phi @ Phi.swapaxes(1, 2) for Phi in (part(X) for part in parts))
     # A standard deviation of at most v / sqrt(2 m): 0.003.
-    np.testing.assert_allclose(Phi @ Phi.swapaxes(1, 2), kernel.K(X), atol=0.013)
-    np.testing.assert_allclose(np.sum(Phi**2, -1), kernel.K_diag(X), rtol=1e-12)
+    np.testing.assert_allclose(products, kernel().K(X), atol=0.013)
+    diagonal = np.diagonal(products, axis1=1, axis2=2)
+    np.testing.assert_allclose(diagonal, np.broadcast_to(kernel().K_diag(X), diagonal.shape), rtol=1e-12)
 
 
 def test_a_draw_is_one_function_however_its_rows_are_asked_for(inputs):
