@@ -15,8 +15,10 @@ After the fact r are cavity residuals. Where q(v) = N(w, S S^T) was found togeth
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,7 +55,7 @@ class Pool(NamedTuple):
 class Correction(NamedTuple):
     """By row and latent GP, for f without noise."""
 
-    mean: np.ndarray  # [Q, L] to be added
+    mean: np.ndarray  # [Q, L] to be added to that of q(f); where q(u) was found jointly the whole of it
     residual: np.ndarray  # [Q, L] variance that is left of the residual process
     explained: np.ndarray | None  # [Q, L] what q(u) leaves, where it was found jointly
     nearest: np.ndarray  # [Q] distance of the nearest training row, in lengthscales
@@ -84,7 +86,8 @@ class NeighbourRows:
         self.nearest = Nearest(self.X, kernel_scales(model.kernel, self.X))
         # A row twice, without noise, must not make the neighbours' covariance singular.
         self.floor = SMALLEST_NOISE * float(np.mean(model.kernel.K_diag(self.X[:ROWS])))
-        self._projected: np.ndarray | None = None
+        self._kept: tuple[np.ndarray, np.ndarray] | None = None
+        self._lock = threading.Lock()  # of the room behind the kept rows
 
     def correct(self, X: np.ndarray, noise: np.ndarray, residual: np.ndarray) -> Correction:
         """Of rows X `[Q, D]`, with c and beta `[L]` each."""
@@ -92,13 +95,16 @@ class NeighbourRows:
         explained = None if self.joint is None else np.empty(shape)
         found = Correction(np.empty(shape), np.empty(shape), explained, np.empty(len(X)))
 
-        def fill(rows: np.ndarray) -> None:
-            parts, pool = self._ingredients(X[rows], None)
+        def fill(rows: np.ndarray, slot: int) -> None:
+            parts, pool = self._ingredients(X[rows], None, slot)
             for latent, (c, beta) in enumerate(zip(noise, residual, strict=True)):
                 b = self.weights(parts, latent, float(c), float(beta))
                 found.mean[rows, latent], found.residual[rows, latent] = self.apply(parts, latent, beta, b)
                 if explained is not None:
                     explained[rows, latent] = self._explained(pool, latent, b)
+                    found.mean[rows, latent] += self._sparse_mean(pool, latent)
+            if self.joint is not None:
+                found.mean[rows] += np.asarray(self.joint.model.mean(X[rows]))
             found.nearest[rows] = parts.distances[:, 0]
 
         self._in_batches(X, fill)
@@ -115,8 +121,8 @@ class NeighbourRows:
         )
         explained = None if self.joint is None else np.empty((T, latents))
 
-        def fill(rows: np.ndarray) -> None:
-            parts, pool = self._ingredients(X[rows], without[rows])
+        def fill(rows: np.ndarray, slot: int) -> None:
+            parts, pool = self._ingredients(X[rows], without[rows], slot)
             for whole, part in zip(found, parts, strict=True):
                 whole[rows] = part
             if explained is not None:
@@ -146,35 +152,74 @@ class NeighbourRows:
         """`values [N]` of training rows at `neighbours [T, m]`, `missing` where there is none."""
         return np.where(neighbours == NONE, missing, values[neighbours])
 
-    def _in_batches(self, X: np.ndarray, fill: Callable[[np.ndarray], None]) -> None:
-        size = len(self.process.frame.L)
-        if self._projected is None and 8 * size * len(self.X) <= kept_bytes():
-            self._projected = self.process.project(self.X)
+    def _in_batches(self, X: np.ndarray, fill: Callable[[np.ndarray, int], None]) -> None:
+        """`fill(rows, slot)` for all rows of X, near ones together; tasks under way have different slots."""
+        self._project_all()
         order = cluster_order(self.nearest.scaled(X)) if len(X) > BATCH else np.arange(len(X))
         batches = [order[start : start + BATCH] for start in range(0, len(X), BATCH)]
-        with threads.single_threaded_blas():
-            threads.run_all([partial(fill, rows) for rows in batches])
+        slots: SimpleQueue[int] = SimpleQueue()
+        for slot in range(threads.workers()):
+            slots.put(slot)
 
-    def _ingredients(self, X: np.ndarray, without: np.ndarray | None) -> tuple[Ingredients, Pool]:
+        def task(rows: np.ndarray) -> None:
+            slot = slots.get()
+            try:
+                fill(rows, slot)
+            finally:
+                slots.put(slot)
+
+        with self._lock, threads.single_threaded_blas():
+            threads.run_all([partial(task, rows) for rows in batches])
+
+    def _project_all(self) -> None:
+        """Inputs and A of all training rows, with room behind them for each thread's rows in hand."""
+        size, count = len(self.process.frame.L), len(self.X) + threads.workers() * BATCH
+        if self._kept is not None or 8 * size * count > kept_bytes():
+            return
+        points, A = np.empty((count, self.X.shape[1])), np.empty((count, size))
+        points[: len(self.X)] = self.X
+        self.process.project(self.X, out=A[: len(self.X)])
+        self._kept = points, A
+
+    def _ingredients(self, X: np.ndarray, without: np.ndarray | None, slot: int) -> tuple[Ingredients, Pool]:
         X = np.ascontiguousarray(X, np.float64)
         neighbours, distances = self._nearest(X, without)
-        used, place = np.unique(neighbours[neighbours != NONE], return_inverse=True)
-        local = np.full(neighbours.shape, NONE)
-        local[neighbours != NONE] = len(X) + place
-        sets, present = index_sets(np.arange(len(X)), local)  # [T, m + 1], [T, m]
-        points = np.concatenate([X, self.X[used]])
-        A = np.concatenate([self.process.project(X), self._rows(used)])  # [U, M]
+        points, A, own_rows, places = self._pool(X, neighbours, slot)
+        sets, present = index_sets(own_rows, places)  # [T, m + 1], [T, m]
         R = self.process.kernel.sets(points[sets])[0] - grams(A, sets)  # [T, m + 1, m + 1]
         covariance = np.where(present[:, :, None] & present[:, None, :], R[:, :-1, :-1], 0.0)
         cross = np.where(present, R[:, :-1, -1], 0.0)
         own = np.maximum(R[:, -1, -1], 0.0)
         return Ingredients(covariance, cross, own, neighbours, distances), Pool(A, sets)
 
+    def _pool(
+        self, X: np.ndarray, neighbours: np.ndarray, slot: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Inputs and A of the rows that matter, where X is among them, and where its neighbours are."""
+        if self._kept is not None:
+            points, A = self._kept
+            rows = slice(len(self.X) + slot * BATCH, len(self.X) + slot * BATCH + len(X))
+            points[rows] = X
+            self.process.project(X, out=A[rows])
+            return points, A, np.arange(rows.start, rows.stop), neighbours
+        used, place = np.unique(neighbours[neighbours != NONE], return_inverse=True)
+        local = np.full(neighbours.shape, NONE)
+        local[neighbours != NONE] = len(X) + place
+        points = np.concatenate([X, self.X[used]])
+        return points, self.process.project(points), np.arange(len(X)), local
+
     def _explained(self, pool: Pool, latent: int, b: np.ndarray) -> np.ndarray:
         assert self.joint is not None
         at = combination(pool.sets, with_one(b), len(pool.A)) @ pool.A  # [T, M]
         blas.triangular_product_right(at, np.asarray(self.joint.q_sqrt[latent], np.float64))
         return np.einsum("tm,tm->t", at, at)
+
+    def _sparse_mean(self, pool: Pool, latent: int) -> np.ndarray:
+        """a*^T w, without the mean function."""
+        assert self.joint is not None
+        weights = np.asarray(self.joint.q_mean[latent], np.float64)
+        first = pool.sets[0, -1]  # a batch's own rows stand together
+        return blas.times_vector(pool.A[first : first + len(pool.sets)], weights)
 
     def _nearest(self, X: np.ndarray, without: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         if without is None:
@@ -185,6 +230,3 @@ class NeighbourRows:
         others[others.all(axis=1), -1] = False
         shape = (len(X), self.count)
         return neighbours[others].reshape(shape), distances[others].reshape(shape)
-
-    def _rows(self, rows: np.ndarray) -> np.ndarray:
-        return self.process.project(self.X[rows]) if self._projected is None else self._projected[rows]

@@ -51,13 +51,18 @@ class Predictive:
 
     def latent(self, X: np.ndarray) -> Latent:
         """p(f*) at scaled inputs X `[N, D]`."""
-        found, own = self.source.parts(X), self.calibration
-        mean, explained, residual = found.mean, found.explained, own.residual * found.residual
-        if self.neighbours is not None:
-            correction = self.neighbours.correct(X, own.noise, own.residual)
+        own, rows = self.calibration, self.neighbours
+        if rows is not None and rows.joint is not None:
+            correction = rows.correct(X, own.noise, own.residual)  # the mean of q(f) included
+            assert correction.explained is not None
+            mean, variance = correction.mean, correction.explained + correction.residual
+            return Latent(mean.astype(self.sparse.dtype), variance.astype(self.sparse.dtype))
+        found = self.sparse.parts(X)
+        mean, residual = found.mean, own.residual * found.residual
+        if rows is not None:
+            correction = rows.correct(X, own.noise, own.residual)
             mean, residual = mean + correction.mean, correction.residual
-            explained = explained if correction.explained is None else correction.explained
-        return Latent(_of(found.mean, mean), _of(found.mean, explained + residual))
+        return Latent(_of(found.mean, mean), _of(found.mean, found.explained + residual))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What a file must hold beside the model; `Predictive.of` comes back from it."""
