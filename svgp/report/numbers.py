@@ -25,6 +25,8 @@ _HEADLINE = (
     ("test.coverage_50", "Coverage at 50%", "share of rows inside"),
     ("test.coverage_90", "Coverage at 90%", "share of rows inside"),
     ("test.coverage_95", "Coverage at 95%", "share of rows inside"),
+    ("test.below", "Below the quantile", "share of rows, to be compared with its level"),
+    ("test.mean_error", "Mean error", "levels between the most probable and the right one"),
     ("train.elbo", "ELBO", "nats, the whole training set"),
     ("train.objective", "Predictive objective", "nats, what bound: ppgpr maximises in place of the ELBO"),
     ("wall_s", "Training time", "seconds, evaluation left out"),

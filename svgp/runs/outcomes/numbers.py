@@ -24,7 +24,8 @@ class Numbers:
         """rmse, nlpd (nats a row, all targets together); coverage_50, _90 and _95 unless they are counts.
 
         For several targets also rmse_<name>. Missing targets count for nothing. A row that is censored counts
-        in nlpd, with the probability of being beyond where it was seen last, and in nothing else.
+        in nlpd, with the probability of being beyond where it was seen last, and in nothing else. Of a
+        quantile regression `below`, the share of observations below the quantile, stands for coverages.
         """
         likelihood, latent = predictor.likelihood, predictor.latent(X)
         log_density = likelihood.predict_log_density(*latent, Y).numpy()  # [N]
@@ -37,7 +38,10 @@ class Numbers:
         nlpd = scores.nlpd(log_density) - float(slope.sum(axis=1).mean())
         actual, predicted = columns.unscale_mean(targets), _moments(likelihood, columns, latent, told)[0]
         found = {"rmse": _rmse(actual, predicted, seen), "nlpd": nlpd}
-        if columns.kind.continuous:
+        level = getattr(likelihood, "level", None)
+        if level is not None:  # of a quantile regression: what lies below should be `level`
+            found["below"] = float(np.mean((actual <= predicted)[seen]))
+        elif columns.kind.continuous:
             levels = scores.quantile_levels()
             quantiles = likelihood.predict_quantiles(*latent, levels, told).numpy()  # [N, P, 2 K]
             covered = scores.quantile_coverages(targets[seen], quantiles[seen])
