@@ -1,8 +1,8 @@
 """What a run will take, before it begins: seconds and peak memory, from operations and a measured rate.
 
-No TensorFlow: NumPy's product rate stands for all work. A step of M points and B rows takes about
-`7.5 M^2 B + 3.8 M^3` operations a latent GP, an evaluation of the collapsed bound `6 M^2 N + 12 M^3`, with
-one and a quarter evaluations a step of L-BFGS.
+No TensorFlow: NumPy's rates of products and exponentials stand for all work. A step of M points and B rows
+takes about `7.5 M^2 B + 3.8 M^3` operations a latent GP and some work on each entry of a panel [M, B]; an
+evaluation of the collapsed bound `6 M^2 N + 12 M^3`, with one and a quarter evaluations a step of L-BFGS.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ import numpy as np
 _SIZE, _TIMED_S = 512, 0.05  # of the products that are timed, and for how long
 _AFFORDABLE = 3e12  # operations of a collapsed evaluation, beyond which natural gradients take over
 _EVALUATIONS = 1.25  # of L-BFGS an accepted step
-_SHARE = 0.5  # of the product rate that a step reaches: the rest is elementwise work and panels
+_SHARE = 0.65  # of the product rate that a step's products reach
+_ENTRY_S = 3e-8  # of the elementwise work on one entry of a panel [M, B], where nothing was measured
+_EXPONENTIALS = 8.0  # so many exponentials take that long
+_ITERATIONS, _EPOCHS = 60, 100  # until it has converged, where nothing else ends a run
 _STEP_S = 0.003  # of a step beside its products
 _START_S = 6.0  # imports, reading, compiling
 _START_BYTES = 0.9e9  # Python and TensorFlow before any data
@@ -71,16 +74,20 @@ def forecast(
     train, M = config.train, points or config.model.inducing.count
     M = min(M if isinstance(M, int) else _guess(rows), rows)
     single = train.precision == "float32"
-    rate = rate or product_rate(np.float32 if single else np.float64)
+    kind = np.float32 if single else np.float64
+    entry_s = _ENTRY_S if rate else _EXPONENTIALS * exponential_seconds(kind)
+    rate = rate or product_rate(kind)
     method = _method(config, rows, M)
-    seen = min(rows, train.subset_rows or rows)
+    seen = rows_to_fit(train, rows, M)
     if method == "collapsed":
         operations, per_epoch = _EVALUATIONS * (6.0 * M**2 * seen + 12.0 * M**3), 1
+        entries = _EVALUATIONS * M * seen
     else:
         B = min(train.batch_size, rows)
         operations, per_epoch = latents * (7.5 * M**2 * B + 3.8 * M**3), math.ceil(rows / B)
-    step_s = operations / (_SHARE * rate) + _STEP_S
-    steps, limit = _steps(train, per_epoch, step_s)
+        entries = float(latents * M * B)
+    step_s = operations / (_SHARE * rate) + entries * entry_s + _STEP_S
+    steps, limit = _steps(train, per_epoch, step_s, _ITERATIONS if method == "collapsed" else _EPOCHS)
     train_s = steps * step_s
     test_s = 2.0 * M**2 * rows * _tenth(config) * latents / (_SHARE * rate)
     evaluations = 1 + steps / per_epoch / train.evaluate_every
@@ -115,6 +122,17 @@ def product_rate(kind: Any = np.float64) -> float:
     return 2.0 * _SIZE**3 / best
 
 
+def exponential_seconds(kind: Any = np.float64) -> float:
+    """Seconds of one of many exponentials in this type, the best of three."""
+    x = np.linspace(-1.0, 1.0, 1 << 17, dtype=kind)
+    best = math.inf
+    for _ in range(3):
+        began = time.perf_counter()
+        np.exp(x)
+        best = min(best, time.perf_counter() - began)
+    return best / len(x)
+
+
 def _method(config: Any, rows: int, M: int) -> str:
     """What `train.method: auto` will choose; see `svgp.training.methods`."""
     train, model = config.train, config.model
@@ -123,15 +141,26 @@ def _method(config: Any, rows: int, M: int) -> str:
     if model.bound == "ppgpr":
         return "adam"
     fits = model.likelihood.collapsible and train.precision == "float64" and model.posterior.type == "full"
-    seen = min(rows, train.subset_rows or rows)
-    return "collapsed" if fits and 3.0 * M**2 * seen <= _AFFORDABLE else "natgrad"
+    seen = rows_to_fit(train, rows, M)
+    affordable = seen < rows or 3.0 * M**2 * rows <= _AFFORDABLE
+    return "collapsed" if fits and affordable else "natgrad"
+
+
+def rows_to_fit(train: Any, rows: int, M: int) -> int:
+    """How many rows the collapsed bound is fitted to, as `svgp.training.methods.affordable` says."""
+    if train.subset_rows != "auto":
+        return min(rows, train.subset_rows or rows)
+    if 3.0 * M**2 * rows <= _AFFORDABLE:
+        return rows
+    seconds = 600.0 if train.max_seconds is None else 0.7 * train.max_seconds
+    return min(rows, max(20_000, 10 * M, int(seconds * 5e10 / (60 * 7.0 * M**2))))
 
 
 def _guess(rows: int) -> int:
     return min(512, rows)
 
 
-def _steps(train: Any, per_epoch: int, step_s: float) -> tuple[int, str]:
+def _steps(train: Any, per_epoch: int, step_s: float, guess: int) -> tuple[int, str]:
     """Steps until the first limit, and which one that is."""
     ends = {
         "train.max_epochs": train.max_epochs and train.max_epochs * per_epoch,
@@ -140,7 +169,7 @@ def _steps(train: Any, per_epoch: int, step_s: float) -> tuple[int, str]:
     }
     known = {name: end for name, end in ends.items() if end}
     if not known:
-        return 100 * per_epoch, "a guess of 100 epochs: it ends when it has converged"
+        return guess * per_epoch, "a guess, as it ends when it has converged"
     name = min(known, key=lambda key: known[key])
     return int(known[name]), name
 
