@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +12,14 @@ import numpy as np
 
 from svgp import files
 from svgp.config import Config, load_config
-from svgp.data import Columns, Dataset, iter_tables, load_dataset, read_table
+from svgp.data import Columns, Dataset, iter_tables, load_dataset
 from svgp.data.origin import source_of
 from svgp.errors import DataError, RunError
 from svgp.runs import figures
 from svgp.runs.earlier import earlier_columns
 from svgp.runs.evaluation import Evaluator
 from svgp.runs.folder import RunFolder
-from svgp.runs.outcomes import predict, score, score_rows
+from svgp.runs.outcomes import combined, predict, score, score_rows
 from svgp.runs.predictions import LEVELS, Predictions, as_table
 from svgp.runs.streaming import predict_stream
 
@@ -207,15 +207,24 @@ class Run:
                 raise RunError(f"{self.path}: its config holds out no test rows; give a file (--data)")
             return score_rows(self.predictive, self.columns, self.dataset.test_rows)
         from_file = isinstance(data, (str, Path))
-        table = read_table(data, text=self.columns.text) if from_file else as_table(data, self.columns)
-        if not self.columns.has_targets(table):
-            missing = [name for name in self.columns.target_names if name not in table.column_names]
-            raise DataError(
-                f"evaluate: the data lack the target column '{missing[0]}'; to predict use svgp predict"
-            )
-        columns = self.columns.matched([table], source_of(table))
-        X, Y = columns.transform_inputs(table), columns.transform_targets(table)
-        return score(self.predictive, self.columns, X, Y)
+        whole = None if from_file else as_table(data, self.columns)
+
+        def tables() -> Iterable[Any]:
+            return iter_tables(data, text=self.columns.text) if whole is None else [whole]
+
+        for table in tables():
+            if not self.columns.has_targets(table):
+                missing = [name for name in self.columns.target_names if name not in table.column_names]
+                raise DataError(
+                    f"evaluate: the data lack the target column '{missing[0]}'; to predict use svgp predict"
+                )
+            break
+        columns = self.columns.matched(tables(), str(data) if whole is None else source_of(whole))
+        parts = []
+        for table in tables():
+            X, Y = columns.transform_inputs(table), columns.transform_targets(table)
+            parts.append((len(X), score(self.predictive, self.columns, X, Y)))
+        return combined(parts)
 
     def predict_file(self, data: str | Path, out: str | Path, *, samples: int = 0, seed: int = 0) -> int:
         """Stream the table `data` to `out` with the predictions' columns added; returns the number of rows.
