@@ -202,10 +202,17 @@ class Session:
         self.state.wall_s += time.perf_counter() - started
         return changed
 
+    def _bounds(self) -> tuple[float, float]:
+        """ELBO and objective of all training rows; where they are known, not by another pass over a stream."""
+        known = self.method.bound_of_all_rows
+        if known is not None and not self.dataset.rows.in_memory:
+            return known, known
+        return self.evaluator.bounds(self.dataset.rows, workers=present())
+
     def _final_metrics(self, reason: str, epoch: float, test: dict[str, Any]) -> dict[str, Any]:
         dataset = self.dataset
         count = dataset.rows.count
-        elbo, objective = self.evaluator.bounds(dataset.rows, workers=present())
+        elbo, objective = self._bounds()
         own = {"train.objective": objective, "train.objective_per_row": objective / count}
         used = relevance(self.evaluator, dataset.X, dataset.columns.input_names, seed=self.config.train.seed)
         notes = self._notes(used, test)

@@ -157,7 +157,8 @@ class CollapsedBound:
         """The optimal q(u) at the present parameters and the sums it came from: one pass over the rows."""
         with single_threaded_blas():
             frame = self.frame()
-            sums = self.statistics(frame)
+            self._kernel.begin()
+            sums = self._first_pass(frame, lambda: True, gradient=False)  # a third less than with it
             return optimal_posterior(frame, sums), sums
 
     def assign(self, posterior: OptimalPosterior) -> None:
@@ -193,12 +194,14 @@ class CollapsedBound:
     def _blocks(self) -> Iterator[Block]:
         return self._own.blocks(None if self._own.in_memory else BLOCK_ROWS)
 
-    def _first_pass(self, frame: Frame, keep_going: Callable[[], bool], keep: bool = False) -> Statistics:
-        """Sums over all rows; `keep` panels for `_second_pass`."""
+    def _first_pass(
+        self, frame: Frame, keep_going: Callable[[], bool], *, keep: bool = False, gradient: bool = True
+    ) -> Statistics:
+        """Sums over all rows; `keep` panels for `_second_pass`; for the `gradient`, or the value alone."""
         if self._device is not None:
             return self._first_on_device(self._device, frame, keep_going)
         sizes = self.model.Z.shape[0], self.rows.outputs
-        sums = [Statistics.zero(*sizes, frame.tight) for _ in self._lanes.lanes]
+        sums = [Statistics.zero(*sizes, frame.tight and gradient) for _ in self._lanes.lanes]
         for block in self._blocks():
             R = residuals(self.model, block.X, np.asarray(block.Y, np.float64))  # [n, P]
 

@@ -75,7 +75,7 @@ class Statistics:
 
     `gram` A A^T (lower triangle), `projection` A r; if not whitened Kuf in the place of A.
     `weighted` A diag(1 / (s2 + d)) A^T and `log_ratio` sum log(1 + d/s2), `shrinkage`
-    sum d / (s2 (s2 + d)): for the tight bound alone. `prior` sum kff, `squares` sum r^2, `rows`.
+    sum d / (s2 (s2 + d)): for the tight bound alone (`weighted` for its gradient). `prior` sum kff, `squares` sum r^2, `rows`.
     """
 
     gram: np.ndarray  # [M, M]
@@ -89,7 +89,7 @@ class Statistics:
 
     @staticmethod
     def zero(size: int, outputs: int, tight: bool) -> Statistics:
-        """Sums over no rows, for `size` inducing points."""
+        """Sums over no rows, for `size` inducing points; `tight`: with what its gradient needs."""
         weighted = np.zeros((size, size)) if tight else None
         return Statistics(np.zeros((size, size)), np.zeros((size, outputs)), weighted)
 
@@ -125,11 +125,11 @@ def add_rows(into: Statistics, frame: Frame, panel: Panel, r: np.ndarray) -> Non
     into.prior += float(panel.kff.sum())
     into.squares += float(np.sum(r * r))
     if frame.tight:
-        assert into.weighted is not None
         d = residual_variance(values, panel.kff)  # [C]
         total = frame.noise + d
-        np.multiply(values, (total**-0.5)[:, None], out=panel.scratch)  # [C, M]
-        add_gram_of_rows(panel.scratch, into.weighted)
+        if into.weighted is not None:
+            np.multiply(values, (total**-0.5)[:, None], out=panel.scratch)  # [C, M]
+            add_gram_of_rows(panel.scratch, into.weighted)
         into.log_ratio += float(np.sum(np.log1p(d / frame.noise)))
         into.shrinkage += float(np.sum(d / total)) / frame.noise
 

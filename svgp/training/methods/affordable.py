@@ -2,7 +2,7 @@
 
 A step of L-BFGS costs the value and the gradient, about 7 M^2 operations a row (tight), and some dozens of
 steps are needed for the hyperparameters; what they learn from more than some ten thousand rows a parameter is
-little. q(u), which all rows improve, takes one pass over all of them, about 3 M^2 operations a row.
+little. q(u), which all rows improve, takes one pass over all of them, about 2 M^2 operations a row.
 """
 
 from __future__ import annotations

@@ -148,6 +148,11 @@ class Method(ABC):
     def release(self) -> None:  # noqa: B027
         """Give back memory that the next step would take again."""
 
+    @property
+    def bound_of_all_rows(self) -> float | None:
+        """The ELBO of the model as it is, in nats, where the method knows it of all rows."""
+        return None
+
     def finish(self) -> bool:
         """Do what is left to do when training ends; whether it changed the model."""
         return False

@@ -137,6 +137,11 @@ class Collapsed(Method):
         """Give back the bound's panels."""
         self.bound.release()
 
+    @property
+    def bound_of_all_rows(self) -> float | None:
+        """F, which the optimal q(u) attains."""
+        return float(self._summary[0]) if self._complete and self.step else None
+
     def finish(self) -> bool:
         """Give the model the optimal q(u) for all rows; False where it has it already."""
         if self._complete:

@@ -142,7 +142,9 @@ def test_statistics_of_two_machines_add_up():
     X, Y, Z = make_data()
     model = make_model(Matern32(1.3, 1.5), Z, bound="tight")
     whole = CollapsedBound(model, X, Y)
-    posterior, sums = whole.posterior()
+    posterior, value = whole.posterior()
+    sums = whole.statistics(posterior.frame)
+    assert value.weighted is None and value.log_ratio == sums.log_ratio  # enough for q and the bound
     halves = [CollapsedBound(model, X[s], Y[s]) for s in (slice(0, 30), slice(30, None))]
     total = halves[0].statistics(posterior.frame) + halves[1].statistics(posterior.frame)
     for name in ("gram", "weighted", "projection", "rows", "prior", "squares", "log_ratio", "shrinkage"):
