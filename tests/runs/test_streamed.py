@@ -68,7 +68,7 @@ def test_a_run_on_a_stream_fits_a_sample_and_gives_q_all_rows(folder, tmp_path, 
     assert run.metrics["train.elbo"] == pytest.approx(
         CollapsedBound(run.model, rows).evaluate().bound, rel=1e-8
     )
-    whole = score(run.evaluator, data.columns, data.X_test, data.Y_test)
+    whole = score(run.predictive, data.columns, data.X_test, data.Y_test)
     for name in ("rmse", "nlpd", "coverage_95"):
         assert run.metrics[f"test.{name}"] == pytest.approx(whole[name], rel=1e-8), name
     assert svgp.load_run(run.path).evaluate() == pytest.approx(run.evaluate())
