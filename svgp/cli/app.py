@@ -66,7 +66,6 @@ def svgp(
 app.command("init")(config_commands.init)
 app.command("check")(config_commands.check)
 app.command("train")(training.train)
-app.command("launch")(launch.launch)
 app.command("evaluate")(run_commands.evaluate)
 app.command("diagnose")(run_commands.diagnose)
 app.command("predict")(run_commands.predict)
@@ -76,6 +75,7 @@ app.command("runs")(run_commands.runs)
 app.command("export")(run_commands.export)
 app.command("schema")(config_commands.schema)
 app.command("update")(run_commands.update)
+app.command("launch")(launch.launch)
 app.command("doctor")(doctor.doctor)
 
 

@@ -14,7 +14,7 @@ from svgp.errors import Interrupted, RunError, TrainingDiverged
 
 COMMANDS = [
     "init", "check", "train", "evaluate", "diagnose", "predict", "plot", "report", "runs", "export", "schema",
-    "update", "doctor",
+    "update", "launch", "doctor",
 ]  # fmt: skip
 
 
