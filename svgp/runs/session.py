@@ -203,7 +203,7 @@ class Session:
         return changed
 
     def _bounds(self) -> tuple[float, float]:
-        """ELBO and objective of all training rows; where they are known, not by another pass over a stream."""
+        """ELBO and objective of all training rows; what is known takes no other pass over a stream."""
         known = self.method.bound_of_all_rows
         if known is not None and not self.dataset.rows.in_memory:
             return known, known

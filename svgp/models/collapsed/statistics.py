@@ -75,7 +75,8 @@ class Statistics:
 
     `gram` A A^T (lower triangle), `projection` A r; if not whitened Kuf in the place of A.
     `weighted` A diag(1 / (s2 + d)) A^T and `log_ratio` sum log(1 + d/s2), `shrinkage`
-    sum d / (s2 (s2 + d)): for the tight bound alone (`weighted` for its gradient). `prior` sum kff, `squares` sum r^2, `rows`.
+    sum d / (s2 (s2 + d)): for the tight bound alone (`weighted` for its gradient). `prior` sum kff,
+    `squares` sum r^2, `rows`.
     """
 
     gram: np.ndarray  # [M, M]
