@@ -24,6 +24,7 @@ class Verdict(NamedTuple):
     density: float
     reached: float  # by the best calibration, which may not have been worth a change
     rows: NeighbourRows | None  # its neighbours
+    squared_error: float | None = None  # mean over rows, of all outputs; None where f is not in their units
 
 
 @dataclass
@@ -106,10 +107,12 @@ class LeftOut:
 
     def _by_output(self, calibrate: bool) -> Verdict:
         """Gaussian noise: c, beta and the shape of each output."""
-        fits = []
+        fits, squared_error = [], 0.0
         for p in range(self.error.shape[1]):
             predict, error = self._prediction(p), self.error[:, p]
             fits.append(loo.fit(predict, error) if calibrate else loo.as_it_is(predict, error))
+            mean = predict(fits[-1].noise, fits[-1].residual)[0]
+            squared_error += float(np.mean((error - mean) ** 2))
         size = max(len(fit.shape.scales) for fit in fits)
         # A normal among mixtures is one of equal scales.
         scales = np.stack([np.resize(fit.shape.scales, size) for fit in fits])
@@ -117,7 +120,8 @@ class LeftOut:
         weights /= weights.sum(axis=1, keepdims=True)
         noise, residual = (np.array([getattr(fit, name) for fit in fits]) for name in ("noise", "residual"))
         density, reached = (float(sum(getattr(fit, name) for fit in fits)) for name in ("density", "reached"))
-        return Verdict(Calibration(noise, residual, scales, weights), density, reached, self.rows)
+        calibration = Calibration(noise, residual, scales, weights)
+        return Verdict(calibration, density, reached, self.rows, squared_error)
 
     def _prediction(self, latent: int) -> loo.Prediction:
         explained, noise = self.explained[:, latent], float(self.noise[0, latent])

@@ -9,6 +9,7 @@ from scipy.special import ndtri
 from svgp import kernels, likelihoods
 from svgp.models import SVGP, Predictive, fit_predictive
 from svgp.models.collapsed import CollapsedBound
+from svgp.models.predictive.left_out import LeftOut
 from svgp.models.predictive.tails import fit_shape
 
 RNG = np.random.default_rng(7)
@@ -66,6 +67,18 @@ def test_neighbours_explain_what_the_points_cannot(rough):
         assert coverage(helped, new, level) == pytest.approx(
             level, abs=4 * np.sqrt(level * (1 - level) / 600)
         )
+
+
+def test_neighbours_that_leave_a_few_rows_far_off_are_not_taken(rough, monkeypatch):
+    model, Y, _ = rough
+    judge = LeftOut.judge
+
+    def with_outliers(self, calibrate):
+        found = judge(self, calibrate)
+        return found if self.rows is None else found._replace(squared_error=10.0)
+
+    monkeypatch.setattr(LeftOut, "judge", with_outliers)
+    assert fit_predictive(model, X, Y, neighbours=12).neighbours is None
 
 
 def test_neighbours_that_do_not_help_are_left_out():
