@@ -112,6 +112,11 @@ class Survey:
         return self
 
     @property
+    def has_text(self) -> bool:
+        """Whether there is a column of text, of which every value matters."""
+        return bool(self._found)
+
+    @property
     def has_commas(self) -> bool:
         """Whether a column may be numbers with commas: then points in other columns may mean thousands."""
         return any(found.comma for found in self._found.values())

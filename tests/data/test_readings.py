@@ -127,6 +127,16 @@ def test_a_new_file_is_read_by_its_own_marks_and_by_training_where_they_leave_it
         np.testing.assert_allclose(raw[0], expected, rtol=1e-12)
 
 
+def test_a_stream_of_numbers_alone_is_not_read_twice(write, data_config):
+    columns = trained(write, data_config, "a,y\n1,2\n2,3\n3,5\n")
+
+    def pieces():
+        yield pa.table({"a": [1.0]})
+        raise AssertionError("a second piece was asked for")
+
+    assert columns.matched(pieces()).readings == {}
+
+
 def test_a_test_file_may_be_written_differently(write, data_config):
     test = write("test.csv", "a,y\n1.5,2.5\n")
     config = data_config(write("t.csv", "a;y\n1,5;2,5\n3,5;4\n"), test={"path": test})
