@@ -17,6 +17,7 @@ from benchmarks.worker import Worker, WorkerFailed, closing_all, environment
 # name -> (environment, module, method)
 CONTENDERS = {
     "ours": ("ours", "quality_ours", "auto"),
+    "ours-sparse": ("ours", "quality_ours", "sparse"),
     "ours-adam": ("ours", "quality_ours", "adam"),
     "ours-natgrad": ("ours", "quality_ours", "natgrad"),
     "ours-collapsed": ("ours", "quality_ours", "collapsed"),
@@ -25,8 +26,13 @@ CONTENDERS = {
     "gpflow-sgpr": ("gpflow", "quality_gpflow", "sgpr"),
     "gpytorch-adam": ("torch", "quality_gpytorch", "adam"),
     "gpytorch-ngd": ("torch", "quality_gpytorch", "natgrad"),
+    "gpytorch-exact": ("torch", "quality_gpytorch_rows", "exact"),
+    "gpytorch-vnngp": ("torch", "quality_gpytorch_rows", "vnngp"),
 }
-DEFAULT = ("ours", "gpflow-adam", "gpflow-natgrad", "gpflow-sgpr", "gpytorch-adam", "gpytorch-ngd")
+DEFAULT = (
+    "ours", "ours-sparse", "gpflow-adam", "gpflow-natgrad", "gpflow-sgpr", "gpytorch-adam", "gpytorch-ngd",
+    "gpytorch-exact", "gpytorch-vnngp",
+)  # fmt: skip
 FIRST_SLICE, GROWTH, LONGEST_SLICE = 0.5, 1.15, 5.0  # seconds: early on quality changes fast
 
 

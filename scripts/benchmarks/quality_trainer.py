@@ -34,6 +34,7 @@ class Prediction(NamedTuple):
     mean: np.ndarray  # [N_test]
     variance: np.ndarray  # [N_test] noise included
     log_density: np.ndarray  # [N_test]
+    inside: np.ndarray | None = None  # [N_test] of the contender's own 95% interval; None: the normal one
 
 
 class Contender(Protocol):
@@ -107,11 +108,13 @@ class Clock:
 
 def scores(prediction: Prediction, y: np.ndarray) -> dict[str, float | None]:
     """On standardised targets: NLPD (nats a row), RMSE, share of y inside the central 95% interval."""
-    mean, variance, log_density = (np.asarray(part, np.float64).ravel() for part in prediction)
+    mean, variance, log_density = (np.asarray(part, np.float64).ravel() for part in prediction[:3])
+    inside = np.abs(y - mean) <= 1.959964 * np.sqrt(variance)
+    inside = inside if prediction.inside is None else np.ravel(prediction.inside)
     found = {
         "nlpd": -float(np.mean(log_density)),
         "rmse": float(np.sqrt(np.mean((y - mean) ** 2))),
-        "coverage_95": float(np.mean(np.abs(y - mean) <= 1.959964 * np.sqrt(variance))),
+        "coverage_95": float(np.mean(inside)),
     }
     return {name: value if np.isfinite(value) else None for name, value in found.items()}
 
