@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from svgp.config.likelihoods import LIKELIHOODS
 from svgp.config.model import InducingConfig
+from svgp.config.neighbours import NeighboursConfig
 from svgp.config.template_data import (
     ColumnKind,
     categorical_lines,
@@ -52,6 +53,7 @@ model:
     # More is more accurate, and slower: cost grows with its square. {count_why}
     count: {count}
     init: kmeans\twhere they start; they move while training
+  neighbours: {{count: {neighbours}}}\ttraining rows near a point that its prediction sees as well; 0: none
   posterior: {{whiten: true}}\tadam gets there in far fewer steps than with false
 
 train:
@@ -127,6 +129,7 @@ def template_for_table(
         likelihood=likelihood,
         why=getattr(LIKELIHOODS[likelihood], "suits", ""),
         count="auto" if auto else count,
+        neighbours=NeighboursConfig.model_fields["count"].default,
         count_why="auto: a short trial tells how many are worth it." if auto else why_count,
         max_epochs=f"null\t{_ENDS}" if converges else f"{epochs}\tpasses over the rows; {_LIMITS}",
         evaluate_every=max(1.0, epochs / 100),
