@@ -111,7 +111,7 @@ def _against(config: Config, summary: Summary) -> list[str]:
     """What the config asks of this data that the data cannot give."""
     said = _other_likelihood(config.model.likelihood.type_name, summary)
     wanted = config.model.inducing.count
-    if wanted > summary.rows:
+    if wanted != "auto" and wanted > summary.rows:
         said.append(
             f"model.inducing.count: {wanted:,} inducing points for {summary.rows:,} rows; there will be fewer"
         )

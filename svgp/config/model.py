@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from svgp.config.base import AbsolutePath, Section, WholeNumber, roles_of, setting
 from svgp.config.kernels import KERNELS, Kernel, kernel_sections
@@ -19,9 +21,12 @@ class InducingConfig(Section):
 
     example: ClassVar[str] = "{count: 512, init: kmeans}"
 
-    count: WholeNumber = setting(
-        512, "inducing points M: cost grows as M^2 a row and M^3 a step", unit="points", ge=1, le=100_000
-    )
+    count: Annotated[WholeNumber, Field(ge=1, le=100_000)] | Literal["auto"] = setting(
+        "auto",
+        "inducing points M: cost grows as M^2 a row and M^3 a step; auto: as many as a short trial finds "
+        "worth it in the time there is",
+        unit="points",
+    )  # fmt: skip
     init: Literal["kmeans", "random", "greedy_variance", "cover_tree", "file"] = setting(
         "kmeans", "how their starting places are chosen"
     )

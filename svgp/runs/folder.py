@@ -19,7 +19,7 @@ class RunFolder:
 
     config.yaml, environment.json, status.json, metrics.jsonl, inducing.jsonl, inducing_start.json,
     metrics.json, checkpoints/, model/ (with the columns), plots/, report.html, tensorboard/, diagnose.json,
-    restarts.json.
+    restarts.json, inducing_choice.json.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -31,6 +31,7 @@ class RunFolder:
         self.history = self.path / "metrics.jsonl"
         self.inducing_history = self.path / "inducing.jsonl"
         self.inducing_start = self.path / "inducing_start.json"  # Z before training, scaled
+        self.inducing_choice = self.path / "inducing_choice.json"  # of count: auto, what was weighed
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model"
         self.plots = self.path / "plots"

@@ -19,6 +19,7 @@ from svgp.linalg import paths
 from svgp.runs.earlier import earlier_columns
 from svgp.runs.environment import describe_environment
 from svgp.runs.folder import RunFolder, default_path, timestamp
+from svgp.runs.inducing_count import with_count
 from svgp.runs.restarts import best_start, forget_trials, kept_state, prepare
 from svgp.runs.resume import require_resumable, require_same_data, resumed_config
 from svgp.runs.run import Run
@@ -89,11 +90,15 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
     device = choose_device(config.train.device)
     dataset = load_dataset(config.data, config.model.likelihood, earlier_columns(config))
     with tf.device(device):
+        config, weighed = with_count(config, dataset)
         method, notes = prepare(config, dataset)
+        notes[1:1] = [weighed["sentence"]] if weighed else []
         _take_paths(folder, method, resumed)
         advice = precision_advice(device, config.train.precision)
         lines = [notes[0], *dataset.notes, *notes[1:], *filter(None, [advice])]
         checkpoint = _open(folder, config, dataset, method, progress, device, lines, resumed)
+        if weighed:
+            files.write_json(folder.inducing_choice, weighed)
         _require_alike(method, config, dataset, checkpoint)
         try:
             with StopRequest(progress.note) as request:

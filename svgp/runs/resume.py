@@ -22,6 +22,10 @@ def resumed_config(folder: RunFolder, wanted: Config | None) -> Config:
     own = load_config(folder.config)
     if wanted is None:
         return own
+    if wanted.model.inducing.count == "auto":  # which is a number in the run's own config
+        inducing = wanted.model.inducing.model_copy(update={"count": own.model.inducing.count})
+        model = wanted.model.model_copy(update={"inducing": inducing})
+        wanted = wanted.model_copy(update={"model": model})
     allowed = {f"train.{name}" for name in CHANGEABLE} | {"name", "output.dir"}
     before, after = _flat(own.to_dict()), _flat(wanted.to_dict())
     differ = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))

@@ -85,7 +85,7 @@ def test_the_skeleton_of_the_config_is_fixed() -> None:
 
 def test_defaults() -> None:
     config = Config.from_dict({"data": {"dataset": "curve"}})
-    assert config.model.inducing.count == 512 and config.model.inducing.init == "kmeans"
+    assert config.model.inducing.count == "auto" and config.model.inducing.init == "kmeans"
     assert config.train.learning_rate is None and config.train.max_epochs is None
     assert config.data.test is not None and config.data.test.fraction == 0.1
     assert config.model.likelihood.task == "regression"
