@@ -112,8 +112,8 @@ def _taken(weighed: list[dict[str, Any]], exhausted: int | None, train: Any) -> 
         if price <= WORTH or (twice is not None and price - twice <= WORTH):
             gain = price if twice is None else price - twice
             return points, (
-                f"inducing points: twice as many would gain about {gain:.1g} nats a row, all that there could "
-                f"be {price:.1g}"
+                f"inducing points: twice as many would gain about {gain:.1g} nats a row, any number "
+                f"{price:.1g}"
             )
         if exhausted is not None and points >= exhausted:
             return points, "inducing points: more would be redundant"
