@@ -21,4 +21,15 @@ def config_schema() -> dict[str, Any]:
     # A file that extends another may leave the data to it.
     del schema["required"]
     schema["anyOf"] = [{"required": ["data"]}, {"required": ["extends"]}]
+    _state_limits(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "svgp config"}
+
+
+def _state_limits(node: Any) -> None:
+    """Name limits as JSON schema does: pydantic leaves those of a number in a union as `ge` and `le`."""
+    if isinstance(node, dict) and "properties" not in node:
+        for own, theirs in (("ge", "minimum"), ("le", "maximum")):
+            if own in node and "type" in node:
+                node[theirs] = node.pop(own)
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _state_limits(child)

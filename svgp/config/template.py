@@ -130,7 +130,7 @@ def template_for_table(
         why=getattr(LIKELIHOODS[likelihood], "suits", ""),
         count="auto" if auto else count,
         neighbours=NeighboursConfig.model_fields["count"].default,
-        count_why="auto: a short trial tells how many are worth it." if auto else why_count,
+        count_why="auto: as many as a trial finds." if auto else why_count,
         max_epochs=f"null\t{_ENDS}" if converges else f"{epochs}\tpasses over the rows; {_LIMITS}",
         evaluate_every=max(1.0, epochs / 100),
     )

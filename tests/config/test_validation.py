@@ -36,7 +36,7 @@ def test_all_problems_at_once_in_the_order_of_the_file(problems) -> None:
         "c.yaml:1:1: nam: unknown key; did you mean 'name'?",
         "c.yaml:2:41: data.missing: expected 'error', 'drop' or 'indicator', got 'drp'; did you mean 'drop'?",
         "c.yaml:5:12: model.inducing.count: "
-        "expected a whole number of at least 1 and at most 100,000 (points), got 0",
+        "expected a whole number of at least 1 and at most 100,000 or 'auto' (points), got 0",
         "c.yaml:6:5: model.inducing.cuont: unknown key; did you mean 'count'?",
         "c.yaml:8:3: duplicate key 'posterior'; it is first given at line 7",
         "c.yaml:9:24: train.learning_rate: expected a number above 0 and at most 10 (a step in parameters) "
