@@ -11,6 +11,7 @@ import pytest
 from svgp.config import KERNELS, ModelConfig
 from svgp.models import build_model, load_model, save_model
 from svgp.models.collapsed.bound import CollapsedBound
+from svgp.models.predictive import SparseRows
 from svgp.training.lbfgs.box import box
 
 NAMES = ["x", "t", "colour=a", "colour=b", "colour=c"]
@@ -69,6 +70,10 @@ def test_it_starts_trains_and_is_kept(kind: str, tmp_path: Any) -> None:
         variable.assign_add(step * gradient)
     gain = bound.evaluate().bound - before.bound
     np.testing.assert_allclose(gain, step * slope, rtol=2e-2, atol=1e-9)  # the gradient is that of the bound
+    sparse = SparseRows(model).parts(X[:9])  # what predictions come from, in NumPy where the kernel has that
+    mean, variance = model.predict_f(X[:9])
+    np.testing.assert_allclose(sparse.mean, mean, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(sparse.variance, variance, rtol=1e-6, atol=1e-7)
     save_model(tmp_path / "model", model, config, columns=COLUMNS, precision="float64")
     again, _ = load_model(tmp_path / "model")
     np.testing.assert_array_equal(again.kernel.K(X[:5], X), model.kernel.K(X[:5], X))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from svgp.kernels import Linear, Matern12, Matern32, Matern52, SquaredExponential, host
+from svgp.kernels import Linear, Matern12, Matern32, Matern52, RationalQuadratic, SquaredExponential, host
 from svgp.kernels.host import HostStationary, supports
 
-KERNELS = [SquaredExponential, Matern12, Matern32, Matern52]
+KERNELS = [SquaredExponential, Matern12, Matern32, Matern52, RationalQuadratic]
 SHAPES = {
     "ard": ([1.0, 2.0, 0.5, 3.0], None),
     "shared": (1.3, None),
@@ -31,7 +31,8 @@ def make(kind, shape):
 
 def on_host(kernel, Z):
     lengthscales, variance = kernel.input_lengthscales(4).numpy(), float(kernel.variance.numpy())
-    return HostStationary(type(kernel), Z, lengthscales, variance)
+    shapes = [float(shape) for shape in kernel.shape_values()]
+    return HostStationary(type(kernel), Z, lengthscales, variance, shapes)
 
 
 def lengthscale_adjoint(kernel, l_bar):
@@ -44,11 +45,14 @@ def lengthscale_adjoint(kernel, l_bar):
 
 def compare(kernel, mine, Z, Kt, tape, K_bar):
     variables = [Z, kernel.lengthscales.pretransformed_input, kernel.variance.pretransformed_input]
+    variables += [getattr(kernel, name).pretransformed_input for name in kernel.shapes]
     wanted = tape.gradient(Kt, variables, output_gradients=tf.constant(K_bar))
     tolerance = {"rtol": 1e-9, "atol": 1e-5 if isinstance(kernel, Matern12) else 1e-9}
     np.testing.assert_allclose(mine.Z, tf.convert_to_tensor(wanted[0]), **tolerance)
     np.testing.assert_allclose(lengthscale_adjoint(kernel, mine.lengthscales), wanted[1], **tolerance)
     np.testing.assert_allclose(mine.variance * kernel.variance.numpy(), wanted[2], **tolerance)
+    for name, found, expected in zip(kernel.shapes, mine.shapes, wanted[3:], strict=True):
+        np.testing.assert_allclose(found * getattr(kernel, name).numpy(), expected, **tolerance)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -135,4 +135,5 @@ def panel_kernel(model: Any) -> PanelKernel:
 def host_kernel(kernel: Any, Z: np.ndarray) -> host.HostStationary:
     """`K(X, Z)` in NumPy for a kernel that `svgp.kernels.host.supports`."""
     lengthscales = np.asarray(kernel.input_lengthscales(Z.shape[1]), np.float64)
-    return host.HostStationary(type(kernel), Z, lengthscales, float(tf.convert_to_tensor(kernel.variance)))
+    variance, shapes = float(tf.convert_to_tensor(kernel.variance)), [float(s) for s in kernel.shape_values()]
+    return host.HostStationary(type(kernel), Z, lengthscales, variance, shapes)
