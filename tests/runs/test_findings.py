@@ -97,12 +97,15 @@ def test_flat_predictions_are_remarked_on_once(constant):
     dataset = SimpleNamespace(
         X=X,
         Y=Y,
+        rows=SimpleNamespace(count=len(X)),
         test_rows=SimpleNamespace(count=len(X)),
         columns=SimpleNamespace(task="regression", targets_of=lambda Y: Y),
     )
+    known = Known(lambda X: 0 * X[:, :1])
+    known.model = SimpleNamespace(submodules=[])
     session = SimpleNamespace(
         dataset=dataset,
-        evaluator=Known(lambda X: 0 * X[:, :1]),
+        evaluator=known,
         method=SimpleNamespace(notes=[]),
         model=SimpleNamespace(bound=BOUNDS["tight"]),
         config=SimpleNamespace(model=SimpleNamespace(likelihood=SimpleNamespace(type_name="gaussian"))),
