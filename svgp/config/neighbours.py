@@ -13,7 +13,7 @@ class NeighboursConfig(Section):
     example: ClassVar[str] = "{count: 32, fit: evidence}"
 
     count: WholeNumber = setting(
-        0, "training rows near a point that its prediction sees; 0: the inducing points alone",
+        32, "training rows near a point that its prediction sees; 0: the inducing points alone",
         unit="rows", ge=0, le=512,
     )  # fmt: skip
     fit: Literal["evidence", "after"] = setting(
