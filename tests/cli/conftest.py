@@ -57,6 +57,6 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SMALL = """\
 name: small
 data: {dataset: {name: curve, rows: 60}}
-model: {inducing: {count: 6}}
+model: {inducing: {count: 6}, neighbours: {count: 0}}
 train: {method: adam, batch_size: 30, max_steps: 12, learning_rate: 0.05}
 """

@@ -51,7 +51,12 @@ def make_config(tables: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
                     "categorical": ["colour"] if name == "regression" else [],
                     "test": {"fraction": 0.2},
                 },
-                "model": {"likelihood": {"type": likelihoods[name]}, "inducing": {"count": 8}},
+                "model": {
+                    "likelihood": {"type": likelihoods[name]},
+                    "inducing": {"count": 8},
+                    # Tests of neighbours ask for them (test_predictive): all others are quicker without.
+                    "neighbours": {"count": 0},
+                },
                 "train": settings,
                 "output": {"dir": str(output)},
             }
