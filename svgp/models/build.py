@@ -100,6 +100,7 @@ def build_model(
     _start_at_prior(model)
     if start.level is not None and not model.outputs.mixes:
         _start_at_level(model, start.level)
+    model.lacks_targets = bool(np.isnan(Y).any())
     return _with_habits(model, config, X), start.notes + notes
 
 

@@ -59,7 +59,7 @@ def on_relevance(found: Mapping[str, float]) -> list[str]:
 def on_signal(evaluator: Evaluator, X: np.ndarray, Y: np.ndarray) -> list[str]:
     """A sentence where a regression's predictions hardly vary: it took the targets Y `[N, P]` for noise."""
     rows = slice(None, None, -(-len(X) // ROWS))
-    mean, spread = evaluator.latent(X[rows]).mean, Y.std()
+    mean, spread = evaluator.latent(X[rows]).mean, float(np.nanstd(Y))
     if spread == 0.0:
         return ["the target is the same in all training rows: there was nothing to learn"]
     share = float(mean.std(axis=0).max() / spread)

@@ -305,6 +305,8 @@ def check_model(model: Any, outputs: int) -> None:
         raise ModelError(f"the collapsed bound needs a Gaussian likelihood, got {kind}: use method: natgrad")
     if noise == "per_row":
         raise ModelError("the collapsed bound needs one noise variance for all rows: use method: natgrad")
+    if getattr(model, "lacks_targets", False):
+        raise ModelError("some targets are missing, and the collapsed bound needs all: use method: natgrad")
     if noise != "shared":
         raise ModelError("the collapsed bound needs one noise variance for all outputs")
     if tf.convert_to_tensor(model.q_sqrt).shape.rank != 3:
