@@ -276,16 +276,18 @@ def test_gpflow_agrees(name: str) -> None:
     X = np.zeros((len(Y), 1))
     # Its Ordinal floors probabilities and its heteroskedastic transform shifts scales: about 1e-4 and 1e-6.
     tolerance = {"ordinal": 5e-3, "heteroskedastic": 1e-4}.get(name, 1e-7)
-    np.testing.assert_allclose(
-        likelihood.log_prob(mean, Y), np.ravel(theirs.log_prob(X, mean, Y)), rtol=tolerance, atol=tolerance
-    )
-    expected = theirs.variational_expectations(X, mean, variance, Y)
-    np.testing.assert_allclose(
-        likelihood.expected_log_likelihood(mean, variance, Y),
-        np.ravel(expected),
-        rtol=tolerance,
-        atol=tolerance,
-    )
+    for ours, expected in (
+        (likelihood.log_prob(mean, Y), theirs.log_prob(X, mean, Y)),
+        (
+            likelihood.expected_log_likelihood(mean, variance, Y),
+            theirs.variational_expectations(X, mean, variance, Y),
+        ),
+    ):
+        expected = np.ravel(expected)
+        # Beyond its first and last edge GPflow's Ordinal is NaN on some processors: inf * 0.
+        known = np.isfinite(expected)
+        assert known.sum() >= 2
+        np.testing.assert_allclose(np.asarray(ours)[known], expected[known], rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", ["weibull_censored", "binomial"])
