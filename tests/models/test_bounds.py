@@ -10,7 +10,7 @@ from svgp.models.bounds import BOUNDS
 
 
 def test_there_are_two_bounds_and_an_objective():
-    assert BOUNDS == ("standard", "tight", "ppgpr")
+    assert tuple(BOUNDS) == ("standard", "tight", "ppgpr")
 
 
 @pytest.mark.parametrize("likelihood", ["student_t", "probit", "poisson"])

@@ -255,7 +255,7 @@ def test_bounds_are_in_order_on_100_random_problems(request):
         model.likelihood.variance.assign(1e-5 + np.exp(2.0 * rng.normal() - 2.0))
         K = model.kernel.K(X).numpy() + 0.1 * np.eye(40)
         Y = np.linalg.cholesky(K) @ rng.normal(size=(40, 1))
-        tight.rows = standard.rows = ArrayRows(X, Y)
+        tight.rows = standard.rows = tight._own = standard._own = ArrayRows(X, Y)
         low, high, exact = standard.evaluate().bound, tight.evaluate().bound, exact_evidence(model, X, Y)
         slack = 1e-9 * max(1.0, abs(exact))
         assert low <= high + slack and high <= exact + slack
