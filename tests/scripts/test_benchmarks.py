@@ -161,7 +161,7 @@ def test_an_idle_worker_is_stopped_and_a_failed_one_says_why(tmp_path, monkeypat
     )
     (tmp_path / "halves.py").write_text(code, encoding="utf-8")
     path = os.pathsep.join([str(tmp_path), str(SCRIPTS)])
-    monkeypatch.setattr(module, "environment", lambda: {**os.environ, "PYTHONPATH": path})
+    monkeypatch.setattr(module, "environment", lambda **_: {**os.environ, "PYTHONPATH": path})
     worker = module.Worker("halves", sys.executable, "halves")
     with module.closing_all([worker]):
         assert worker.ask(x=2) == {"half": 0.5}

@@ -202,7 +202,7 @@ def test_a_subset_fits_the_hyperparameters_and_all_rows_the_posterior():
     X, Y = make_data()
     for _ in range(5):
         record = method.advance()
-    assert len(method.bound.X) == 100
+    assert len(method.bound.rows) == 100
     method.finish()
     whole = CollapsedBound(method.model, X, Y).evaluate()
     np.testing.assert_allclose(method.model.elbo((X, Y)).numpy(), whole.bound, rtol=1e-9)
