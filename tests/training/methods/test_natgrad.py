@@ -182,6 +182,7 @@ def test_minibatches_approach_the_optimum_of_the_whole_data_set():
     method = NaturalGradient(model, X, Y, settings(batch_size=20, evaluate_every=1.0))
     for _ in range(36):
         method.advance()
+    method.publish()
     best = collapsed(model, X, Y)
     assert best - 1e-3 < float(model.elbo((X, Y))) <= best + 1e-6
 
