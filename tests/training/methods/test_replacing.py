@@ -167,7 +167,7 @@ def test_nothing_moves_in_the_last_tenth_of_the_time(monkeypatch):
     monkeypatch.setattr(replacing, "plan_replacement", lambda model, X, seed: asked.append(seed[-1]))
     machine = make("collapsed", max_seconds=1000.0)
     machine.advance()
-    machine.method.elapsed = 950.0
+    machine.method.spend(950.0)
     machine.advance()
     assert asked == [0]
 
