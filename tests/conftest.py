@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -31,3 +33,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not tf.config.list_physical_devices("GPU"):
             pytest.skip("needs a GPU, and TensorFlow sees none here")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_garbage_collections() -> Iterator[None]:
+    """Compiled functions are millions of objects that stay: looking through them again took minutes."""
+    yield
+    gc.collect()
+    gc.freeze()

@@ -41,7 +41,8 @@ def box(model: Any, variables: list[tf.Variable], X: np.ndarray, Y: np.ndarray) 
     limits = {id(model.Z): model.inducing_range or inducing_limits(X)}
     targets = Y[:, : Y.shape[1] - len(model.likelihood.extras)]  # [N, P]
     regression = model.likelihood.task == "regression"  # else f is not in units of the target
-    variance = (float(np.mean(np.nanvar(targets, axis=0))) if regression else 0.0) or 1.0
+    known = targets[:, np.isfinite(targets).any(axis=0)]  # a target may be missing in some rows, or in all
+    variance = (float(np.mean(np.nanvar(known, axis=0))) if regression and known.size else 0.0) or 1.0
     for found in hyperparameters(model, X.shape[1]):
         if found.role in LIMITS:
             limits.update(_limits_of(found, X, variance))
