@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -49,13 +49,16 @@ def test_help_loads_nothing_heavy():
 
 
 def test_help_takes_less_than_half_a_second():
-    """The least of three, since the machine may be busy with other tests."""
+    """Of processor time, the least of three: the machine may be busy with other tests."""
     took = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = os.times()
         subprocess.run([sys.executable, "-m", "svgp", "--help"], capture_output=True, check=True)
-        took.append(time.perf_counter() - start)
-    assert min(took) < 0.5
+        after = os.times()
+        took.append(
+            after.children_user + after.children_system - before.children_user - before.children_system
+        )
+    assert 0.0 < min(took) < 0.5
 
 
 def test_a_bad_config_is_refused_without_tensorflow(tmp_path: Path):
