@@ -80,19 +80,19 @@ def test_fewer_rows_than_neighbours(model):
     assert mean[0] == pytest.approx(dense(model, X[0], np.array([1, 2]))[0], rel=1e-8)
 
 
-def test_found_together_with_all_rows_as_neighbours_it_is_the_exact_posterior(model):
-    Y, noise = RNG.standard_normal((40, 1)), 0.1
+@pytest.mark.parametrize("noise", [0.1, 1e-4])
+def test_found_together_with_all_rows_as_neighbours_it_is_the_exact_posterior(model, noise):
+    kernel, inputs = model.kernel, np.concatenate([X, X[:3]])  # three rows twice
+    Y, count = np.sin(2.0 * inputs) + 0.1 * RNG.standard_normal(inputs.shape), len(inputs)
     own = SVGP(
-        model.kernel, likelihoods.Gaussian(noise), model.Z.numpy(), num_data=40, whiten=True, jitter=1e-8
-    )
-    assign_posterior(own, NeighbourEvidence(own, X, Y, count=40).posterior())
+        kernel, likelihoods.Gaussian(noise), model.Z.numpy(), num_data=count, jitter=1e-8, num_latent=2
+    )  # fmt: skip
+    assign_posterior(own, NeighbourEvidence(own, inputs, Y, count=count).posterior())
     source = SparseRows(own)
-    residual = Y - source.parts(X).mean
-    rows = NeighbourRows(own, X, residual, np.full((40, 1), noise), 40, joint=source)
-    found = Predictive(model, neighbours=rows).latent(NEW)
-    K = model.kernel.K
-    inverse = np.linalg.inv(K(X).numpy() + noise * np.eye(40))
-    cross = K(NEW, X).numpy()
-    np.testing.assert_allclose(found.mean, cross @ inverse @ Y, rtol=1e-6, atol=1e-8)
-    exact = K.__self__.K_diag(NEW).numpy() - np.einsum("qn,nm,qm->q", cross, inverse, cross)
-    np.testing.assert_allclose(found.variance[:, 0], exact, rtol=1e-6, atol=1e-8)
+    residual = Y - source.parts(inputs).mean
+    rows = NeighbourRows(own, inputs, residual, np.full(Y.shape, noise), count, joint=source)
+    found = Predictive(own, neighbours=rows).latent(NEW)
+    weights = np.linalg.solve(kernel.K(inputs).numpy() + noise * np.eye(count), kernel.K(inputs, NEW))
+    np.testing.assert_allclose(found.mean, weights.T @ Y, rtol=0, atol=1e-9)
+    exact = kernel.K_diag(NEW).numpy() - np.einsum("nq,nq->q", kernel.K(inputs, NEW).numpy(), weights)
+    np.testing.assert_allclose(found.variance, np.stack([exact, exact], 1), rtol=0, atol=1e-9)
