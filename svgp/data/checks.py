@@ -11,6 +11,8 @@ from svgp.data.names import counted, nearest
 from svgp.data.origin import row_number, source_of
 from svgp.errors import DataError
 
+LARGEST = 1e150  # sums of squares of larger values, such as those of an RMSE, overflow float64
+
 
 def require(table: pa.Table, names: Sequence[str], role: str) -> None:
     """Raise DataError for the first of `names` that the table does not have."""
@@ -24,26 +26,34 @@ def require(table: pa.Table, names: Sequence[str], role: str) -> None:
 
 
 def refuse_infinite(table: pa.Table, by_name: Mapping[str, np.ndarray]) -> None:
-    """Raise DataError that names the columns with infinite values."""
-    found = {name: np.isinf(values) for name, values in by_name.items()}
-    told = [
-        f"'{name}' ({counted(int(bad.sum()), 'row')}, first row {row_number(table, int(np.argmax(bad)))})"
-        for name, bad in found.items()
-        if bad.any()
-    ]
-    if told:
-        raise DataError(
-            f"{source_of(table)}: infinite values in {', '.join(told)}; replace them or remove the rows"
-        )
+    """Raise DataError that names the columns with infinite values, or some too large to be squared."""
+    for what, remedy, is_bad in (
+        ("infinite values", "replace them or remove the rows", np.isinf),
+        (f"values beyond {LARGEST:g}", "their squares are no float64: divide those columns", _too_large),
+    ):
+        found = {name: is_bad(values) for name, values in by_name.items()}
+        told = [
+            f"'{name}' ({counted(int(bad.sum()), 'row')}, first row {row_number(table, int(np.argmax(bad)))})"
+            for name, bad in found.items()
+            if bad.any()
+        ]
+        if told:
+            raise DataError(f"{source_of(table)}: {what} in {', '.join(told)}; {remedy}")
 
 
-def refuse_missing(table: pa.Table, by_name: Mapping[str, np.ndarray]) -> None:
-    """Raise DataError that names the columns with missing values and counts them."""
+def _too_large(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.abs(values) > LARGEST)
+
+
+def refuse_missing(
+    table: pa.Table, by_name: Mapping[str, np.ndarray], remedy: str = "set data.missing: drop (or indicator)"
+) -> None:
+    """Raise DataError that names the columns with missing values; `remedy`: what else helps."""
     told = missing_counts(by_name)
     if told:
         raise DataError(
             f"{source_of(table)}: missing values in {told}, of {counted(table.num_rows, 'row')};"
-            " fill them in, leave those columns out, or set data.missing: drop"
+            f" fill them in, remove those rows, or {remedy}"
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from svgp.data.categories import MISSING, UNSEEN, find_levels, level_codes, refuse_unseen
-from svgp.data.checks import refuse_infinite, refuse_missing, require
+from svgp.data.checks import LARGEST, refuse_infinite, refuse_missing, require
 from svgp.data.extras import EXTRAS, extra_defaults, extra_values, refuse_more_than_trials
 from svgp.data.numeric import moments, to_float
 from svgp.data.origin import row_number, source_of
@@ -241,10 +241,13 @@ class Columns:
         return self._in_model_units(np.stack(list(values.values()), axis=1))
 
     def scale(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """X `[N, D]`, Y `[N, P + E]` of what `unscaled()` makes of a table, side by side `[N, D + P + E]`."""
+        """X `[N, D]`, Y `[N, P + E]` of what `unscaled()` makes of a table, side by side `[N, D + P + E]`.
+
+        NaN is an input that is missing.
+        """
         D, P = len(self.input_names), len(self.target_names)
-        X = (values[:, :D] - self.input_mean) / self.input_scale
-        Y = (values[:, D : D + P] - self.target_mean) / self.target_scale
+        X = (self._filled(values[:, :D].copy()) - self.input_mean) / self.input_scale
+        Y = (self.forward(values[:, D : D + P].copy()) - self.target_mean) / self.target_scale
         return X, np.hstack([Y, self._in_model_units(values[:, D + P :])]) if self.extras else Y
 
     def _in_model_units(self, extras: np.ndarray) -> np.ndarray:
@@ -252,9 +255,21 @@ class Columns:
         return extras / np.where(own, self.target_scale[0], 1.0)  # [N, E]
 
     def unscaled(self) -> Columns:
-        """The same columns in their own units: mean 0, scale 1."""
+        """The same columns in their own units: mean 0, scale 1, targets as they are."""
         plain = {name: np.full_like(getattr(self, name), name.endswith("scale")) for name in _ARRAYS}
-        return replace(self, **plain)
+        return replace(self, **plain, transforms=())
+
+    def with_gaps(self, values: np.ndarray, filler: float) -> np.ndarray:
+        """What `unscaled()` makes of rows, `[n, D + ...]`, with `filler` for missing numbers of inputs.
+
+        A missing category stays without a level.
+        """
+        values, first = values.copy(), len(self.input_names) - len(self.gaps)
+        for number, name in enumerate(self.gaps):
+            missing = values[:, first + number] == 1.0
+            for place in self._block(name) if name not in self.levels else []:
+                values[missing, place] = filler
+        return values
 
     def has_targets(self, table: pa.Table) -> bool:
         """Whether the table has every target column."""
@@ -266,6 +281,8 @@ class Columns:
         if targets:
             missing = np.isnan(self._raw_targets(table))  # [N, P]
             complete &= ~(missing.all(axis=1) if self.may_lack_targets else missing.any(axis=1))
+            for kind, name in self.extras.items():
+                complete &= ~np.isnan(extra_values(table, kind, name))
         return complete
 
     def count_unseen(self, table: pa.Table) -> dict[str, int]:
@@ -382,10 +399,15 @@ class Columns:
                 X[np.isnan(X[:, place]), place] = value
         return X
 
+    def no_stand_in(self, name: str) -> list[float]:
+        """A zero for each column of X that an input becomes, which is none of its levels."""
+        made = self.levels[name] if name in self.levels else names_of(self.readings, [name])
+        return [0.0] * len(made)
+
     def _means(self, table: pa.Table, name: str) -> list[float]:
         """What stands in for a missing value of an input: its mean, or none of its levels."""
         if name in self.levels:
-            return [0.0] * len(self.levels[name])
+            return self.no_stand_in(name)
         made = names_of(self.readings, [name])
         return [moments(_present(to_float(table, part, _TEXT_ADVICE)))[0] for part in made]
 
@@ -401,7 +423,13 @@ class Columns:
                     f"{source_of(table)}: target '{self.target_names[place]}' is {Y[first, place]:g} at row"
                     f" {row_number(table, first)}, and its logarithm was learned: it must be above zero"
                 )
-            Y[:, place] = transform.forward(Y[:, place])
+        return self.forward(Y)
+
+    def forward(self, Y: np.ndarray) -> np.ndarray:
+        """Targets `[N, P]`, transformed in place."""
+        for place, transform in enumerate(self.transforms):
+            if transform is not None:
+                Y[:, place] = transform.forward(Y[:, place])
         return Y
 
     def _untransformed(self, table: pa.Table) -> np.ndarray:
@@ -426,12 +454,12 @@ class Columns:
         *,
         allowed: bool = False,
     ) -> None:
-        if np.isfinite(values).all():
+        if (np.abs(values) <= LARGEST).all():
             return
         by_name = {name: values[:, owners.index(name)] for name in names}
         refuse_infinite(table, by_name)
         if not allowed:
-            refuse_missing(table, by_name)
+            refuse_missing(table, by_name, "train with data.missing: indicator, which takes such inputs")
 
     def _input_moments(self, table: pa.Table, standardize: bool) -> tuple[np.ndarray, np.ndarray]:
         size = len(self.input_names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -10,19 +9,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from svgp.data.builtin import find_dataset, make_dataset, table_fingerprint
-from svgp.data.categories import MISSING, level_codes
-from svgp.data.checks import missing_counts, refuse_infinite, refuse_missing, require
+from svgp.data.builtin import make_dataset, table_fingerprint
+from svgp.data.choice import Choice, choose_columns, find_readings, format_of, text_of
+from svgp.data.cleaning import clean, gaps_of
 from svgp.data.columns import Columns
-from svgp.data.extras import extra_values
-from svgp.data.held_out import held_out_rows
-from svgp.data.layout import TableFormat, describe
-from svgp.data.names import counted, listed, nearest
-from svgp.data.numeric import to_float
+from svgp.data.layout import describe
+from svgp.data.names import counted, listed
 from svgp.data.origin import layout_of, mark, source_of
-from svgp.data.readings import Reading, Wish, apply, refuse_doubts
 from svgp.data.sources import fingerprint, read_table
-from svgp.data.survey import Survey
+from svgp.data.split import split
 from svgp.data.tasks import TASKS, Task
 from svgp.errors import DataError
 from svgp.rows import ArrayRows, Rows
@@ -62,22 +57,6 @@ class Dataset:
         return self.test_source or ArrayRows(self.X_test, self.Y_test)
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """Which columns play which part."""
-
-    inputs: list[str]
-    targets: list[str]
-    categorical: list[str]
-    readings: dict[str, Reading] = field(default_factory=dict)
-    extras: dict[str, str] = field(default_factory=dict)
-    gaps: list[str] = field(default_factory=list)  # inputs that miss values and keep their rows
-
-    @property
-    def names(self) -> list[str]:
-        return list(dict.fromkeys([*self.inputs, *self.targets, *self.extras.values()]))
-
-
 def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> Dataset:
     """Read, check, split and scale the table that `data` (a `svgp.config.DataConfig`) describes.
 
@@ -92,13 +71,12 @@ def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> 
     """
     from svgp.data.streamed import as_parquet, delimited_files, load_streamed, should_stream
 
-    task = TASKS[getattr(likelihood, "task", likelihood)]
-    extras = dict(getattr(likelihood, "extra_columns", {}))
+    task, extras, order = asked_of(likelihood)
     if data.path is not None and delimited_files(data.path):
-        written = as_parquet(data.path, text=_text(data), format=_format(data))
+        written = as_parquet(data.path, text=text_of(data), format=format_of(data))
         data = data.model_copy(update={"path": written})
     if should_stream(data):
-        return load_streamed(data, task, extras, columns)
+        return load_streamed(data, likelihood, columns)
     table, name, sha256 = _read(data)
     choice = choose_columns(table, data, extras)
     delimiter, encoding, note = layout_of(table)
@@ -108,12 +86,11 @@ def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> 
     readings = find_readings(table, choice, task, data, {} if columns is None else dict(columns.readings))
     notes += [reading.describe(name) for name, reading in readings.items()]
     choice = replace(choice, readings=readings)
-    choice = replace(choice, gaps=_gaps(table, choice, task) if data.missing == "indicator" else [])
-    table, more = _clean(table, choice, task, data.missing)
+    choice = replace(choice, gaps=gaps_of(table, choice, task) if data.missing == "indicator" else [])
+    table, more = clean(table, choice, task, data.missing)
     notes += more
-    order = getattr(likelihood, "levels", None)
     classes = task.find_classes(table, choice.targets[0], order) if len(choice.targets) == 1 else None
-    train, test = _split(table, data, choice, task, notes)
+    train, test = split(table, data, choice, task, classes, notes)
     if columns is None:
         columns = Columns.fit(
             train, task=task.name, inputs=choice.inputs, targets=choice.targets,
@@ -122,12 +99,20 @@ def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> 
             transform=data.target_transform,
         )  # fmt: skip
     else:
-        _require_columns(table, columns, choice, task, data.target_transform)
+        require_same_columns(columns, choice, task, data, source_of(table))
     X, Y = columns.transform_inputs(train), columns.transform_targets(train)
-    _check_training_rows(table, columns, X, Y)
-    notes += _constant_notes(columns, X, Y)
+    if len(X) < 2:
+        raise DataError(f"{source_of(table)}: {counted(len(X), 'training row')}; at least 2 are needed")
+    columns.kind.check_rows(source_of(table), columns.targets_of(Y), columns.classes)
+    notes += constant_notes(columns, np.ptp(X, axis=0) == 0.0, np.nanmin(Y, axis=0) == np.nanmax(Y, axis=0))
     dataset = Dataset(X, Y, None, None, columns, name, sha256, notes)
     return dataset if test is None else _with_test(dataset, test)
+
+
+def asked_of(likelihood: Any) -> tuple[Task, dict[str, str], list[Any] | None]:
+    """Task, extra columns and order of the levels that a likelihood (or a task's name) asks of a table."""
+    task = TASKS[getattr(likelihood, "task", likelihood)]
+    return task, dict(getattr(likelihood, "extra_columns", {})), getattr(likelihood, "levels", None)
 
 
 def _transform_of(columns: Columns) -> str:
@@ -135,11 +120,12 @@ def _transform_of(columns: Columns) -> str:
     return names.pop() if names else "none"
 
 
-def _require_columns(table: pa.Table, columns: Columns, choice: _Choice, task: Task, transform: str) -> None:
+def require_same_columns(columns: Columns, choice: Choice, task: Task, data: Any, where: str) -> None:
     """Raise DataError where another run's columns are not those of this config."""
     own = {
         "task": task.name, "inputs": choice.inputs, "target": choice.targets,
-        "categorical": choice.categorical, "extra columns": choice.extras, "target_transform": transform,
+        "categorical": choice.categorical, "extra columns": choice.extras,
+        "target_transform": data.target_transform,
     }  # fmt: skip
     other = {
         "task": columns.task, "inputs": columns.inputs, "target": columns.target_names,
@@ -151,7 +137,7 @@ def _require_columns(table: pa.Table, columns: Columns, choice: _Choice, task: T
             sorted(other[name]) if name == "categorical" else other[name]
         ):
             raise DataError(
-                f"{source_of(table)}: model.start_from: the earlier run has {name} {other[name]}, and this "
+                f"{where}: model.start_from: the earlier run has {name} {other[name]}, and this "
                 f"config {value}; they must be the same"
             )
 
@@ -172,214 +158,18 @@ def _read(data: Any) -> tuple[pa.Table, str, str]:
         table = make_dataset(name, **data.dataset.options)
         return mark(table, f"dataset {name}"), name, table_fingerprint(table)
     name = data.path.name.split(".")[0] or data.path.name
-    table = read_table(data.path, text=_text(data), format=_format(data))
+    table = read_table(data.path, text=text_of(data), format=format_of(data))
     return table, name, fingerprint(data.path)
 
 
-def _format(data: Any) -> TableFormat:
-    return TableFormat(**data.format.model_dump())
-
-
-def _text(data: Any) -> list[str]:
-    """Columns to read as text: categories, and those of whose numbers something is said."""
-    spelled = [name for name, column in data.columns.items() if column.decimal or column.thousands]
-    return [*data.categories, *spelled]
-
-
-def find_readings(
-    table: pa.Table, choice: _Choice, task: Task, data: Any, prior: dict[str, Reading]
-) -> dict[str, Reading]:
-    """How each of the chosen columns is read that is not numbers already. Raises DataError if in doubt."""
-    wishes = {name: Wish.of(column.model_dump()) for name, column in data.columns.items()}
-    _require(table, list(wishes), "data.columns:")
-    survey = Survey(
-        wishes,
-        _format(data),
-        prior,
-        skip={*choice.categorical, *(choice.targets if task.labels else [])},
-    )
-    survey.add(table.select(choice.names))
-    found = refuse_doubts(survey.decide(), source_of(table))
-    # A date is no target; to say so is the target's own check.
-    return {
-        name: reading for name, reading in found.items() if name in choice.inputs or reading.type == "number"
-    }
-
-
-def choose_columns(table: pa.Table, data: Any, extras: dict[str, str]) -> _Choice:
-    own = list(find_dataset(data.dataset.name).target) if data.dataset is not None else []
-    targets = list(data.target or own)
-    if not targets:
-        raise DataError(f"{source_of(table)}: data.target names no column; name the column to predict")
-    _require(table, targets, "target")
-    for kind, name in extras.items():
-        _require(table, [name], kind)
-    used = {*targets, *extras.values()}
-    inputs = list(data.inputs or [name for name in table.column_names if name not in used])
-    _require(table, inputs, "input")
-    both = [name for name in inputs if name in targets]
-    if both:
-        raise DataError(f"{source_of(table)}: {listed(both)} cannot be both target and input")
-    if not inputs:
-        raise DataError(f"{source_of(table)}: no input column is left beside the target {listed(targets)}")
-    categorical = list(data.categories)
-    for name in categorical:
-        if name not in inputs:
-            raise DataError(
-                f"{source_of(table)}: data.categorical: '{name}' is not an input{nearest(name, inputs)}"
-            )
-    return _Choice(inputs, targets, categorical, extras=extras)
-
-
-def _require(table: pa.Table, names: Sequence[str], role: str) -> None:
-    try:
-        require(table, names, role)
-    except DataError as error:
-        if len(table.column_names) == 1 and any(other in table.column_names[0] for other in ";\t|~^:"):
-            raise DataError(
-                f"{error}; is the delimiter right? data.format.delimiter names another one"
-            ) from error
-        raise
-
-
-def _clean(table: pa.Table, choice: _Choice, task: Task, missing: str) -> tuple[pa.Table, list[str]]:
-    """The chosen columns, with rows that miss a value dropped if `missing` is 'drop'.
-
-    Of several numeric targets some may be missing; a row that misses all of them counts as one that misses
-    one.
-    """
-    table = apply(table.select(choice.names), choice.readings, table.column_names)
-    absent = _absent(table, choice, task)
-    empty = [name for name, values in absent.items() if np.isnan(values).all()]
-    if empty:
-        raise DataError(
-            f"{source_of(table)}: {listed(empty)} {'has' if len(empty) == 1 else 'have'} no values at all"
-            " (all missing or NaN); leave such columns out of data.inputs"
-        )
-    refuse_infinite(table, absent)
-    notes = _fill_allowed(table, choice, task, absent)
-    if missing == "indicator":
-        kept = {name: absent.pop(name) for name in choice.inputs if name not in choice.extras.values()}
-        if told := missing_counts(kept):
-            notes.append(
-                f"{source_of(table)}: missing values in {told}: the mean (of a category no level)"
-                " stands in, and a further input says where"
-            )
-    elif missing == "error":
-        refuse_missing(table, absent)
-        return table, notes
-    keep = ~np.any([np.isnan(values) for values in absent.values()], axis=0)
-    if keep.all():
-        return table, notes
-    dropped = int((~keep).sum())
-    note = (
-        f"{source_of(table)}: {dropped:,} of {counted(table.num_rows, 'row')} dropped for missing values:"
-        f" {missing_counts(absent)}"
-    )
-    if not keep.any():
-        raise DataError(f"{note}; no row is left: leave out the columns that are mostly missing")
-    return table.filter(pa.array(keep)), [*notes, note]
-
-
-def _gaps(table: pa.Table, choice: _Choice, task: Task) -> list[str]:
-    """The inputs that miss values."""
-    inputs = replace(choice, targets=[], extras={})
-    read = apply(table.select(choice.inputs), choice.readings, choice.inputs)
-    return [name for name, values in _absent(read, inputs, task).items() if np.isnan(values).any()]
-
-
-def _fill_allowed(table: pa.Table, choice: _Choice, task: Task, absent: dict[str, np.ndarray]) -> list[str]:
-    """Take target values that may be missing out of `absent`, and say how many there are."""
-    if len(choice.targets) < 2 or task.labels:
-        return []
-    lacking = {name: np.isnan(absent[name]) for name in choice.targets}
-    all_lacking = np.all(list(lacking.values()), axis=0)
-    told = missing_counts({name: np.where(all_lacking, 0.0, absent[name]) for name in choice.targets})
-    for name in choice.targets:
-        absent[name] = np.where(all_lacking, np.nan, 0.0)
-    return [f"{source_of(table)}: missing targets, which count for nothing: {told}"] if told else []
-
-
-def _absent(table: pa.Table, choice: _Choice, task: Task) -> dict[str, np.ndarray]:
-    """Each column's values `[N]`, of which only NaN and infinities matter here."""
-    values: dict[str, np.ndarray] = {}
-    for name in choice.inputs:
-        if name in choice.categorical:
-            values[name] = np.where(level_codes(table, name, []) == MISSING, np.nan, 0.0)
-        else:
-            values[name] = to_float(table, name, _INPUT_ADVICE)
-    for name in choice.targets:
-        values[name] = task.presence(table, name)
-    for kind, name in choice.extras.items():
-        values[name] = extra_values(table, kind, name)
-    return values
-
-
-def _split(
-    table: pa.Table, data: Any, choice: _Choice, task: Task, notes: list[str]
-) -> tuple[pa.Table, pa.Table | None]:
-    if data.test is None:
-        return table, None
-    if data.test.path is not None:
-        test = read_table(data.test.path, text=_text(data), format=_format(data))
-        require(test, choice.targets, "target")
-        require(test, choice.inputs, "input")
-        for kind, name in choice.extras.items():
-            require(test, [name], kind)
-        own = find_readings(test, choice, task, data, choice.readings)
-        test, more = _clean(test, replace(choice, readings={**choice.readings, **own}), task, data.missing)
-        notes += more
-        return table, test
-    if data.test.split == "hash":
-        held_out = _split_by_hash(table, data, choice, task)
-    else:
-        held_out = split_rows(table.num_rows, data.test.fraction, data.test.seed)
-    return table.filter(pa.array(~held_out)), table.filter(pa.array(held_out))
-
-
-def _split_by_hash(table: pa.Table, data: Any, choice: _Choice, task: Task) -> np.ndarray:
-    plain = Columns.fit(
-        table, task=task.name, inputs=choice.inputs, targets=choice.targets, categorical=choice.categorical,
-        standardize=False, readings=choice.readings, extras=choice.extras,
-    ).unscaled()  # fmt: skip
-    values = np.concatenate([plain.transform_inputs(table), plain.transform_targets(table)], axis=1)
-    names = [*plain.input_names, *plain.target_names, *plain.extras.values()]
-    mask = held_out_rows(values, names, data.test.fraction, data.test.seed)
-    if not mask.any() or len(mask) - mask.sum() < 2:
-        raise DataError(
-            f"{source_of(table)}: of {counted(len(mask), 'row')} a hash holds out {int(mask.sum())}, which "
-            "leaves nothing to train or to test on; add rows, or set data.test.split: random"
-        )
-    return mask
-
-
-def split_rows(rows: int, fraction: float, seed: int) -> np.ndarray:
-    """Mask `[rows]` of the held-out rows: `round(rows * fraction)` of them, at least one, at random.
-
-    Raises DataError where fewer than two rows would be left for training.
-    """
-    held_out = max(1, round(rows * fraction))
-    if rows - held_out < 2:
-        raise DataError(
-            f"{counted(rows, 'row')} with {held_out} held out leave {rows - held_out} to train on;"
-            " at least 2 are needed: add rows, lower data.test.fraction, or set data.test: null"
-        )
-    mask: np.ndarray = np.zeros(rows, dtype=bool)
-    mask[np.random.default_rng(seed).permutation(rows)[:held_out]] = True
-    return mask
-
-
-def _check_training_rows(table: pa.Table, columns: Columns, X: np.ndarray, Y: np.ndarray) -> None:
-    if len(X) < 2:
-        raise DataError(f"{source_of(table)}: {counted(len(X), 'training row')}; at least 2 are needed")
-    columns.kind.check_rows(source_of(table), columns.targets_of(Y), columns.classes)
-
-
-def _constant_notes(columns: Columns, X: np.ndarray, Y: np.ndarray) -> list[str]:
+def constant_notes(columns: Columns, inputs: np.ndarray, targets: np.ndarray) -> list[str]:
+    """What is said of inputs `[D]` and targets `[P, ...]` that are constant (true) over the training rows."""
     notes = []
-    targets = columns.targets_of(Y)
-    for kind, names, values in (("input", columns.input_names, X), ("target", columns.target_names, targets)):
-        constant = [name for name, column in zip(names, values.T, strict=True) if np.all(column == column[0])]
+    for kind, names, mask in (
+        ("input", columns.input_names, inputs),
+        ("target", columns.target_names, targets),
+    ):
+        constant = [name for name, same in zip(names, mask, strict=False) if same]
         if constant:
             what = f"{kind} {listed(constant)}" if len(constant) == 1 else f"{kind}s {listed(constant)}"
             notes.append(f"{what}: constant over the training rows; kept, with scale 1")

@@ -56,7 +56,7 @@ def fits(text: pa.ChunkedArray, style: str) -> bool:
 
 def is_dated(kind: pa.DataType) -> bool:
     """Whether an Arrow type is a date, a time or a span of time."""
-    return bool(pa.types.is_temporal(kind))
+    return bool(pa.types.is_temporal(kind)) and not pa.types.is_interval(kind)  # a month is no span
 
 
 def to_days(column: pa.ChunkedArray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from svgp.data.arrow import without_views
 from svgp.data.objects import to_array
 from svgp.data.readings import Reading
 from svgp.errors import DataError
@@ -29,19 +30,21 @@ def frame_table(X: Any) -> pa.Table:
     relation, an Ibis table), or a mapping from names to columns.
     """
     try:
-        if isinstance(X, pa.Table):
-            return X
-        if hasattr(X, "iloc"):
-            return pa.Table.from_pandas(X, preserve_index=False)
-        if isinstance(X, Mapping):
-            return pa.table({str(name): _column(values) for name, values in X.items()})
-        if hasattr(X, "__arrow_c_stream__"):
-            return pa.table(X)
-        return pa.Table.from_batches([X])
+        return without_views(_frame_table(X))
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(
             f"a {type(X).__name__} cannot be taken as a table: {' '.join(str(error).split())}"
         ) from error
+
+
+def _frame_table(X: Any) -> pa.Table:
+    if isinstance(X, pa.Table):
+        return X
+    if hasattr(X, "iloc"):
+        return pa.Table.from_pandas(X, preserve_index=False)
+    if isinstance(X, Mapping):
+        return pa.table({str(name): _column(values) for name, values in X.items()})
+    return pa.table(X) if hasattr(X, "__arrow_c_stream__") else pa.Table.from_batches([X])
 
 
 def array_table(X: Any, names: Sequence[str], readings: Mapping[str, Reading]) -> pa.Table:

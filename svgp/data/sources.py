@@ -182,7 +182,7 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 def _without_index(table: pa.Table) -> pa.Table:
     # pandas stores a row index in Parquet as a column; taken as an input it would be a row number.
     index = [name for name in table.column_names if name.startswith("__index_level_")]
-    return table.drop_columns(index) if index else table
+    return arrow.without_views(table.drop_columns(index) if index else table)
 
 
 @contextmanager

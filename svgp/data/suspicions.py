@@ -76,12 +76,13 @@ def on_skew(dataset: Dataset) -> Iterator[str]:
     columns = dataset.columns
     if columns.task != "regression" or any(columns.transforms):
         return
-    Y = columns.unscale_mean(columns.targets_of(dataset.Y))
-    for name, y in zip(columns.target_names, Y.T, strict=True):
-        y = y[~np.isnan(y)]
+    scaled = columns.targets_of(dataset.Y)
+    Y = columns.unscale_mean(scaled)
+    for name, y, z in zip(columns.target_names, Y.T, scaled.T, strict=True):
+        y, z = y[~np.isnan(y)], z[~np.isnan(z)]
         if len(y) < 50 or np.ptp(y) == 0:
             continue
-        plain = float(skew(y))
+        plain = float(skew(z))  # of a large number with a small spread y itself has no digits left for it
         if y.min() > 0 and plain > _SKEW and abs(logged := float(skew(np.log(y)))) < 0.5 * plain:
             yield (
                 f"target '{name}' has skewness {plain:.2g}, its logarithm {logged:.2g}: try"

@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.feather
+import pyarrow.parquet as pq
 import pytest
 
-from svgp.config import load_config
-from svgp.data import Columns, load_dataset
+from svgp.config import DataConfig, load_config
+from svgp.data import Columns, load_dataset, read_table
 from svgp.data.first_config import first_config
 from svgp.data.frames import frame_table
+from svgp.data.sniff import sniff_table
+from svgp.data.tasks import TASKS
 from svgp.errors import ConfigError, DataError
 
 ROWS = 120
@@ -212,3 +215,34 @@ def test_frames_of_any_kind_are_read_as_files_are(write, data_config, kind):
 def test_what_is_no_frame_is_refused():
     with pytest.raises(DataError, match="a dict cannot be taken as a table"):
         frame_table({"a": [1, 2], "b": [1]})
+
+
+def test_views_of_text_half_floats_and_calendar_spans_are_read_or_refused_by_name(tmp_path):
+    rows = 40
+    table = pa.table(
+        {
+            "view": pa.array(["p", "q"] * (rows // 2), pa.string_view()),
+            "half": pa.array(np.arange(rows) % 11, pa.float16()),
+            "y": np.arange(rows) % 7 + 0.5,
+        }
+    )
+    path = tmp_path / "views.parquet"
+    pq.write_table(table, path)
+    assert dict(sniff_table(read_table(path), ["y"]).columns) == {"view": "category", "half": "number"}
+    for stream in (False, True):
+        found = load_dataset(
+            DataConfig(path=path, target=["y"], categorical=["view"], stream=stream), "regression"
+        )
+        assert found.columns.levels == {"view": ["p", "q"]}
+    spans = pa.table({"span": pa.array([pa.MonthDayNano([1, 2, 3])] * rows), "y": table["y"]})
+    with pytest.raises(DataError, match="month_day_nano_interval values, neither numbers nor categories"):
+        sniff_table(spans, ["y"])
+
+
+def test_numbers_whose_squares_overflow_are_refused_by_name_and_row(tmp_path):
+    path = tmp_path / "huge.csv"
+    path.write_text("a,y\n" + "".join(f"{(-1) ** i * 1.7e308},{i}\n" for i in range(9)))
+    with pytest.raises(DataError, match=r"values beyond 1e\+150 in 'a' \(9 rows, first row 1\)"):
+        load_dataset(DataConfig(path=path, target=["y"]), "regression")
+    label = TASKS["binary"].find_classes(pa.table({"y": [1.7e308, -1.7e308]}), "y")
+    assert pa.array(label).type == pa.float64()  # as a whole number it would fit no column

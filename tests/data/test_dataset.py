@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from svgp.data import load_dataset, read_table
-from svgp.data.dataset import split_rows
+from svgp.data.split import split_rows
 from svgp.errors import DataError
 
 ROWS = "".join(f"{i},{i * i},{'red' if i % 3 else 'blue'},{2 * i + 1}\n" for i in range(20))

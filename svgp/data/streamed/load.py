@@ -10,17 +10,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from svgp.data import dataset as tables
 from svgp.data.categories import find_levels
+from svgp.data.choice import choose_columns, find_readings
 from svgp.data.columns import Columns
-from svgp.data.names import counted
+from svgp.data.dataset import Dataset, asked_of, constant_notes, require_same_columns
+from svgp.data.extras import EXTRAS
+from svgp.data.names import counted, listed
 from svgp.data.numeric import plain_column
 from svgp.data.origin import mark
-from svgp.data.readings import apply
+from svgp.data.readings import names_of
 from svgp.data.streamed.pieces import Pieces
 from svgp.data.streamed.rows import ParquetRows, Reader, Split
 from svgp.data.streamed.scan import Sample, Sums
 from svgp.data.tasks import Task
+from svgp.data.transforms import fit_transform
 from svgp.errors import DataError
 from svgp.rows import Moments
 
@@ -55,52 +58,64 @@ def memory_bytes() -> float:
         return float("inf")
 
 
-def load_streamed(
-    data: Any, task: Task, extras: dict[str, str], known: Columns | None = None
-) -> tables.Dataset:
+def load_streamed(data: Any, likelihood: Any, known: Columns | None = None) -> Dataset:
     """The Dataset of a Parquet table that is never in memory as a whole; X and Y in it are a sample.
 
     Types are told from the schema and a look at some rows; levels and classes by a pass over those columns
     alone; moments, range and sample by one pass over the rest. Test rows are those that a hash of the row
-    holds out (`svgp.data.held_out`), or a file of their own. `known`: columns of another run.
-    Raises DataError as `load_dataset` does.
+    holds out (`svgp.data.held_out`), or a file of their own. A transform of the target is that of the sample.
+    `known`: columns of another run. Raises DataError as `load_dataset` does.
     """
-    if data.target_transform != "none" or data.missing == "indicator":
-        key = "missing" if data.missing == "indicator" else "target_transform"
-        raise DataError(
-            f"{data.path}: data.{key}: {getattr(data, key)} looks at all rows at once, and this table is read"
-            " as a stream; set data.stream: false, or another value"
-        )
+    task, extras, order = asked_of(likelihood)
     pieces = Pieces(data.path)
-    columns = _columns(pieces, data, task, extras) if known is None else known.unscaled()
+    columns = _columns(pieces, data, task, extras, order, known)
     fraction = data.test.fraction if data.test is not None and data.test.path is None else None
     split = None if fraction is None else Split(fraction, data.test.seed, held_out=False)
-    reader = Reader(pieces, columns, data.missing == "drop", split)
+    reader = Reader(pieces, columns, data.missing != "error", split)
     train, test = _scan(reader)
-    columns = _fitted(columns, train, data.standardize) if known is None else known
+    if train.sums.rows < 2:
+        raise DataError(f"{data.path}: {counted(train.sums.rows, 'training row')}; at least 2 are needed")
+    empty = [n for n, low in zip(reader.names, train.sums.low, strict=True) if low == np.inf]
+    if empty:
+        raise DataError(
+            f"{data.path}: {listed(empty)}: no values at all; leave such columns out of data.inputs"
+        )
+    if known is None:
+        columns = _without_needless_gaps(columns, train, test)
+        columns = _fitted(columns, train, data)
     dropped = pieces.count - train.sums.rows - (test.sums.rows if test else 0)
     if split is None and data.test is not None:
-        reader_test = Reader(Pieces(data.test.path), columns, data.missing == "drop", None)
+        reader_test = Reader(_test_pieces(data.test.path), columns, data.missing != "error", None)
         test = _scan(reader_test)[0]
     elif split is not None:
         reader_test = replace(reader, columns=columns, split=replace(split, held_out=True))
+    _refuse_targets(columns, data, train, test)
     rows = train.rows(replace(reader, columns=columns))
     test_rows = None if test is None else test.rows(reader_test, limit=TEST_SAMPLE)
     X, Y = rows.sample()
+    columns.kind.check_rows(str(data.path), columns.targets_of(Y), columns.classes)
     notes = [
         f"read as a stream: {counted(rows.count, 'training row')} in {counted(len(pieces), 'row group')}, "
-        f"{len(X):,} of them at hand"
+        f"{len(X):,} of them at hand",
+        *(reading.describe(name) for name, reading in columns.readings.items()),
     ]
     if dropped:
         notes.append(f"{counted(dropped, 'row')} of {pieces.count:,} dropped for missing values")
+    if columns.gaps:
+        notes.append(
+            f"{data.path}: missing values in {listed(list(columns.gaps))}: the mean (of a category no level) "
+            "stands in, and a further input says where"
+        )
+    same = train.sums.low == train.sums.high
+    notes += constant_notes(columns, same, same[len(columns.input_names) :])
     name = data.path.name.split(".")[0] or data.path.name
     X_test, Y_test = (None, None) if test_rows is None else test_rows.sample()
-    return tables.Dataset(X, Y, X_test, Y_test, columns, name, pieces.fingerprint(), notes, rows, test_rows)
+    return Dataset(X, Y, X_test, Y_test, columns, name, pieces.fingerprint(), notes, rows, test_rows)
 
 
 @dataclass
 class _Found:
-    """What a pass gathered of the rows on one side of the split."""
+    """What a pass gathered of the rows on one side of the split; NaN is a value that is missing."""
 
     sums: Sums
     sample: Sample
@@ -110,13 +125,22 @@ class _Found:
         """As rows that `reader` reads."""
         at_hand = self.sample.rows()
         at_hand = at_hand[:: -(-len(at_hand) // limit)]
-        (low, _), (high, _) = (
-            reader.columns.scale(edge[None, :]) for edge in (self.sums.low, self.sums.high)
-        )
-        mean_x, mean_y = (part[0] for part in reader.columns.scale(self.sums.mean[None, :]))
-        above = reader.columns.scale((self.sums.mean + self.sums.std)[None, :])
-        moments = Moments(mean_x, above[0][0] - mean_x, mean_y, above[1][0] - mean_y)
-        return ParquetRows(reader, self.counts, (low[0], high[0]), moments, reader.columns.scale(at_hand))
+        columns, sums = reader.columns, self.sums
+        D = len(columns.input_names)
+        low, high, mean = (columns.scale(edge[None, :])[0][0] for edge in (sums.low, sums.high, sums.mean))
+        X, Y = columns.scale(at_hand)
+        if columns.transforms:
+            target_mean, target_std = np.nanmean(Y, axis=0), np.nanstd(Y, axis=0)
+        else:
+            target_mean = columns.scale(sums.mean[None, :])[1][0]
+            target_std = columns.scale((sums.mean + sums.std)[None, :])[1][0] - target_mean
+        moments = Moments(mean, sums.std[:D] / columns.input_scale, target_mean, target_std)
+        return ParquetRows(reader, self.counts, (low, high), moments, (X, Y))
+
+    def keep(self, places: np.ndarray) -> None:
+        """Forget the columns that are not among `places`."""
+        self.sums.keep(places)
+        self.sample.keep(places)
 
 
 def _scan(reader: Reader) -> tuple[_Found, _Found | None]:
@@ -129,38 +153,45 @@ def _scan(reader: Reader) -> tuple[_Found, _Found | None]:
     for number in range(len(reader.pieces)):
         for values in reader.raw(number):
             held = None if reader.split is None else reader.mask(values)
+            seen = reader.columns.with_gaps(values, np.nan) if reader.columns.gaps else values
             for side, found in enumerate(sides):
-                mine = values if held is None else values[held == bool(side)]
+                mine = seen if held is None else seen[held == bool(side)]
                 found.sums.add(mine)
                 found.sample.add(mine)
                 found.counts[number] += len(mine)
-    if sides[0].sums.rows < 2:
-        raise DataError(f"{reader.pieces.path}: {counted(sides[0].sums.rows, 'training row')}; 2 are needed")
     return sides[0], sides[1] if len(sides) > 1 and sides[1].sums.rows else None
 
 
-def _columns(pieces: Pieces, data: Any, task: Task, extras: dict[str, str]) -> Columns:
-    """Columns with all levels and classes of the table, and not scaled yet."""
+def _columns(
+    pieces: Pieces, data: Any, task: Task, extras: dict[str, str], order: Any, known: Columns | None
+) -> Columns:
+    """Columns with all levels and classes of the table, not scaled yet; if asked all inputs may have gaps."""
     named = pa.table({field.name: pa.array([], field.type) for field in pieces.schema})
     probe = pieces.head([n for n in named.column_names if not n.startswith("__index_level_")], PROBE)
-    choice = tables.choose_columns(probe, data, extras)
-    readings = tables.find_readings(probe, choice, task, data, {})
+    choice = choose_columns(probe, data, extras)
+    if known is not None:
+        require_same_columns(known, choice, task, data, str(pieces.path))
+        return known
+    if not task.several and len(choice.targets) != 1:
+        raise DataError(f"a {task.name} task has one target, got {listed(choice.targets)}")
+    readings = find_readings(probe, choice, task, data, {})
     levels: dict[str, list[str]] = {}
     if choice.categorical:
         table = _distinct(pieces, choice.categorical)
         levels = {name: find_levels(table[name], name) for name in choice.categorical}
     classes = None
-    if task.labels and len(choice.targets) == 1:
+    if task.labels:
         target = choice.targets[0]
-        classes = task.find_classes(_distinct(pieces, [target])[target], target)
-    part = apply(probe, readings, choice.names)
-    columns = Columns.fit(
-        part if data.missing != "drop" else part.drop_null(), task=task.name, inputs=choice.inputs,
-        targets=choice.targets, categorical=choice.categorical, unseen=data.unseen, standardize=False,
-        classes=classes, readings=readings, extras=choice.extras,
+        classes = task.find_classes(_distinct(pieces, [target])[target], target, order)
+    P = len(choice.targets)
+    columns = Columns(
+        task.name, choice.inputs, levels, data.unseen, choice.targets, classes, np.zeros(0), np.ones(0),
+        np.zeros(P), np.ones(P), readings, choice.extras,
     )  # fmt: skip
-    size = sum(len(levels[name]) if name in levels else 1 for name in columns.features)
-    return replace(columns, levels=levels, input_mean=np.zeros(size), input_scale=np.ones(size))
+    if data.missing == "indicator":
+        columns = replace(columns, gaps={name: columns.no_stand_in(name) for name in choice.inputs})
+    size = len(columns.input_names)
+    return replace(columns, input_mean=np.zeros(size), input_scale=np.ones(size))
 
 
 def _distinct(pieces: Pieces, names: list[str]) -> dict[str, pa.Table]:
@@ -175,16 +206,48 @@ def _distinct(pieces: Pieces, names: list[str]) -> dict[str, pa.Table]:
     return {name: mark(table, str(pieces.path)) for name, table in found.items()}
 
 
-def _fitted(columns: Columns, found: _Found, standardize: bool) -> Columns:
-    """With means and scales of the training rows; of targets that are not standardised by the sample."""
-    if not standardize:
+def _without_needless_gaps(columns: Columns, train: _Found, test: _Found | None) -> Columns:
+    """Without the columns that tell of missing values where none is missing; stand-ins are training means."""
+    if not columns.gaps:
         return columns
+    D, sides = len(columns.input_names), [side for side in (train, test) if side is not None]
+    first = D - len(columns.gaps)
+    missed = np.any([side.sums.high[first:D] == 1.0 for side in sides], axis=0)
+    names = [name for name, missing in zip(columns.gaps, missed, strict=True) if missing]
+    places = np.r_[:first, first + np.flatnonzero(missed), D : len(train.sums.mean)]
+    for side in sides:
+        side.keep(places)
+    mean = dict(zip(columns.input_names, train.sums.mean, strict=False))
+    gaps = {
+        name: columns.no_stand_in(name)
+        if name in columns.levels
+        else [float(mean[part]) for part in names_of(columns.readings, [name])]
+        for name in names
+    }
+    size = first + len(names)
+    return replace(columns, gaps=gaps, input_mean=np.zeros(size), input_scale=np.ones(size))
+
+
+def _fitted(columns: Columns, found: _Found, data: Any) -> Columns:
+    """With means and scales of the training rows; what sums do not tell of targets is told by the sample."""
     D, P, sums = len(columns.input_names), len(columns.target_names), found.sums
+    roots = np.hypot(sums.mean, sums.std)[D + P :]  # root mean squares
+    known = [(EXTRAS[kind].default, float(root)) for kind, root in zip(columns.extras, roots, strict=True)]
+    defaults = [root if default is None else default for default, root in known]
+    targets = found.sample.rows()[:, D : D + P]  # [n, P]
+    if data.target_transform != "none":
+        least = sums.low[D : D + P, None]  # of all rows, not of the sample: the logarithm needs it positive
+        named = zip(columns.target_names, least if data.target_transform == "log" else targets.T, strict=True)
+        transforms = [fit_transform(data.target_transform, y, f"{data.path}: target '{n}'") for n, y in named]
+        columns = replace(columns, transforms=transforms)
+        targets = columns.forward(targets.copy())
+    columns = replace(columns, extra_defaults=defaults)
+    if not data.standardize:
+        return columns
     one_hot = np.array([name not in columns.features for name in columns.input_names], bool)
     std = np.where(sums.std > 0, sums.std, 1.0)
     target_mean, target_scale = sums.mean[D : D + P], std[D : D + P]
-    if columns.task != "regression":
-        targets = found.sample.rows()[:, D : D + P]
+    if columns.task != "regression" or columns.transforms:
         pairs = [columns.kind.scaling(values[~np.isnan(values)]) for values in targets.T]
         target_mean, target_scale = np.array(pairs).T
     return replace(
@@ -194,6 +257,27 @@ def _fitted(columns: Columns, found: _Found, standardize: bool) -> Columns:
         target_mean=target_mean,
         target_scale=target_scale,
     )
+
+
+def _refuse_targets(columns: Columns, data: Any, train: _Found, test: _Found | None) -> None:
+    """Raise DataError where a row to be read later has a target whose logarithm there is not."""
+    D = len(columns.input_names)
+    for place, transform in enumerate(columns.transforms):
+        least = min(side.sums.low[D + place] for side in (train, test) if side is not None)
+        if transform is not None and transform.name == "log" and least <= 0:
+            raise DataError(
+                f"{data.path}: test rows: target '{columns.target_names[place]}' has {least:g}, and its "
+                "logarithm is learned (data.target_transform): it must be above zero"
+            )
+
+
+def _test_pieces(path: Path) -> Pieces:
+    if not _is_parquet(path):
+        raise DataError(
+            f"{path}: data.test.path must be Parquet too where the table is read as a stream; write it as "
+            "Parquet, or set data.stream: false"
+        )
+    return Pieces(path)
 
 
 def _is_parquet(path: Path) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from svgp.data import parquet
+from svgp.data.arrow import without_views
 from svgp.data.origin import mark
 from svgp.data.sources import reading
 
@@ -47,7 +48,7 @@ class Pieces:
         """One row group, marked with where it comes from. Raises DataError."""
         with reading(self.path):
             table = self._fragments[number].to_table(schema=self.schema, columns=list(columns))
-        return mark(table, str(self.path), int(self._first[number]))
+        return mark(without_views(table), str(self.path), int(self._first[number]))
 
     def slices(self, number: int, columns: Sequence[str]) -> Iterator[pa.Table]:
         """One row group in tables of at most SLICE rows."""
@@ -67,6 +68,12 @@ class Pieces:
         digest = hashlib.sha256(str(self.schema).encode())
         for fragment in self._fragments:
             for group in fragment.row_groups:
-                seen: dict[str, Any] = group.statistics or {}
-                digest.update(f"{group.num_rows} {group.total_byte_size} {sorted(seen.items())}\n".encode())
+                digest.update(f"{group.num_rows} {group.total_byte_size} {_statistics(group)}\n".encode())
         return digest.hexdigest()
+
+
+def _statistics(group: Any) -> list[tuple[str, Any]]:
+    try:
+        return sorted((group.statistics or {}).items())
+    except pa.ArrowException:  # of float16 it cannot read any
+        return []

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from svgp.data.columns import Columns
-from svgp.data.held_out import held_out_rows
+from svgp.data.split import held_out_by_hash
 from svgp.data.streamed.ahead import read_ahead
 from svgp.data.streamed.pieces import Pieces
 from svgp.rows import Block, Moments, Rows
@@ -54,7 +54,7 @@ class Reader:
     def mask(self, values: np.ndarray) -> np.ndarray:
         """Which of the rows `values` `[n, D + P + E]` are held out."""
         assert self.split is not None
-        return held_out_rows(values, self.names, self.split.fraction, self.split.seed)
+        return held_out_by_hash(self.columns, values, self.split.fraction, self.split.seed)
 
     @property
     def names(self) -> list[str]:

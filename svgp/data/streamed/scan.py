@@ -37,6 +37,11 @@ class Sums:
         self.low = np.minimum(self.low, np.where(there, values, np.inf).min(axis=0))
         self.high = np.maximum(self.high, np.where(there, values, -np.inf).max(axis=0))
 
+    def keep(self, places: np.ndarray) -> None:
+        """Forget the columns that are not among `places`."""
+        for name in ("_present", "mean", "_squares", "low", "high"):
+            setattr(self, name, getattr(self, name)[places])
+
     @property
     def std(self) -> np.ndarray:
         """Population standard deviations `[K]`, exactly 0 for a constant."""
@@ -70,6 +75,10 @@ class Sample:
         """The sample, `[n, K]`."""
         self._shrink()
         return self._parts[0][2]
+
+    def keep(self, places: np.ndarray) -> None:
+        """Forget the columns that are not among `places`."""
+        self._parts = [(priority, numbers, values[:, places]) for priority, numbers, values in self._parts]
 
     def _shrink(self) -> None:
         priority, numbers, values = (np.concatenate(part) for part in zip(*self._parts, strict=True))

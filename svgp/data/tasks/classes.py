@@ -148,7 +148,7 @@ class Ordinal(Multiclass):
 
 
 def _label(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2.0**63:
         return int(value)
     return value if isinstance(value, (bool, int, float, str)) else str(value)
 

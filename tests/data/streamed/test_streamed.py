@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from svgp.config.data import DataConfig
+from svgp.config.likelihoods import LIKELIHOODS
 from svgp.data import load_dataset
 from svgp.data.held_out import held_out_rows
 from svgp.data.streamed import rows as streamed_rows
@@ -138,3 +139,57 @@ def test_a_folder_of_delimited_files_is_written_as_parquet_once(tmp_path, capsys
     with pytest.raises(DataError, match="must have the same"):
         load_dataset(wanted, "regression")
     assert len(list(tmp_path.iterdir())) == 2  # nothing is left of the attempt
+
+
+def gappy(path, rows=400):
+    """A table with gaps in a number, a category and a date, and a positive target of one missing row."""
+    table = make_table(rows, seed=9)
+    rng = np.random.default_rng(9)
+    a, colour = table["a"].to_numpy().copy(), np.array(table["colour"].to_pylist(), object)
+    a[rng.random(rows) < 0.2] = np.nan
+    colour[rng.random(rows) < 0.1] = None
+    y = np.exp(2.0 * table["y"].to_numpy())
+    y[7] = np.nan
+    day = [None if i % 9 == 0 else f"2024-01-{1 + i % 28:02d}" for i in range(rows)]
+    content = {"a": a, "full": rng.normal(size=rows), "colour": pa.array(colour), "day": day, "y": y}
+    pq.write_table(pa.table(content), path, row_group_size=90)
+    return path
+
+
+@pytest.mark.parametrize("transform", ["none", "log", "quantile"])
+def test_gaps_and_transforms_of_a_stream_are_those_of_the_table_in_memory(tmp_path, transform):
+    path = gappy(tmp_path / "gaps.parquet")
+    more = {"missing": "indicator", "target_transform": transform}
+    whole = load_dataset(config(path, stream=False, **more), "regression")
+    stream = load_dataset(config(path, stream=True, **more), "regression")
+    assert stream.columns.input_names == whole.columns.input_names
+    assert stream.columns.input_names[-3:] == ["a missing", "colour missing", "day missing"]
+    for rows, X, Y in ((stream.rows, whole.X, whole.Y), (stream.test_rows, whole.X_test, whole.Y_test)):
+        for found, wanted in zip((*everything(rows), *rows.sample()), (X, Y, X, Y), strict=True):
+            np.testing.assert_allclose(found, wanted, atol=1e-8)
+        for found, wanted in zip(rows.moments()[2:], (Y.mean(0), Y.std(0)), strict=True):
+            np.testing.assert_allclose(found, wanted, atol=1e-9)
+    # A row that is held out stays so, whatever other rows make the mean that stands in for a gap.
+    table = pq.read_table(path)
+    pq.write_table(pa.concat_tables([table, table.slice(0, 30)]), tmp_path / "more.parquet")
+    longer = load_dataset(config(tmp_path / "more.parquet", stream=True, **more), "regression")
+    kept = longer.columns.unscale_mean(longer.test_rows.sample()[1])
+    assert set(np.round(whole.columns.unscale_mean(whole.Y_test)[:, 0], 9)) == set(np.round(kept[:, 0], 9))
+
+
+def test_a_stream_keeps_the_order_of_levels_and_refuses_what_has_no_logarithm(tmp_path):
+    rng = np.random.default_rng(0)
+    grade = rng.choice(["low", "middle", "high"], 90)
+    pq.write_table(pa.table({"a": rng.normal(size=90), "y": grade}), tmp_path / "grades.parquet")
+    likelihood = LIKELIHOODS["ordinal"](type="ordinal", levels=["low", "middle", "high"])
+    wanted = config(tmp_path / "grades.parquet", stream=True, categorical=[])
+    assert load_dataset(wanted, likelihood).columns.classes == ["low", "middle", "high"]
+    y = np.r_[rng.random(89) + 1.0, -2.0]
+    pq.write_table(pa.table({"a": rng.normal(size=90), "y": y}), tmp_path / "negative.parquet")
+    for seed in range(3):  # whichever side of the split the row is on
+        asked = config(
+            tmp_path / "negative.parquet", stream=True, categorical=[], target_transform="log",
+            test={"fraction": 0.5, "seed": seed},
+        )  # fmt: skip
+        with pytest.raises(DataError, match="-2"):
+            load_dataset(asked, "regression")
