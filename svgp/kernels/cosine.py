@@ -11,6 +11,7 @@ import tensorflow as tf
 from svgp.kernels.base import Kernel
 from svgp.kernels.inner import with_diagonal
 from svgp.kernels.periodogram import dominant_periods
+from svgp.kernels.radial import centre_of
 from svgp.kernels.static import input_weights, same_batch
 from svgp.parameters import positive
 
@@ -48,7 +49,7 @@ class Cosine(Kernel):
         return {"variance": start.variance, **stated, "lengthscales": lengthscales}
 
     def _covariance(self, X: tf.Tensor, X2: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
-        centre = tf.stop_gradient(tf.reduce_mean(X, -2, keepdims=True))  # a small phase has a precise cosine
+        centre = centre_of(X, X2)  # a small phase has a precise cosine
         left = self._waves(X - centre)  # [..., N, 2]
         right = left if X2 is None else self._waves(X2 - centre)
         K = tf.matmul(*same_batch(left, right), transpose_b=True)  # [..., N, N2]

@@ -147,9 +147,10 @@ class HostStationary:
     def sets(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """K(X_c, X_c) `[C, s, s]` of C sets of s points `[C, s, D]`, and its slope.
 
-        Each set is centred on its last point. The diagonal is exactly the variance, and its slope zero.
+        Each set is centred on its first point: a last one that is far costs the others no digits. The
+        diagonal is exactly the variance, and its slope zero.
         """
-        x = (X - X[:, -1:]) * self._inverse  # [C, s, D]
+        x = (X - X[:, :1]) * self._inverse  # [C, s, D]
         norm = np.einsum("csd,csd->cs", x, x)
         K = np.matmul(x, -2.0 * x.transpose(0, 2, 1))
         K += norm[:, :, None]
@@ -173,7 +174,7 @@ class HostStationary:
         `K_bar [C, s, s]` is symmetric. With W = K_bar o slope and scaled points x, the former is a multiple
         of `sum_jk W_jk (x_j - x_k)^2 = 2 sum_j x_j o ((W 1)_j x_j - (W x)_j)`.
         """
-        x = (X - X[:, -1:]) * self._inverse  # [C, s, D]
+        x = (X - X[:, :1]) * self._inverse  # [C, s, D]
         W = K_bar * slope
         rest = W.sum(axis=2)[:, :, None] * x - np.matmul(W, x)  # [C, s, D]
         spread = 2.0 * np.einsum("csd,csd->d", x, rest)

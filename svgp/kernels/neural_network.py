@@ -16,11 +16,13 @@ class NeuralNetwork(WeightedInputs):
     """
 
     def _covariance(self, X: tf.Tensor, X2: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
-        left = tf.math.rsqrt(1.0 + 2.0 * self._norms(X))[..., :, None]  # [..., N, 1]
-        right = left if X2 is None else tf.math.rsqrt(1.0 + 2.0 * self._norms(X2))[..., :, None]
-        ratio = 2.0 * self._products(X, X if X2 is None else X2) * left * tf.linalg.matrix_transpose(right)
+        left = 1.0 + 2.0 * self._norms(X)[..., :, None]  # [..., N, 1]
+        right = left if X2 is None else 1.0 + 2.0 * self._norms(X2)[..., :, None]
+        s = 2.0 * self._products(X, X if X2 is None else X2)  # [..., N, N2]
+        # arcsin(s / c) = arctan(s / sqrt(c^2 - s^2)): c^2 - s^2 >= 1, where s / c may be rounded above 1.
+        rest = tf.maximum(left * tf.linalg.matrix_transpose(right) - s * s, 1.0)
         scale = (2.0 / np.pi) * tf.cast(self.variance, X.dtype)[..., None, None]
-        K = scale * tf.asin(ratio)  # [..., N, N2]
+        K = scale * tf.atan2(s, tf.sqrt(rest))  # [..., N, N2]
         if X2 is None:
             K = with_diagonal(K, self._variances(X, X.dtype))
         return tf.cast(K, dtype)
@@ -28,4 +30,4 @@ class NeuralNetwork(WeightedInputs):
     def _variances(self, X: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         norms = 2.0 * self._norms(X)
         scale = (2.0 / np.pi) * tf.cast(self.variance, X.dtype)[..., None]
-        return tf.cast(scale * tf.asin(norms / (1.0 + norms)), dtype)  # [..., N]
+        return tf.cast(scale * tf.atan(norms * tf.math.rsqrt(1.0 + 2.0 * norms)), dtype)  # [..., N]

@@ -19,6 +19,28 @@ from typing import Any
 
 import tensorflow as tf
 
+CENTRE_ROWS = 9  # of each side, from whose median distances are measured
+
+
+def centre_of(X: tf.Tensor, Z: tf.Tensor | None = None) -> tf.Tensor:
+    """A place amid the rows X [..., N, D] and Z [..., N2, D], to be subtracted from both: [..., 1, D].
+
+    The median of a few rows, column by column. Of the mean a single row far from all others would cost the
+    others all their digits: |x|^2 + |z|^2 - 2xz knows them to eps times the squared distance from here.
+    """
+    sides = [_spread_rows(side) for side in (X, Z) if side is not None]
+    if len(sides) == 2 and sides[0].shape[:-2] != sides[1].shape[:-2]:
+        sides = sides[:1]
+    rows = tf.concat(sides, -2)  # [..., n, D]
+    middle = tf.gather(tf.sort(rows, axis=-2), (tf.shape(rows)[-2] - 1) // 2, axis=-2)  # [..., D]
+    return tf.stop_gradient(middle[..., None, :])
+
+
+def _spread_rows(X: tf.Tensor) -> tf.Tensor:
+    """Up to CENTRE_ROWS rows, evenly spread."""
+    rows = tf.shape(X)[-2]
+    return tf.gather(X, tf.range(0, rows, (rows - 1) // CENTRE_ROWS + 1), axis=-2)
+
 
 def radial_covariance(
     kind: Any,

@@ -12,6 +12,7 @@ from svgp.errors import ModelError
 from svgp.kernels.base import Kernel
 from svgp.kernels.inner import with_diagonal
 from svgp.kernels.periodogram import peaks
+from svgp.kernels.radial import centre_of
 from svgp.kernels.squared_exponential import SquaredExponential
 from svgp.parameters import positive
 
@@ -75,7 +76,7 @@ class SpectralMixture(Kernel):
         return (self.envelope,)
 
     def _covariance(self, X: tf.Tensor, X2: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
-        centre = tf.stop_gradient(tf.reduce_mean(X, -2, keepdims=True))
+        centre = centre_of(X, X2)
         X = (X - centre)[..., None, :, :]  # [..., 1, N, D]
         X2 = None if X2 is None else (X2 - centre)[..., None, :, :]
         left = self._waves(X)  # [..., Q, N, 2]

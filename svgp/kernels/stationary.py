@@ -11,7 +11,7 @@ import tensorflow as tf
 from svgp.errors import ModelError
 from svgp.kernels.base import Kernel
 from svgp.kernels.features import Part, Waves, student_frequencies
-from svgp.kernels.radial import radial_covariance
+from svgp.kernels.radial import centre_of, radial_covariance
 from svgp.parameters import positive
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def stationary_covariance(
     variance and each of `shapes` `[...]`.
     """
     lengthscales = tf.cast(lengthscales, tf.float64)  # [..., D]
-    centre = tf.stop_gradient(tf.reduce_mean(X, -2, keepdims=True))  # [..., 1, D]
+    centre = centre_of(X, X2)  # [..., 1, D]
     centred = [x - centre for x in (X, X2) if x is not None]  # [..., N, D], [..., N2, D]
     batch = tf.broadcast_static_shape(variance.shape, lengthscales.shape[:-1])
     for shape in [x.shape[:-2] for x in centred] + [value.shape for value in shapes]:

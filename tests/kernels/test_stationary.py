@@ -7,7 +7,15 @@ import pytest
 import tensorflow as tf
 
 from svgp.errors import ModelError
-from svgp.kernels import Matern12, Matern32, Matern52, SquaredExponential
+from svgp.kernels import (
+    Cosine,
+    Matern12,
+    Matern32,
+    Matern52,
+    NeuralNetwork,
+    SpectralMixture,
+    SquaredExponential,
+)
 
 KERNELS = [SquaredExponential, Matern12, Matern32, Matern52]
 
@@ -143,6 +151,30 @@ def test_data_far_from_the_origin_loses_nothing(kind):
     np.testing.assert_allclose(far, near, rtol=1e-9)
     for a, b in zip(far_gradients, near_gradients, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8)
+
+
+ROWS_APART = [Matern32(), SquaredExponential(), Cosine(lengthscales=[1.3, 0.7, 0.9])]
+ROWS_APART += [SpectralMixture([0.5, 0.5], [[0.1, 0.2, 0.1]] * 2, [[0.1, 0.3, 0.2]] * 2)]
+
+
+@pytest.mark.parametrize("kernel", ROWS_APART, ids=lambda kernel: kernel.name)
+def test_a_row_far_from_all_others_costs_them_no_digits(kernel):
+    """What is predicted for a row must not depend on the rows that it is predicted with."""
+    X, Z = points(11), points(6, seed=1)
+    with_far = np.vstack([X, [[-1e12, 1e12, 0.0]], X[:2]])
+    alone, square = kernel.K(X, Z), kernel.K(X)
+    np.testing.assert_allclose(kernel.K(with_far, Z)[:11], alone, atol=1e-13)
+    np.testing.assert_allclose(kernel.K(Z, with_far)[:, :11], tf.transpose(alone), atol=1e-13)
+    np.testing.assert_allclose(kernel.K(with_far)[:11, :11], square, atol=1e-13)
+
+
+def test_large_inputs_leave_a_neural_network_kernel_finite():
+    """The arcsine's argument is one but for rounding there; its slope at one is infinite."""
+    X, kernel = 1e9 + points(8), NeuralNetwork()
+    with tf.GradientTape() as tape:
+        K = kernel.K(X, X + 1.0) + kernel.K(X)
+    slopes = tape.gradient(K, kernel.trainable_variables)
+    assert np.isfinite(K).all() and all(np.isfinite(slope).all() for slope in slopes)
 
 
 @pytest.mark.parametrize("kind", KERNELS)
