@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from svgp.config.base import Section, WholeNumber, setting
 
@@ -10,11 +12,13 @@ from svgp.config.base import Section, WholeNumber, setting
 class NeighboursConfig(Section):
     """What the inducing points leave unexplained, predicted from the training rows nearest to a point."""
 
-    example: ClassVar[str] = "{count: 32, fit: evidence}"
+    example: ClassVar[str] = "{count: auto, fit: evidence}"
 
-    count: WholeNumber = setting(
-        32, "training rows near a point that its prediction sees; 0: the inducing points alone",
-        unit="rows", ge=0, le=512,
+    count: Annotated[WholeNumber, Field(ge=0, le=512)] | Literal["auto"] = setting(
+        "auto",
+        "training rows near a point that its prediction sees; 0: the inducing points alone; auto: 32, or twice "
+        "or four times as many where rows left out gain by it",
+        unit="rows",
     )  # fmt: skip
     fit: Literal["evidence", "after"] = setting(
         "evidence",

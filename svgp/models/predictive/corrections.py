@@ -15,6 +15,7 @@ After the fact r are cavity residuals. Where q(v) = N(w, S S^T) was found togeth
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -88,6 +89,12 @@ class NeighbourRows:
         self.floor = SMALLEST_NOISE * float(np.mean(model.kernel.K_diag(self.X[:ROWS])))
         self._kept: tuple[np.ndarray, np.ndarray] | None = None
         self._lock = threading.Lock()  # of the room behind the kept rows
+
+    def with_count(self, count: int) -> NeighbourRows:
+        """The same rows, of which predictions see so many; what is kept of them is shared."""
+        other = copy.copy(self)
+        other.count = min(count, len(self.X))
+        return other
 
     def correct(self, X: np.ndarray, noise: np.ndarray, residual: np.ndarray) -> Correction:
         """Of rows X `[Q, D]`, with c and beta `[L]` each."""

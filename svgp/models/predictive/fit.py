@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from svgp.models.collapsed.posterior import assign_posterior
 from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.models.predictive.cavities import cavities, is_gaussian
 from svgp.models.predictive.corrections import NeighbourRows
-from svgp.models.predictive.leave_one_out import is_better
+from svgp.models.predictive.leave_one_out import LEAST_GAIN, is_better
 from svgp.models.predictive.left_out import LeftOut, Verdict
 from svgp.models.predictive.predictive import Predictive
 from svgp.models.predictive.sparse import SparseRows
@@ -25,6 +26,8 @@ FEWEST_CALIBRATED = 100  # and how wide predictions should be
 # Trained for the evidence, bike (nearly linear in two inputs) had a few whose neighbours say little.
 WORSE = 1.02
 EARLIER = 16  # neighbours of a row where q(u) is found together with them
+COUNTS = (32, 64, 128)  # neighbours that are weighed where their number is not given
+WEIGHED_ROWS = 1000  # of those left out, by which
 
 
 def fit_predictive(
@@ -32,14 +35,15 @@ def fit_predictive(
     X: np.ndarray,
     Y: np.ndarray,
     *,
-    neighbours: int = 0,
+    neighbours: int | Literal["auto"] = 0,
     calibrate: bool = True,
     seed: int = 0,
     own: Any = None,
 ) -> Predictive:
     """What `model`, trained on scaled rows X `[N, D]`, Y `[N, P]`, should say of new ones.
 
-    `neighbours`: how many training rows near a point a prediction sees. `own`: an SVGP of their own, whose
+    `neighbours`: how many training rows near a point a prediction sees; `auto`: the fewest of COUNTS of which
+    twice as many do not say more of rows left out. `own`: an SVGP of their own, whose
     q(u) was found together with them (`svgp.models.neighbours.evidence`). Without one, the model's residuals
     are corrected, or for Gaussian noise q(u) is found anew together with the neighbours, kernel and Z as they
     are: whichever says more of the rows left out; and no neighbours where they say no more than the inducing
@@ -49,7 +53,8 @@ def fit_predictive(
     sparse = SparseRows(model)
     # A residual of a mixture is no residual of one latent's process.
     alone_in_kernel = shares_a_kernel(model.kernel, X) and not model.outputs.mixes
-    count = min(neighbours, len(X) - 1) if alone_in_kernel else 0
+    most = COUNTS[-1] if neighbours == "auto" else neighbours
+    count = min(most, len(X) - 1) if alone_in_kernel else 0
     chosen = np.sort(np.random.default_rng([seed, 23]).permutation(len(X))[:ROWS])
     targets = Y[:, : model.likelihood.num_outputs(model.num_functions)]  # NaN where one is missing
     known = len(X) >= FEWEST_ROWS and bool(np.all(np.ptp(targets, axis=0) > 0))
@@ -65,11 +70,20 @@ def fit_predictive(
     ways = [alone]
     if count:
         after = NeighbourRows(model, X, cavity.residual, cavity.noise, count)
-        corrected = LeftOut.corrected(after, Y[chosen], parts, cavity, X, chosen)
-        ways.append(corrected)
-        own = own or _found_together(model, X, Y, corrected.judge(calibrate).calibration.noise, seed)
-        if own is not None:
-            ways.append(_joint(own, X, Y, chosen, count))
+
+        def corrected(count: int, at: np.ndarray) -> LeftOut:
+            return LeftOut.corrected(after.with_count(count), Y[at], parts, cavity, X, at)
+
+        joint = None if own is None else _joint(own, X, Y, count)
+        if neighbours == "auto":
+            few = chosen[np.sort(np.random.default_rng([seed, 37]).permutation(len(chosen))[:WEIGHED_ROWS])]
+            count = _enough(joint or corrected, few, count, calibrate)
+        ways.append(corrected(count, chosen))
+        if joint is None:
+            own = _found_together(model, X, Y, ways[1].judge(calibrate).calibration.noise, seed)
+            joint = None if own is None else _joint(own, X, Y, count)
+        if joint is not None:
+            ways.append(joint(count, chosen))
     verdicts = [way.judge(calibrate) for way in ways]
     best = 0
     for number, verdict in enumerate(verdicts):
@@ -81,7 +95,7 @@ def fit_predictive(
     calibration, density, _, rows, _ = verdicts[best]
     summary = {
         "neighbours": 0 if rows is None else rows.count,
-        "neighbours_asked": neighbours,
+        "neighbours_asked": count if neighbours == "auto" else neighbours,
         "jointly": rows is not None and rows.joint is not None,
         "jitter": None if rows is None else float(rows.model.jitter),
         "rows_left_out": len(chosen),
@@ -109,13 +123,34 @@ def shares_a_kernel(kernel: Kernel, inputs: np.ndarray) -> bool:
     return kernel.K_diag(inputs[:1]).shape.rank == 1
 
 
-def _joint(own: Any, X: np.ndarray, Y: np.ndarray, chosen: np.ndarray, count: int) -> LeftOut:
+# Of so many neighbours and some training rows, what is known of these when each is left out.
+Way = Callable[[int, np.ndarray], LeftOut]
+
+
+def _enough(way: Way, at: np.ndarray, most: int, calibrate: bool) -> int:
+    """The fewest of COUNTS of which twice as many gain next to nothing, or `most`."""
+    count = min(COUNTS[0], most)
+    reached = way(count, at).judge(calibrate).reached
+    while count < most:
+        twice = min(2 * count, most)
+        found = way(twice, at).judge(calibrate).reached
+        if found - reached <= LEAST_GAIN:
+            break
+        count, reached = twice, found
+    return count
+
+
+def _joint(own: Any, X: np.ndarray, Y: np.ndarray, most: int) -> Way:
     source = SparseRows(own)
     parts = source.parts(X)
     residual = Y - parts.mean
     noise = cavities(own.likelihood, parts, Y).noise
-    rows = NeighbourRows(own, X, residual, noise, count, joint=source)
-    return LeftOut.jointly(rows, Y[chosen], parts, residual, X, chosen)
+    rows = NeighbourRows(own, X, residual, noise, most, joint=source)
+
+    def way(count: int, at: np.ndarray) -> LeftOut:
+        return LeftOut.jointly(rows.with_count(count), Y[at], parts, residual, X, at)
+
+    return way
 
 
 def _found_together(model: Any, X: np.ndarray, Y: np.ndarray, factors: np.ndarray, seed: int) -> Any:

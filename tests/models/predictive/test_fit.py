@@ -167,3 +167,25 @@ def test_too_few_rows_say_nothing(rows):
     Y = RNG.standard_normal((rows, 1))
     model = trained(Y, points=3)
     assert fit_predictive(model, X[:rows], Y, neighbours=8).likelihood is model.likelihood
+
+
+def test_as_many_neighbours_are_taken_as_pay(monkeypatch):
+    monkeypatch.setattr("svgp.models.predictive.fit.COUNTS", (4, 8, 16))
+    inputs, new = RNG.uniform(-1, 1, (600, 6)), RNG.uniform(-1, 1, (200, 6))
+
+    def function(X):
+        return np.sin(X @ np.arange(1.0, 7.0)[:, None] / 3.0)
+
+    def taken(noise):
+        Y = function(inputs) + np.sqrt(noise) * RNG.standard_normal((600, 1))
+        model = SVGP(
+            kernels.SquaredExponential(1.0, 1.5), likelihoods.Gaussian(noise), inputs[:3], num_data=600
+        )
+        CollapsedBound(model, inputs, Y).assign(CollapsedBound(model, inputs, Y).posterior()[0])
+        given, auto = (fit_predictive(model, inputs, Y, neighbours=n, calibrate=False) for n in (4, "auto"))
+        errors = [float(np.mean((p.latent(new).mean - function(new)) ** 2)) for p in (given, auto)]
+        return auto.summary["neighbours"], errors[1] / errors[0]
+
+    count, error = taken(1e-4)
+    assert count == 16 and error < 0.7
+    assert taken(1e4)[0] in (0, 4)  # where there is nothing to see, no more are looked at
