@@ -73,6 +73,15 @@ def read_json(path: str | Path) -> Any:
         raise RunError(f"{path}: cannot be read as JSON ({error}); the file is damaged") from error
 
 
+def read_object(path: str | Path) -> dict[str, Any]:
+    """Parse a JSON file that holds an object. Raises RunError that names the file."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        kind = type(value).__name__
+        raise RunError(f"{path}: holds {kind} where an object is expected; the file is damaged")
+    return value
+
+
 def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
     """Rows of a JSON-lines file. A torn last line (a crash while it was written) is left out.
 
@@ -87,7 +96,10 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError("no object")
+            rows.append(row)
         except ValueError as error:
             if number == len(lines):
                 break

@@ -21,4 +21,4 @@ def earlier_columns(config: Config) -> Columns | None:
             f"model.start_from: {config.model.start_from} holds no saved model; name the folder of a run "
             "that has ended"
         )
-    return Columns.from_dict(files.read_json(path)["columns"])
+    return Columns.from_dict(files.read_object(path).get("columns", {}))

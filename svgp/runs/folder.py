@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from svgp import files
 from svgp.errors import RunError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 STATUSES = ("running", "finished", "interrupted", "failed")
 
@@ -61,6 +68,28 @@ class RunFolder:
         except OSError as error:
             raise files.cannot_write(self.path, error) from error
 
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Nobody else writes this folder within the block. Raises RunError where another process does.
+
+        By a lock on the folder, which ends with the process; where the file system has none, by nothing.
+        """
+        descriptor = None
+        try:
+            if fcntl is not None:
+                descriptor = os.open(self.path, os.O_RDONLY)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor or 0)
+            raise RunError(f"{self.path}: another process is training into this folder") from error
+        except OSError:
+            pass
+        try:
+            yield
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
     def require_run(self) -> None:
         """Raise RunError where this is no run folder."""
         if not self.path.is_dir():
@@ -70,17 +99,23 @@ class RunFolder:
 
     def write_status(self, status: str, **more: Any) -> None:
         """Note how the run stands: one of STATUSES, with the time, the process and what else is given."""
-        known = files.read_json(self.status) if self.status.exists() else {}
+        known = self.read_status() if self.status.exists() else {}
         now = timestamp()
         here = {"status": status, "updated": now, "pid": os.getpid(), "host": socket.gethostname()}
         files.write_json(self.status, {"started": now, **known, **here, **more})
 
     def read_status(self) -> dict[str, Any]:
-        """status.json. A run that says it is running though its process is gone counts as interrupted."""
+        """status.json. A run that says it is running though its process is gone counts as interrupted.
+
+        Raises RunError where it is damaged.
+        """
         if not self.status.exists():
             return {"status": "interrupted"}
-        status = files.read_json(self.status)
-        if status["status"] == "running" and not _alive(status):
+        try:
+            status = files.read_object(self.status)
+        except RunError as error:
+            raise RunError(f"{error}: delete it, and the run counts as interrupted") from error
+        if status.setdefault("status", "interrupted") == "running" and not _alive(status):
             status["status"] = "interrupted"
         return status
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from svgp.runs.environment import describe_environment
 from svgp.runs.folder import RunFolder, default_path, timestamp
 from svgp.runs.inducing_count import with_count
 from svgp.runs.restarts import best_start, forget_trials, kept_state, prepare
-from svgp.runs.resume import require_resumable, require_same_data, resumed_config
+from svgp.runs.resume import require_resumable, require_same_config, require_same_data, resumed_config
 from svgp.runs.run import Run
 from svgp.runs.session import Session
 from svgp.training import (
@@ -96,30 +97,48 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
         _take_paths(folder, method, resumed)
         advice = precision_advice(device, config.train.precision)
         lines = [notes[0], *dataset.notes, *notes[1:], *filter(None, [advice])]
-        checkpoint = _open(folder, config, dataset, method, progress, device, lines, resumed)
-        if weighed:
-            files.write_json(folder.inducing_choice, weighed)
-        _require_alike(method, config, dataset, checkpoint)
-        try:
-            with StopRequest(progress.note) as request:
-                if config.train.restarts > 1:
-                    method, checkpoint = _choose_start(
-                        folder, config, dataset, progress, request, method, checkpoint
-                    )
-                session = Session(folder, config, dataset, method, progress, checkpoint)
-                for line in [*_start_lines(session, device), *lines]:
-                    progress.note(line)
-                try:
-                    reason = _loop(session, request)
-                finally:
-                    session.close()
-        except BaseException as error:
+        if not resumed:
+            folder.create()
+        with folder.claimed():
+            checkpoint = _open(folder, config, dataset, method, progress, device, lines, resumed)
+            if weighed:
+                files.write_json(folder.inducing_choice, weighed)
+            _require_alike(method, config, dataset, checkpoint)
+            return _run(folder, config, dataset, method, progress, device, lines, checkpoint)
+
+
+def _run(
+    folder: RunFolder,
+    config: Config,
+    dataset: Dataset,
+    method: Method,
+    progress: Progress,
+    device: str,
+    lines: list[str],
+    checkpoint: Checkpoint | None,
+) -> Run:
+    """Train in an open folder, note how it ended, and draw."""
+    try:
+        with StopRequest(progress.note) as request:
+            if config.train.restarts > 1:
+                method, checkpoint = _choose_start(
+                    folder, config, dataset, progress, request, method, checkpoint
+                )
+            session = Session(folder, config, dataset, method, progress, checkpoint)
+            for line in [*_start_lines(session, device), *lines]:
+                progress.note(line)
+            try:
+                reason = _loop(session, request)
+            finally:
+                session.close()
+    except BaseException as error:
+        with suppress(RunError):  # of a full disk, say: what happened first is what to tell
             folder.write_status(_status_of(error), message=_message_of(error), steps=method.step)
-            if isinstance(error, tf.errors.ResourceExhaustedError):
-                raise RunError(f"{folder.path}: {_message_of(error)}") from error
-            raise
-        finally:
-            progress.close()
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            raise RunError(f"{folder.path}: {_message_of(error)}") from error
+        raise
+    finally:
+        progress.close()
     folder.write_status("finished", stopped=reason, steps=method.step, finished=timestamp())
     finished = Run(folder, dataset=dataset, evaluator=session.evaluator, predictive=session.predictive)
     if present().chief:
@@ -143,7 +162,9 @@ def _require_alike(method: Method, config: Config, dataset: Dataset, checkpoint:
 def _take_paths(folder: RunFolder, method: Method, resumed: bool) -> None:
     """The faster paths of a minibatch step; a resumed run keeps those that it began with, and its bits."""
     known = (
-        files.read_json(folder.environment).get("paths") if resumed and folder.environment.exists() else None
+        files.read_object(folder.environment).get("paths")
+        if resumed and folder.environment.exists()
+        else None
     )
     if known is not None:
         paths.take(paths.Paths(**known))
@@ -219,11 +240,14 @@ def _open(
     checkpoint = None
     if resumed:
         require_same_data(folder, dataset.sha256)
-        checkpoint = checkpoints.load_newest(folder.checkpoints, progress.note)
+        checkpoint = checkpoints.load_newest(
+            folder.checkpoints, progress.note, lambda found: {"loop", "rows"} <= set(found.values)
+        )
         if checkpoint is None and config.train.restarts == 1:
             raise RunError(f"{folder.checkpoints}: holds no readable checkpoint; start a new run instead")
+        require_same_config(folder, config, checkpoint.values.get("config") if checkpoint else None)
     else:
-        folder.create()
+        folder.require_free()  # once more, now that nobody else can write it
     files.write_text(folder.config, config.to_yaml())
     data = {"name": dataset.name, "sha256": dataset.sha256, "rows": dataset.rows.count}
     environment = describe_environment(
@@ -241,7 +265,7 @@ def _open(
 
 
 def _resumptions(folder: RunFolder, step: int) -> list[dict[str, Any]]:
-    before = files.read_json(folder.environment).get("resumed", [])
+    before = files.read_object(folder.environment).get("resumed", [])
     return [*before, {"time": timestamp(), "step": step}]
 
 

@@ -51,7 +51,7 @@ def describe_run(run: RunFolder) -> dict[str, Any]:
 def _numbers(run: RunFolder) -> dict[str, Any]:
     """From the final metrics, else from the rows logged so far."""
     if run.metrics.exists():
-        final = files.read_json(run.metrics)
+        final = files.read_object(run.metrics)
         return {"steps": final.get("steps"), **_chosen(final)}
     history = files.read_json_lines(run.history)
     merged = {name: value for row in history for name, value in row.items()}  # the last of each

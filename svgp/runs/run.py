@@ -73,7 +73,7 @@ class Run:
     @property
     def metrics(self) -> dict[str, Any]:
         """metrics.json: `train.elbo`, `test.rmse` ...; empty while the run has not finished."""
-        return files.read_json(self.folder.metrics) if self.folder.metrics.exists() else {}
+        return files.read_object(self.folder.metrics) if self.folder.metrics.exists() else {}
 
     @cached_property
     def config(self) -> Config:
@@ -83,7 +83,7 @@ class Run:
     @cached_property
     def environment(self) -> dict[str, Any]:
         """environment.json: versions, device, command, data."""
-        return files.read_json(self.folder.environment) if self.folder.environment.exists() else {}
+        return files.read_object(self.folder.environment) if self.folder.environment.exists() else {}
 
     def history(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl."""
@@ -124,7 +124,9 @@ class Run:
     def columns(self) -> Columns:
         """How raw columns become the model's inputs, and predictions original units again."""
         dataset = self.__dict__.get("dataset")
-        return dataset.columns if dataset is not None else Columns.from_dict(self._saved[1]["columns"])
+        if dataset is not None:
+            return dataset.columns
+        return Columns.from_dict(self._saved[1].get("columns", {}))
 
     @cached_property
     def dataset(self) -> Dataset:

@@ -57,8 +57,8 @@ class Session:
         )
         tested = 0 if dataset.test_rows is None else len(dataset.test_rows)
         self.schedule = Schedule.of(train, method, rows=dataset.rows.count, test_rows=tested)
-        self.metrics = JsonLines(folder.history, kept["metrics"])
-        self.inducing = JsonLines(folder.inducing_history, kept["inducing"])
+        self.metrics = JsonLines(folder.history, kept["metrics"], progress.note)
+        self.inducing = JsonLines(folder.inducing_history, kept["inducing"], progress.note)
         self.sinks: list[Sink] = [self.metrics, Shown(progress, method, self.stop, self.state)]
         if train.tensorboard:
             self.sinks.append(TensorBoard(folder.tensorboard))
@@ -111,8 +111,7 @@ class Session:
         """
         check_finite(self.method, self.state)
         rows = {"metrics": self.metrics.rows, "inducing": self.inducing.rows}
-        seed = self.config.train.seed
-        values = {"loop": self.state.to_dict(), "rows": rows, "method": self.method.name, "seed": seed}
+        values = {"loop": self.state.to_dict(), "rows": rows, "config": self.config.to_dict()}
         self.method.publish()
         checkpoints.save(self.folder.checkpoints, self.method.step, Checkpoint(self.method.state(), values))
         self._saved_s = self.state.wall_s

@@ -45,7 +45,7 @@ def save(folder: str | Path, step: int, checkpoint: Checkpoint) -> Path:
 def load(path: str | Path) -> Checkpoint:
     """Read one checkpoint. Raises RunError where a file is missing or damaged."""
     path = Path(path)
-    header = files.read_json(path / "state.json")
+    header = files.read_object(path / "state.json")
     tensors = path / "state.safetensors"
     try:
         data = tensors.read_bytes()

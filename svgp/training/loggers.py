@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -25,19 +27,17 @@ class JsonLines:
     """A file of JSON rows that is cut back to `keep` rows when opened, and then grows.
 
     Cutting drops the rows logged after a checkpoint, which a resumed run logs again. `rows` counts
-    what the file holds. Raises RunError where it cannot be written, or holds fewer than `keep` rows.
+    what the file holds: fewer where rows were lost (a log is not synced as checkpoints are), and none where
+    it is damaged; it is kept beside the new one then. `warn` is told. Raises RunError where it cannot be
+    written.
     """
 
-    def __init__(self, path: str | Path, keep: int = 0) -> None:
+    def __init__(
+        self, path: str | Path, keep: int = 0, warn: Callable[[str], None] = lambda text: None
+    ) -> None:
         self.path = Path(path)
-        kept = files.read_json_lines(self.path)[:keep]
-        if len(kept) < keep:
-            raise RunError(
-                f"{self.path}: holds {len(kept)} rows where the checkpoint says {keep}; it is damaged"
-            )
-        self.rows = keep
         try:
-            self._cut(keep)
+            self.rows = len(self._kept(keep, warn))
             self._file: TextIO = self.path.open("a", encoding="utf-8")
         except OSError as error:
             raise files.cannot_write(self.path, error) from error
@@ -51,14 +51,29 @@ class JsonLines:
         self.rows += 1
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # rows are flushed as they come: what is left failed, and was told of
+            self._file.close()
 
-    def _cut(self, keep: int) -> None:
+    def _kept(self, keep: int, warn: Callable[[str], None]) -> list[dict[str, Any]]:
+        """Cut the file back to its first rows, as many of `keep` as there are; returns these."""
         if not self.path.exists():
-            return
-        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        if len(lines) > keep:
-            files.write_text(self.path, "".join(lines[:keep]))
+            rows: list[dict[str, Any]] = []
+        else:
+            try:
+                rows = files.read_json_lines(self.path)
+            except RunError as error:
+                aside = self.path.with_name(self.path.name + ".damaged")
+                self.path.replace(aside)
+                warn(f"{error}; it is {aside.name} now, and a new log begins")
+                return []
+        kept = rows[:keep]
+        if len(kept) < keep:
+            warn(f"{self.path}: holds {len(kept)} rows where the checkpoint says {keep}: the rest is lost")
+        if self.path.exists():
+            text = "".join(json.dumps(row) + "\n" for row in kept)
+            if self.path.read_bytes() != text.encode():
+                files.write_text(self.path, text)
+        return kept
 
 
 class Shown:

@@ -13,7 +13,7 @@ import svgp
 from svgp.config import Config
 from svgp.errors import Interrupted, RunError
 from svgp.models import model_state
-from svgp.runs import Run
+from svgp.runs import Run, list_runs
 from svgp.training import Silent
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -149,3 +149,36 @@ def test_a_resumed_run_takes_the_paths_that_it_began_with(tmp_path, monkeypatch)
         paths.take(paths.FIXED)
     _take_paths(folder, SimpleNamespace(name="collapsed"), resumed=False)  # which has one path only
     assert paths.current() == paths.FIXED
+
+
+def test_two_trainings_do_not_share_a_folder_and_an_edited_config_is_no_resumed_run(
+    make_config, regression, tmp_path
+):
+    shutil.copytree(regression.path, tmp_path / "run")
+    run = svgp.load_run(tmp_path / "run")
+    with run.folder.claimed(), pytest.raises(RunError, match="another process is training"):
+        svgp.train(resume=tmp_path / "run")
+    edited = run.folder.config.read_text().replace("seed: 4", "seed: 5")
+    run.folder.config.write_text(edited)
+    with pytest.raises(RunError, match=r"config.yaml: has been changed.*train.seed \(4 -> 5\)"):
+        svgp.train(resume=tmp_path / "run")
+    assert run.folder.config.read_text() == edited
+
+
+def test_damaged_parts_of_a_run_folder_are_named(regression, tmp_path):
+    shutil.copytree(regression.path, tmp_path / "run")
+    folder = svgp.load_run(tmp_path / "run").folder
+    folder.status.write_text("[]")
+    with pytest.raises(RunError, match="status.json: holds list where an object is expected.*delete it"):
+        svgp.train(resume=folder.path)
+    folder.status.unlink()
+    for path in folder.checkpoints.glob("*/state.json"):
+        path.write_text(path.read_text().replace('"loop"', '"pool"'))
+    with pytest.raises(RunError, match="holds no readable checkpoint"):
+        svgp.train(resume=folder.path)
+    folder.metrics.write_text("[]")
+    (folder.model / "model.json").write_text('{"format": 1}')
+    (row,) = list_runs(folder.path)
+    assert row["status"] == "interrupted" and "metrics.json: holds list" in row["message"]
+    with pytest.raises(RunError, match="not a whole saved model"):
+        svgp.load_run(folder.path).predict({"x": [0.0]})

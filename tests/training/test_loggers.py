@@ -29,9 +29,17 @@ def test_a_torn_last_line_is_dropped(tmp_path):
     assert [row["step"] for row in files.read_json_lines(path)] == [1, 2]
 
 
-def test_a_file_with_too_few_rows_is_damaged(tmp_path):
-    with pytest.raises(RunError, match="holds 0 rows where the checkpoint says 3"):
-        JsonLines(tmp_path / "metrics.jsonl", keep=3)
+def test_a_log_that_lost_rows_or_is_damaged_does_not_hold_up_a_run(tmp_path):
+    path, said = tmp_path / "metrics.jsonl", []
+    path.write_text('{"step": 1}\n{"step": 2}')  # torn before its end of line
+    log = JsonLines(path, 3, said.append)
+    log.write({"step": 4})
+    log.close()
+    assert [row["step"] for row in files.read_json_lines(path)] == [1, 2, 4] and log.rows == 3
+    assert "holds 2 rows where the checkpoint says 3" in said.pop()
+    path.write_bytes(b"\xff\xfe\n" + path.read_bytes())
+    JsonLines(path, 3, said.append).close()
+    assert (tmp_path / "metrics.jsonl.damaged").exists() and "a new log begins" in said.pop()
 
 
 def test_a_missing_folder_is_our_error(tmp_path):
