@@ -16,7 +16,7 @@ class NeighboursConfig(Section):
 
     count: Annotated[WholeNumber, Field(ge=0, le=512)] | Literal["auto"] = setting(
         "auto",
-        "training rows near a point that its prediction sees; 0: the inducing points alone; auto: 32, or twice "
+        "training rows near a point that its prediction sees; 0: the inducing points alone; auto: 32, or two "
         "or four times as many where rows left out gain by it",
         unit="rows",
     )  # fmt: skip
