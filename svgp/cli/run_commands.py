@@ -75,10 +75,11 @@ def predict(
     --samples K adds TARGET_sample_1 to _K, consistent draws of the function without noise.
     """
     opened = _open(run)
+    from svgp.data.names import counted
     from svgp.runs import predict_file
 
-    rows = predict_file(opened, data, output, samples=samples, seed=seed)
-    print(f"{output}: {rows:,} rows")
+    rows = predict_file(opened, data, output, samples=samples, seed=seed, note=note_line)
+    print(f"{output}: {counted(rows, 'row')}")
 
 
 def plot(

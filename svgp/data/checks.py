@@ -46,14 +46,16 @@ def _too_large(values: np.ndarray) -> np.ndarray:
 
 
 def refuse_missing(
-    table: pa.Table, by_name: Mapping[str, np.ndarray], remedy: str = "set data.missing: drop (or indicator)"
+    table: pa.Table,
+    by_name: Mapping[str, np.ndarray],
+    remedy: str = ", or set data.missing: drop",
 ) -> None:
     """Raise DataError that names the columns with missing values; `remedy`: what else helps."""
     told = missing_counts(by_name)
     if told:
         raise DataError(
             f"{source_of(table)}: missing values in {told}, of {counted(table.num_rows, 'row')};"
-            f" fill them in, remove those rows, or {remedy}"
+            f" fill them in, or remove those rows{remedy}"
         )
 
 

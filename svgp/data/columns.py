@@ -20,7 +20,7 @@ from svgp.data.tasks import TASKS, Task
 from svgp.data.transforms import Transform, fit_transform, transform_from_dict
 from svgp.errors import DataError
 
-_TEXT_ADVICE = "list it under data.categorical, or leave it out of data.inputs"
+_TEXT_ADVICE = "correct it; or train with the column under data.categorical, or out of data.inputs"
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,11 +226,11 @@ class Columns:
             else np.full(table.num_rows, default)
             for (kind, name), default in parts
         ]
-        return self._in_model_units(np.stack(found, axis=1))
+        return self.in_model_units(np.stack(found, axis=1))
 
     def default_extras(self, rows: int) -> np.ndarray:
         """The extra columns `[N, E]` of rows of which nothing is told."""
-        return self._in_model_units(np.tile(np.asarray(self.extra_defaults, float), (rows, 1)))
+        return self.in_model_units(np.tile(np.asarray(self.extra_defaults, float), (rows, 1)))
 
     def _extras(self, table: pa.Table, Y: np.ndarray) -> np.ndarray:
         table = self.as_numbers(table)
@@ -238,7 +238,7 @@ class Columns:
         refuse_missing(table, values)
         if "trials" in self.extras:
             refuse_more_than_trials(table, self.target_names, Y, values[self.extras["trials"]])
-        return self._in_model_units(np.stack(list(values.values()), axis=1))
+        return self.in_model_units(np.stack(list(values.values()), axis=1))
 
     def scale(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """X `[N, D]`, Y `[N, P + E]` of what `unscaled()` makes of a table, side by side `[N, D + P + E]`.
@@ -248,9 +248,10 @@ class Columns:
         D, P = len(self.input_names), len(self.target_names)
         X = (self._filled(values[:, :D].copy()) - self.input_mean) / self.input_scale
         Y = (self.forward(values[:, D : D + P].copy()) - self.target_mean) / self.target_scale
-        return X, np.hstack([Y, self._in_model_units(values[:, D + P :])]) if self.extras else Y
+        return X, np.hstack([Y, self.in_model_units(values[:, D + P :])]) if self.extras else Y
 
-    def _in_model_units(self, extras: np.ndarray) -> np.ndarray:
+    def in_model_units(self, extras: Any) -> Any:
+        """Extra columns `[N, E]`, array or tensor, scaled as the target is where they are in its units."""
         own = [EXTRAS[kind].in_target_units for kind in self.extras]
         return extras / np.where(own, self.target_scale[0], 1.0)  # [N, E]
 
@@ -459,7 +460,8 @@ class Columns:
         by_name = {name: values[:, owners.index(name)] for name in names}
         refuse_infinite(table, by_name)
         if not allowed:
-            refuse_missing(table, by_name, "train with data.missing: indicator, which takes such inputs")
+            of_inputs = "; data.missing: indicator trains for such inputs"
+            refuse_missing(table, by_name, of_inputs if names == self.inputs else "")
 
     def _input_moments(self, table: pa.Table, standardize: bool) -> tuple[np.ndarray, np.ndarray]:
         size = len(self.input_names)

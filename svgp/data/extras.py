@@ -30,13 +30,16 @@ class Extra:
     whole: bool = False
     default: float | None = None  # None: the root mean square of the training rows
     in_target_units: bool = False
+    in_predictions: bool = True  # whether what is predicted depends on it
 
 
 EXTRAS: dict[str, Extra] = {
     "noise": Extra("a standard deviation from 0", 0.0, open_low=False, in_target_units=True),
     "exposure": Extra("a number above 0", 0.0, default=1.0),
     "trials": Extra("a whole number from 1", 1.0, open_low=False, whole=True, default=1.0),
-    "censored": Extra("0 or 1 (false or true)", 0.0, 1.0, open_low=False, whole=True, default=0.0),
+    "censored": Extra(
+        "0 or 1 (false or true)", 0.0, 1.0, open_low=False, whole=True, default=0.0, in_predictions=False
+    ),
 }
 
 

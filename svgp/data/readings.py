@@ -112,7 +112,7 @@ class Reading:
         first = pc.index(pc.and_(pc.is_null(parsed), pc.is_valid(text)), True).as_py()
         raise DataError(
             f"{source_of(table)}: column '{name}' {what}; row {row_number(table, first)} has"
-            f" {text[first].as_py()[:60]!r}; set data.columns: {{{name}: ...}}, or leave the column out"
+            f" {text[first].as_py()[:60]!r}; correct it, or train with other data.columns: {{{name}: ...}}"
         )
 
 

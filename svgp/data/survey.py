@@ -38,6 +38,7 @@ class _Evidence:
     marks: dict[str, str] = field(default_factory=dict)  # of numbers, each with the first value that has it
     unit: str = ""
     example: str = ""
+    two_ways: str = ""  # the first value with two numbers that differ: a day and a month, in either order
 
     def add(self, column: pa.ChunkedArray) -> None:
         text = pa.chunked_array([pc.unique(trimmed(column)).drop_null()], pa.string())
@@ -56,6 +57,11 @@ class _Evidence:
             # No text is both a number and a date.
             styles = [] if self.spellings else self.styles
             self.styles = [style for style in styles if dates.fits(part, style)]
+        if self.styles and not self.two_ways:
+            parts = pc.extract_regex(text, r"(?P<a>\d{1,2})\D+(?P<b>\d{1,2})")
+            a, b = (pc.struct_field(parts, name).cast(pa.int64()) for name in "ab")
+            place = pc.index(pc.not_equal(a, b), True).as_py()
+            self.two_ways = text[place].as_py() if place >= 0 else ""
         if self.spellings:
             for mark, kind in _MARKS.items():
                 if kind not in self.marks:
@@ -215,10 +221,10 @@ def _date(name: str, found: _Evidence, wish: Wish, prior: Reading | None) -> Rea
         return replace(prior, parts=parts)
     first = styles[0]
     swapped = first.replace("%d", "\0").replace("%m", "%d").replace("\0", "%m")
-    if swapped != first and swapped in styles and "%d" in first and "%b" not in first:
-        meant = [dates.shown(found.example, style) for style in (first, swapped)]
+    if swapped != first and swapped in styles and found.two_ways:
+        meant = [dates.shown(found.two_ways, style) for style in (first, swapped)]
         return Doubt(
-            f"has dates such as {found.example!r}, which may be {meant[0]} or {meant[1]}; set data.columns:"
+            f"has dates such as {found.two_ways!r}, which may be {meant[0]} or {meant[1]}; set data.columns:"
             f' {{{name}: {{type: date, format: "{first}"}}}}, or "{swapped}"'
         )
     return Reading("date", style=first, parts=parts)

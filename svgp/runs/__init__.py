@@ -6,6 +6,7 @@ Importing this imports no TensorFlow; using anything but `list_runs` does.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,10 +50,16 @@ def diagnose(run: Run | str | Path) -> dict[str, Any]:
 
 
 def predict_file(
-    run: Run | str | Path, data: str | Path, out: str | Path, *, samples: int = 0, seed: int = 0
+    run: Run | str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    samples: int = 0,
+    seed: int = 0,
+    note: Callable[[str], None] = lambda text: None,
 ) -> int:
     """Add predictions to a table file; see `Run.predict_file`."""
-    return _opened(run).predict_file(data, out, samples=samples, seed=seed)
+    return _opened(run).predict_file(data, out, samples=samples, seed=seed, note=note)
 
 
 def update(

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from svgp.data import Columns
+from svgp.data.extras import EXTRAS
 from svgp.errors import RunError
 from svgp.files import cannot_write, new_directory, write_json
 from svgp.linalg.backend import backend
@@ -31,7 +32,9 @@ def export(run: Run, directory: str | Path, *, sparse: bool = False) -> Path:
 
     - `inputs`: float64 `[N, number of numeric columns]`, raw values in their order in the run's inputs;
     - `categories`: string `[N, number of categorical columns]` in their order; only where there are any.
-      A level that training has not seen is all zeros, or fails where the config says `unseen: error`.
+      A level that training has not seen is all zeros, or fails where the config says `unseen: error`;
+    - `extras`: float64 `[N, number of extra columns]`, what the likelihood is told of a row (exposure,
+      trials, known noise), only where there are any; NaN stands for the default that svgp.json gives.
 
     A date is given in days since 1970-01-01 (a time of day in hours), its parts beside it as numbers. With
     `missing: indicator` NaN, or an empty category, stands for a missing value.
@@ -65,32 +68,61 @@ class Served(tf.Module):
         self._numeric = [name for name in columns.features if name not in columns.levels]
         self._categorical = [name for name in columns.inputs if name in columns.levels]
         self._predictive = ServedPredictive(predictive)
+        # What only training reads (which rows are censored) nobody has to give.
+        self._extras = [place for place, kind in enumerate(columns.extras) if EXTRAS[kind].in_predictions]
         specs = [tf.TensorSpec([None, len(self._numeric)], tf.float64, "inputs")]
         if self._categorical:
             specs.append(tf.TensorSpec([None, len(self._categorical)], tf.string, "categories"))
-        self.predict = tf.function(self._predict, input_signature=specs, autograph=False)
+        if self._extras:
+            specs.append(tf.TensorSpec([None, len(self._extras)], tf.float64, "extras"))
+        # A signature takes its names from a function's arguments.
+        call: Any = {
+            (False, False): lambda inputs: self._predict(inputs),
+            (True, False): lambda inputs, categories: self._predict(inputs, categories),
+            (False, True): lambda inputs, extras: self._predict(inputs, extras=extras),
+            (True, True): lambda inputs, categories, extras: self._predict(inputs, categories, extras),
+        }[bool(self._categorical), bool(self._extras)]
+        self.predict = tf.function(call, input_signature=specs, autograph=False)
 
     def describe(self) -> dict[str, Any]:
         """What the signature's columns are called, in order, and what comes out."""
-        outcome = outcome_of(self._columns)
+        outcome, names = outcome_of(self._columns), list(self._columns.extras.values())
         return {
             "inputs": self._numeric,
             "categories": {name: self._columns.levels[name] for name in self._categorical},
             "unseen": self._columns.unseen,
+            "extras": {names[place]: self._columns.extra_defaults[place] for place in self._extras},
             "targets": list(self._columns.target_names),
             "outputs": list(outcome.outputs),
             "classes": self._columns.classes,
             "levels": list(LEVELS) if "quantiles" in outcome.outputs else None,
         }
 
-    def _predict(self, inputs: tf.Tensor, categories: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+    def _predict(
+        self, inputs: tf.Tensor, categories: tf.Tensor | None = None, extras: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
         # Only TensorFlow's own operations can be saved.
         with backend("tensorflow"):
             X = (
                 self._model_inputs(inputs, categories) - self._columns.input_mean
             ) / self._columns.input_scale
             latent = self._predictive.predict_f(X)  # [N, L] each
-            return outcome_of(self._columns).serve(self._predictive.likelihood, self._columns, latent, LEVELS)
+            told = self._model_extras(tf.shape(inputs)[0], extras, latent[0].dtype)
+            return outcome_of(self._columns).serve(
+                self._predictive.likelihood, self._columns, latent, LEVELS, told
+            )
+
+    def _model_extras(self, rows: tf.Tensor, extras: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor | None:
+        """All extra columns [N, E] in the model's units, by default where they are NaN or not asked for."""
+        columns = self._columns
+        if not columns.extras:
+            return None
+        parts = [tf.fill([rows], tf.constant(default, tf.float64)) for default in columns.extra_defaults]
+        for place, number in enumerate(self._extras):
+            assert extras is not None
+            given = extras[:, place]
+            parts[number] = tf.where(tf.math.is_nan(given), parts[number], given)
+        return tf.cast(columns.in_model_units(tf.stack(parts, axis=1)), dtype)
 
     def _model_inputs(self, inputs: tf.Tensor, categories: tf.Tensor | None) -> tf.Tensor:
         """X [N, D] before scaling: numbers as they are, categories one-hot, in the order of training."""

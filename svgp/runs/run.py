@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 from svgp import files
 from svgp.config import Config, load_config
 from svgp.data import Columns, Dataset, iter_tables, load_dataset
+from svgp.data.layout import AS_FOUND
+from svgp.data.names import counted
 from svgp.data.origin import source_of
 from svgp.errors import DataError, RunError
 from svgp.runs import figures
@@ -22,6 +25,7 @@ from svgp.runs.folder import RunFolder
 from svgp.runs.outcomes import combined, predict, score, score_rows
 from svgp.runs.predictions import LEVELS, Predictions, as_table
 from svgp.runs.streaming import predict_stream
+from svgp.runs.tables import format_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -211,8 +215,12 @@ class Run:
         from_file = isinstance(data, (str, Path))
         whole = None if from_file else as_table(data, self.columns)
 
+        format = format_for(self, data) if from_file else AS_FOUND
+
         def tables() -> Iterable[Any]:
-            return iter_tables(data, text=self.columns.text) if whole is None else [whole]
+            if whole is not None:
+                return [whole]
+            return iter_tables(data, text=self.columns.text, format=format)
 
         for table in tables():
             if not self.columns.has_targets(table):
@@ -224,29 +232,49 @@ class Run:
         columns = self.columns.matched(tables(), str(data) if whole is None else source_of(whole))
         parts = []
         for table in tables():
+            if self.config.data.missing == "drop":
+                table = table.filter(columns.complete_rows(table, targets=True))
+                if table.num_rows == 0:
+                    continue
             X, Y = columns.transform_inputs(table), columns.transform_targets(table)
             parts.append((len(X), score(self.predictive, self.columns, X, Y)))
+        if not parts:
+            raise DataError("evaluate: each row misses a value, and data.missing: drop leaves such out")
         return combined(parts)
 
-    def predict_file(self, data: str | Path, out: str | Path, *, samples: int = 0, seed: int = 0) -> int:
+    def predict_file(
+        self,
+        data: str | Path,
+        out: str | Path,
+        *,
+        samples: int = 0,
+        seed: int = 0,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> int:
         """Stream the table `data` to `out` with the predictions' columns added; returns the number of rows.
 
         Columns: `<target>_mean`, `_std`, `_q025`, `_q500`, `_q975`, or `_probability` (of the class
         `columns.classes[1]`; of more than two `_probability_<class>` each) and `_label`; with `samples` also
         `<target>_sample_1` ... of as many functions
-        drawn from the posterior (`sample`). Raises DataError, RunError; `out` appears when it is whole.
+        drawn from the posterior (`sample`). `note` is told of levels that training has not seen. Raises
+        DataError, RunError; `out` appears when it is whole.
         """
         from svgp.runs.functions import Sampler
 
         draw = Sampler(self, samples, seed) if samples else None
-        columns = self.columns.matched(iter_tables(data, text=self.columns.text), str(data))
+        format, unseen = format_for(self, data), Counter[str]()
+        columns = self.columns.matched(iter_tables(data, text=self.columns.text, format=format), str(data))
 
         def predict(table: Any) -> Predictions:
             X = columns.transform_inputs(table)
+            unseen.update(columns.count_unseen(table))
             said = self.predict_scaled(X, extras=columns.transform_extras(table))
             return said if draw is None else replace(said, samples=draw(X))
 
-        return predict_stream(data, out, predict, text=columns.text)
+        rows = predict_stream(data, out, predict, text=columns.text, format=format)
+        for name, count in unseen.items():
+            note(f"{counted(count, 'row')} with a level of '{name}' that training has not seen: zeros there")
+        return rows
 
     def inducing_inputs(self) -> np.ndarray:
         """Z `[M, D]`, scaled."""

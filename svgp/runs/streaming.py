@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from svgp.data import TableWriter, iter_tables
+from svgp.data.layout import AS_FOUND, TableFormat
 from svgp.errors import DataError
 from svgp.runs.predictions import Predictions
 
@@ -32,6 +33,7 @@ def predict_stream(
     predict: Callable[[pa.Table], Predictions],
     *,
     text: list[str],
+    format: TableFormat = AS_FOUND,
     rows: int = 65536,
 ) -> int:
     """Read `data` piece by piece, write it with predictions to `out`, return the number of rows.
@@ -39,7 +41,9 @@ def predict_stream(
     `text` are the columns to read as text (categories). Raises DataError and RunError; `out` appears
     only when it is whole.
     """
+    if Path(out).exists() and Path(out).samefile(data):
+        raise DataError(f"{out}: is the table itself; choose another file for the predictions")
     with TableWriter(out) as writer:
-        for table in iter_tables(data, rows=rows, text=text):
+        for table in iter_tables(data, rows=rows, text=text, format=format):
             writer.write(predict_table(table, predict(table)))
     return writer.rows

@@ -25,6 +25,7 @@ from svgp.runs.evaluation import Evaluator
 from svgp.runs.folder import RunFolder, default_path, timestamp
 from svgp.runs.outcomes import score
 from svgp.runs.predictions import as_table
+from svgp.runs.tables import format_for
 
 if TYPE_CHECKING:
     from svgp.runs.run import Run
@@ -97,7 +98,10 @@ def update(
 def _new_rows(run: Run, data: Any) -> tuple[Any, np.ndarray, np.ndarray]:
     """The run's columns and the rows scaled by them."""
     columns = run.columns
-    table = read_table(data, text=columns.text) if isinstance(data, (str, Path)) else as_table(data, columns)
+    if isinstance(data, (str, Path)):
+        table = read_table(data, text=columns.text, format=format_for(run, data))
+    else:
+        table = as_table(data, columns)
     if not columns.has_targets(table):
         missing = [name for name in columns.target_names if name not in table.column_names]
         raise DataError(f"update: the new rows lack the target column '{missing[0]}'")

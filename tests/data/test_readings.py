@@ -8,6 +8,7 @@ import pytest
 
 from svgp.data import Columns, iter_tables, load_dataset, read_table
 from svgp.data.readings import Reading
+from svgp.data.survey import Survey
 from svgp.errors import DataError
 
 # file, settings, the first column's numbers
@@ -157,3 +158,10 @@ def test_readings_are_plain_settings():
     reading = Reading("date", style="%d.%m.%Y", parts=("month",))
     assert Reading.from_settings(reading.settings()) == reading
     assert "when.month" in reading.describe("when")
+
+
+def test_days_that_equal_their_month_leave_nothing_open_and_the_example_shows_both_readings():
+    decided = Survey().add(pa.table({"d": ["01/01/2024", "02/02/2024"]})).decide()["d"]
+    assert isinstance(decided, Reading) and decided.type == "date"
+    doubt = Survey().add(pa.table({"d": ["01/01/2024", "03/02/2024"]})).decide()["d"]
+    assert "may be 3 February 2024 or 2 March 2024" in doubt.reason

@@ -178,3 +178,47 @@ def test_dates_and_missing_values_are_served(tmp_path):
     served = tf.saved_model.load(str(path)).signatures["serving_default"]
     got = served(inputs=tf.constant(inputs), categories=tf.constant([["x"], ["y"], ["x"], [""]]))
     np.testing.assert_allclose(got["mean"][:, 0], said.mean[:4], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "likelihood, task, target, extras",
+    [
+        (lambda: likelihoods.Poisson(exposure=True), "count", "count", {"exposure": "hours"}),
+        (lambda: likelihoods.Gaussian(0.2, per_row=True), "regression", "y", {"noise": "sigma"}),
+        (lambda: likelihoods.Weibull(1.5, censored=True), "positive", "y", {"censored": "alive"}),
+    ],
+)
+def test_what_a_likelihood_is_told_of_a_row_is_an_input_of_the_saved_model(
+    tmp_path, likelihood, task, target, extras
+):
+    told = {"hours": 1.0 + np.arange(ROWS), "sigma": 0.1 * np.arange(ROWS), "alive": np.arange(ROWS) % 2}
+    table = pa.table({**{name: TABLE[name] for name in TABLE.column_names}, **told})
+    columns = Columns.fit(table, task=task, inputs=["b", "a"], targets=[target], extras=extras)
+    rng = np.random.default_rng(1)
+    model = SVGP(
+        kernels.Matern32(1.0, [1.0, 1.5]), likelihood(), rng.standard_normal((8, 2)), num_data=ROWS,
+        q_mean=rng.standard_normal((1, 8)),
+    )  # fmt: skip
+    run = SimpleNamespace(model=model, columns=columns, predictive=Predictive(model))
+    path = export(run, tmp_path / "served")
+    served = tf.saved_model.load(str(path)).signatures["serving_default"]
+    inputs = {"inputs": tf.constant(np.stack([TABLE["b"].to_numpy(), TABLE["a"].to_numpy()], axis=1))}
+    (kind, name), X = next(iter(extras.items())), columns.transform_inputs(table)
+    described = files.read_json(path / "svgp.json")["extras"]
+    if kind == "censored":  # says nothing of a prediction
+        assert described == {}
+    else:
+        assert described == {name: columns.extra_defaults[0]}
+        given = told[name].copy()
+        given[::2] = np.nan
+        inputs["extras"] = tf.constant(given[:, None])
+    table = table.set_column(
+        table.column_names.index(name), name,
+        [np.where(np.isnan(inputs["extras"][:, 0]), columns.extra_defaults[0], told[name])
+         if kind != "censored" else told[name]],
+    )  # fmt: skip
+    said = predict(Evaluator(model), columns, X, extras=columns.transform_extras(table))
+    got = served(**inputs)
+    np.testing.assert_allclose(got["mean"][:, 0], said.mean, rtol=1e-10)
+    np.testing.assert_allclose(got["std"][:, 0], said.std, rtol=1e-10)
+    np.testing.assert_allclose(got["quantiles"][:, 0], said.quantiles, rtol=1e-10)

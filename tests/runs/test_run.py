@@ -136,3 +136,21 @@ def test_without_test_rows_pictures_show_training_rows_and_say_so(regression):
 def test_no_run_folder(tmp_path):
     with pytest.raises(RunError, match="no such run folder"):
         svgp.load_run(tmp_path / "nothing")
+
+
+def test_predict_reads_a_file_as_the_config_says_where_it_must_and_never_replaces_it(regression, tmp_path):
+    odd, said = tmp_path / "odd.csv", []
+    odd.write_text("x~z~colour\n0.5~200~red\n0.1~150~mauve\n", encoding="utf-8")
+    with pytest.raises(DataError, match="input column 'x' is not there"):
+        regression.predict_file(odd, tmp_path / "out.csv")
+    run = svgp.load_run(regression.path)
+    stated = run.config.data.format.model_copy(update={"delimiter": "~"})
+    data = run.config.data.model_copy(update={"format": stated, "missing": "drop"})
+    run.__dict__["config"] = run.config.model_copy(update={"data": data})
+    assert run.predict_file(odd, tmp_path / "out.csv", note=said.append) == 2
+    assert said == ["1 row with a level of 'colour' that training has not seen: zeros there"]
+    usual = tmp_path / "usual.csv"
+    usual.write_text("x,z,colour,y\n0.5,200,red,5000\n0.1,,red,5000\n", encoding="utf-8")
+    with pytest.raises(DataError, match="is the table itself"):
+        run.predict_file(usual, usual)
+    assert set(run.evaluate(usual)) == {"rmse", "nlpd", "coverage_50", "coverage_90", "coverage_95"}

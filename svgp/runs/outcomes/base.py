@@ -37,7 +37,12 @@ class Outcome(Protocol):
         ...
 
     def serve(
-        self, likelihood: Any, columns: Columns, latent: Sequence[tf.Tensor], levels: Sequence[float]
+        self,
+        likelihood: Any,
+        columns: Columns,
+        latent: Sequence[tf.Tensor],
+        levels: Sequence[float],
+        extras: tf.Tensor | None,
     ) -> dict[str, tf.Tensor]:
         """The same of q(f)'s mean and variance `[N, Q]`, inside a graph, in original units and float64."""
         ...

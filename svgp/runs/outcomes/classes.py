@@ -68,7 +68,12 @@ class Classes:
         )  # fmt: skip
 
     def serve(
-        self, likelihood: Any, columns: Columns, latent: Sequence[tf.Tensor], levels: Sequence[float]
+        self,
+        likelihood: Any,
+        columns: Columns,
+        latent: Sequence[tf.Tensor],
+        levels: Sequence[float],
+        extras: tf.Tensor | None,
     ) -> dict[str, tf.Tensor]:
         """`probability`: `[N]` of the second of two classes, `[N, K]` of more; `label [N]`."""
         probabilities = tf.cast(likelihood.class_probabilities(*latent), tf.float64)  # [N, K]

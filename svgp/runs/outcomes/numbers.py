@@ -70,19 +70,25 @@ class Numbers:
         return Predictions(names, mean[:, 0], std[:, 0], tuple(levels), quantiles[:, 0])
 
     def serve(
-        self, likelihood: Any, columns: Columns, latent: Sequence[tf.Tensor], levels: Sequence[float]
+        self,
+        likelihood: Any,
+        columns: Columns,
+        latent: Sequence[tf.Tensor],
+        levels: Sequence[float],
+        extras: tf.Tensor | None,
     ) -> dict[str, tf.Tensor]:
         """`mean [N, P]`, `std [N, P]` and `quantiles [N, P, K]`."""
         if columns.transforms:
             shares, weights = _quadrature(latent)
-            nodes = tf.cast(likelihood.predict_quantiles(*latent, shares), tf.float64)
+            nodes = tf.cast(likelihood.predict_quantiles(*latent, shares, extras), tf.float64)
             values = original(columns, nodes)  # [N, P, K]
             mean = tf.reduce_sum(values * weights, axis=-1)
             variance = tf.reduce_sum((values - mean[..., None]) ** 2 * weights, axis=-1)
-            quantiles = tf.cast(likelihood.predict_quantiles(*latent, levels), tf.float64)
+            quantiles = tf.cast(likelihood.predict_quantiles(*latent, levels, extras), tf.float64)
             return {"mean": mean, "std": tf.sqrt(variance), "quantiles": original(columns, quantiles)}
-        mean, variance = (tf.cast(x, tf.float64) for x in likelihood.predict_mean_and_var(*latent))
-        quantiles = tf.cast(likelihood.predict_quantiles(*latent, levels), tf.float64)  # [N, P, K]
+        found = likelihood.predict_mean_and_var(*latent, extras)
+        mean, variance = (tf.cast(x, tf.float64) for x in found)
+        quantiles = tf.cast(likelihood.predict_quantiles(*latent, levels, extras), tf.float64)  # [N, P, K]
         shift, scale = columns.target_mean, columns.target_scale  # [P]
         return {
             "mean": mean * scale + shift,
