@@ -9,6 +9,8 @@ import numpy as np
 from svgp.linalg.host import threads
 from svgp.linalg.host.blas import _call, _stride, product
 
+STRIP = 64  # rows of a result of which only the lower triangle is wanted
+
 
 def add_gram_of_rows(A: np.ndarray, into: np.ndarray) -> None:
     """Lower triangle of `into [M, M] + A^T A`, A `[C, M]`: M^2 C operations; above it nothing changes."""
@@ -26,22 +28,16 @@ def add_gram_of_rows(A: np.ndarray, into: np.ndarray) -> None:
     threads.run_all([partial(strip, *edge) for edge in zip(edges[:-1], edges[1:], strict=True)])
 
 
-def add_gram_of_two(A: np.ndarray, B: np.ndarray, into: np.ndarray) -> None:
-    """Lower triangle of `into [M, M] + A^T B + B^T A`, for A and B `[C, M]`: 2 M^2 C operations."""
-    rows, columns = A.shape
+def add_symmetric_product(A: np.ndarray, B: np.ndarray, into: np.ndarray) -> None:
+    """Lower triangle of `into [M, M] + A^T B`, A and B `[C, M]`, whose sum over all panels is symmetric.
+
+    Little more than M^2 C operations: half of what A^T B takes. Above the triangle some of it is undefined.
+    """
+    columns = A.shape[1]
+    edges = list(range(0, columns, STRIP)) + [columns]
 
     def strip(start: int, stop: int) -> None:
-        a, b, own = A[:, start:stop], B[:, start:stop], slice(start, stop)
-        if start:
-            left = into[own, :start]
-            product(a, B[:, :start], left, transpose_a=True, beta=1.0)
-            product(b, A[:, :start], left, transpose_a=True, beta=1.0)
-        c = into[own, own]
-        _call(
-            "syr2k", A.dtype, b"U", b"N", stop - start, rows,
-            1.0, a, _stride(A), b, _stride(B), 1.0, c, _stride(into),
-        )  # fmt: skip
+        product(A[:, start:stop], B[:, :stop], into[start:stop, :stop], transpose_a=True, beta=1.0)
 
-    count = len(threads.pieces(columns, 2.0 * columns**2 * rows))
-    edges = [round(columns * (index / count) ** 0.5) for index in range(count + 1)]
-    threads.run_all([partial(strip, *edge) for edge in zip(edges[:-1], edges[1:], strict=True)])
+    pairs = list(zip(edges[:-1], edges[1:], strict=True))
+    threads.run_all([partial(strip, *pair) for pair in reversed(pairs)])

@@ -16,7 +16,7 @@ from svgp.models.collapsed.panels import kept_bytes
 from svgp.models.neighbours.conditional import index_sets
 from svgp.models.neighbours.search import NONE, cluster_order
 
-ARRAYS = 3  # of [rows, M] that a block holds
+ARRAYS = 4  # of [rows, M] that a block holds
 GROWTH = 2.0  # about how many more rows a block has with its outside neighbours
 FEWEST_ROWS = 256
 

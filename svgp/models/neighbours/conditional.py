@@ -20,8 +20,9 @@ zeros beside it, so that its b, and everything that follows, is zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -31,9 +32,6 @@ from svgp.models.neighbours.search import NONE
 
 GATHER = 1 << 18  # numbers of A gathered at a time, 2 MiB: what follows should find them in the cache
 JITTERS = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4)  # of the mean diagonal of R[n, n], where C is not definite
-
-# Points of sets `[C, s, D]` -> their covariances `[C, s, s]`, and what the adjoint wants to have back.
-SetCovariance = Callable[[np.ndarray], tuple[np.ndarray, object]]
 
 
 @dataclass
@@ -46,6 +44,7 @@ class Conditional:
     b: np.ndarray  # [C, m]
     D: np.ndarray  # [C] the variance of y given u and the neighbours' y, lam_i included
     jitter: float = 0.0  # the largest that was needed, absolute
+    covariances: tuple[np.ndarray, Any] | None = None  # of the sets, and what their adjoint wants to have
 
 
 def index_sets(rows: np.ndarray, neighbours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -54,57 +53,78 @@ def index_sets(rows: np.ndarray, neighbours: np.ndarray) -> tuple[np.ndarray, np
     return np.column_stack([np.where(present, neighbours, rows[:, None]), rows]), present
 
 
-def grams(A: np.ndarray, sets: np.ndarray) -> np.ndarray:
-    """`A_s A_s^T` `[C, s, s]` for the rows of A `[U, M]` in each set `[C, s]`: s^2 M operations a set."""
+def gathered(A: np.ndarray, sets: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Ranges of the sets `[C, s]`, and the rows of A `[U, M]` in them: `[c, s, M]`, in the same memory."""
     count, size = sets.shape
-    G = np.empty((count, size, size))
     step = max(1, GATHER // max(1, size * A.shape[1]))
     held = np.empty((min(step, count), size, A.shape[1]))
     for start in range(0, count, step):
-        part = sets[start : start + step]
-        rows = held[: len(part)]
-        np.take(A, part, axis=0, out=rows, mode="clip")
-        np.matmul(rows, rows.transpose(0, 2, 1), out=G[start : start + step])
-    return G
-
-
-def dots(A: np.ndarray, sets: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """`A_s v` `[C, s]` for the rows of A `[U, M]` in each set `[C, s]` and a vector `[C, M]` for each."""
-    count, size = sets.shape
-    found = np.empty((count, size))
-    step = max(1, GATHER // max(1, size * A.shape[1]))
-    held = np.empty((min(step, count), size, A.shape[1]))
-    for start in range(0, count, step):
-        part = sets[start : start + step]
-        rows = held[: len(part)]
-        np.take(A, part, axis=0, out=rows, mode="clip")
-        found[start : start + step] = np.matmul(rows, vectors[start : start + step, :, None])[..., 0]
-    return found
+        part = slice(start, min(start + step, count))
+        rows = held[: part.stop - start]
+        np.take(A, sets[part], axis=0, out=rows, mode="clip")
+        yield part, rows
 
 
 def condition(
-    A: np.ndarray, sets: np.ndarray, present: np.ndarray, K: np.ndarray, lam: np.ndarray
+    A: np.ndarray,
+    sets: np.ndarray,
+    present: np.ndarray,
+    K: np.ndarray,
+    lam: np.ndarray,
+    at: np.ndarray | None = None,
 ) -> Conditional:
     """b and D of C rows, from `A [U, M]` of the pool, `K [C, m + 1, m + 1]` and `lam [C, m + 1]` of the sets.
 
-    Where C is singular (duplicate rows of no noise) its diagonal gets more until it is not. Raises
-    NumericalError where that does not help, or a number is not finite.
+    `at [C, M]`, where given, is filled: what it needs is at hand. Where C is singular (duplicate rows of no
+    noise) its diagonal gets more until it is not. Raises NumericalError where that does not help, or a number
+    is not finite.
     """
-    R = K - grams(A, sets)  # [C, m + 1, m + 1]
-    C, r = R[:, :-1, :-1], np.where(present, R[:, :-1, -1], 0.0)
-    C = np.where(present[:, :, None] & present[:, None, :], C, 0.0)
-    diagonal = np.einsum("cii->ci", C)
-    diagonal += np.where(present, lam[:, :-1], 1.0)
-    if not np.all(np.isfinite(C)):
-        raise NumericalError("the covariance of neighbours is not finite: look at the lengthscales and at Z")
-    prior = np.einsum("cii->ci", K).mean() if len(K) else 1.0
-    jitter = make_definite(C, float(prior))
-    b = np.linalg.solve(C, r[..., None])[..., 0] if r.size else r  # [C, m]
-    # R[i, i] is not negative but for rounding.
-    own = np.maximum(R[:, -1, -1], 0.0)
-    D = own + lam[:, -1] - np.einsum("cm,cm->c", r, b)  # [C]
+    count, m = present.shape
+    found = Conditional(sets, present, np.empty((count, m, m)), np.empty((count, m)), np.empty(count))
+    prior = float(np.einsum("cii->ci", K).mean()) if count else 1.0
+    for part, rows in gathered(A, sets):
+        here, C = present[part], found.C[part]
+        # Not of all rows by all: NumPy takes a product of a matrix and its own transpose for a symmetric
+        # update, which is slower where it is small; and what is next to the row itself is wanted once.
+        R = K[part, :, :-1] - np.matmul(rows, rows[:, :-1].transpose(0, 2, 1))  # [c, m + 1, m]
+        if not here.all():
+            R *= here[:, None, :]
+            R[:, :-1] *= here[:, :, None]
+        C[...], r = R[:, :-1], R[:, -1]
+        np.einsum("cii->ci", C)[...] += np.where(here, lam[part, :-1], 1.0)
+        if not np.all(np.isfinite(C)):
+            raise NumericalError(
+                "the covariance of neighbours is not finite: look at the lengthscales and at Z"
+            )
+        found.jitter = max(found.jitter, make_definite(C, prior))
+        b = found.b[part]
+        b[...] = np.linalg.solve(C, r[..., None])[..., 0] if r.size else r
+        own = K[part, -1, -1] - np.einsum("cm,cm->c", rows[:, -1], rows[:, -1])
+        # R[i, i] is not negative but for rounding.
+        found.D[part] = np.maximum(own, 0.0) + lam[part, -1] - np.einsum("cm,cm->c", r, b)
+        if at is not None:
+            np.matmul(with_one(b)[:, None, :], rows, out=at[part, None, :])
     smallest = np.maximum(lam[:, -1], float(np.finfo(np.float64).eps) * prior)
-    return Conditional(sets, present, C, b, np.maximum(D, smallest), jitter)
+    np.maximum(found.D, smallest, out=found.D)
+    return found
+
+
+def pull_back(
+    A: np.ndarray, found: Conditional, at_bar: np.ndarray, D_bar: np.ndarray, b_bar: np.ndarray
+) -> np.ndarray:
+    """u `[C, m + 1]`; `at_bar [C, M]` becomes `at_bar - ut`.
+
+    D_bar `[C]`; `b_bar [C, m]` is what comes to b but for the part through at, and is overwritten.
+    """
+    u = D_bar[:, None] * with_one(found.b)
+    for part, rows in gathered(A, found.sets):
+        own, v = b_bar[part], at_bar[part]
+        own -= np.matmul(rows[:, :-1], v[:, :, None])[..., 0]
+        own *= found.present[part]
+        if own.size:
+            u[part, :-1] += np.linalg.solve(found.C[part], own[..., None])[..., 0]
+        v -= np.matmul(u[part, None, :], rows)[:, 0]
+    return u
 
 
 def make_definite(C: np.ndarray, prior: float) -> float:

@@ -13,13 +13,11 @@ noise), and sums of several machines add up. P outputs share kernel and noise: w
 
 Adjoints by row, w and B^-1 held:
     at_bar = (e w - P B^-1 at) / D     yt_bar = -e / D     D_bar = (e^2 + P at^T B^-1 at - P D) / (2 D^2)
-and on through the neighbours as `conditional` says, with ut = u^T A; the sum over all rows of what comes
-to A is known but for one symmetric update, so that Kuu_bar = -L^-T X L^-1 / 2 needs no A_bar:
+and on through the neighbours as `conditional` says; then Kuu_bar = -L^-T X L^-1 / 2 with X = A_bar^T A, which
+summed over all rows is w w^T - P (I - B^-1) - (Ut^T At + At^T Ut), symmetric: its lower triangle is enough.
 
-    X = A_bar^T A = w w^T - P (I - B^-1) - (Ut^T At + At^T Ut)
-
-Cost in M^2 N operations: 1 to project, 1 to sum, and 2 for B^-1 at, 2 for X, 1 back through L; beside these
-about 3 m^2 M operations a row, m^3, and what is touched twice where rows do not fit in one block.
+Cost in M^2 N operations: 1 to project, 1 to sum, and 2 for B^-1 at, 1 for X, 1 back through L; beside these
+about 2 m^2 M + 12 m M operations a row, m^3, and what is touched twice where rows do not fit in one block.
 Memory: `svgp.models.neighbours.blocks`. Sang & Huang 2012, Katzfuss 2021.
 """
 
@@ -34,14 +32,21 @@ import tensorflow as tf
 
 from svgp.errors import NumericalError
 from svgp.linalg.host import blas
-from svgp.linalg.host.grams import add_gram_of_rows, add_gram_of_two
+from svgp.linalg.host.grams import add_gram_of_rows, add_symmetric_product
 from svgp.linalg.host.threads import single_threaded_blas, workers
 from svgp.models.collapsed.mean import mean_gradients, residuals
-from svgp.models.collapsed.panels import LARGEST_LANES, PANEL_ENTRIES, SHARED_ENTRIES, Lane, run_panels
+from svgp.models.collapsed.panels import (
+    LARGEST_LANES,
+    PANEL_ENTRIES,
+    SHARED_ENTRIES,
+    Lane,
+    run_panels,
+    times_thin,
+)
 from svgp.models.collapsed.posterior import OptimalPosterior, optimal_posterior
 from svgp.models.collapsed.statistics import Frame, Statistics
 from svgp.models.neighbours.blocks import Block, Blocks
-from svgp.models.neighbours.conditional import Conditional, combination, dots, with_one
+from svgp.models.neighbours.conditional import Conditional, combination, pull_back, with_one
 from svgp.models.neighbours.process import ResidualProcess
 from svgp.models.neighbours.search import earlier_neighbours, kernel_scales, random_order
 
@@ -68,6 +73,7 @@ class Held:
     """What a block's rows have been found to be."""
 
     A: np.ndarray  # [U, M]
+    slope: np.ndarray  # [U, M] of K(X, Z), where the kernel's adjoint needs nothing else
     At: np.ndarray  # [own, M]
     conditionals: dict[int, Conditional]  # by the first row of a panel
     yt: np.ndarray  # [own, P]
@@ -102,7 +108,7 @@ class NeighbourEvidence:
         self.passes = 0  # over all rows
         self.process = ResidualProcess(model, self.X.shape[1], self.variables)
         self._block_rows = block_rows
-        self._arrays: tuple[np.ndarray, np.ndarray] | None = None
+        self._arrays: tuple[np.ndarray, ...] | None = None
         self._make_lanes(panel_rows)
         self.search(kernel_scales(model.kernel, self.X) if scales is None else scales, neighbours)
 
@@ -168,15 +174,16 @@ class NeighbourEvidence:
         """A of a block's rows, b, D, at and yt of its own ones; `sums` get these where there are any."""
         held = self._memory(block, R.shape[1])
         X, r, noise = self.X[block.rows], R[block.rows], self.process.noise
+        keep = self.process.kernel.keeps
 
         def project(lane: Lane, number: int, rows: slice) -> None:
-            self.process.fill(X[rows], held.A[rows], lane)
+            self.process.fill(X[rows], held.A[rows], lane, held.slope[rows] if keep else None)
 
         def transform(lane: Lane, number: int, rows: slice) -> None:
-            sets, present = block.sets[rows], block.present[rows]
-            found = self.process.condition(X, held.A, sets, present, np.full(sets.shape, noise))
-            bt = combination(sets, with_one(found.b), len(held.A))
-            held.At[rows], held.yt[rows] = bt @ held.A, bt @ r
+            sets, present, at = block.sets[rows], block.present[rows], held.At[rows]
+            lam = np.full(sets.shape, noise)
+            found = self.process.condition(X, held.A, sets, present, lam, at, keep)
+            held.yt[rows] = np.einsum("cs,csp->cp", with_one(found.b), r[sets])
             held.conditionals[rows.start] = found
             if sums is not None:
                 add_transformed(sums[number], held.At[rows], held.yt[rows], found.D, lane)
@@ -202,7 +209,7 @@ class NeighbourEvidence:
             held = kept or self._transform(block, R, keep_going, None)
             self._pull_back(posterior, block, held, R, adjoint, keep_going)
         self.passes += 1
-        X = covariance_moment(posterior, adjoint.moments)
+        X = blas.mirror_lower(np.sum(adjoint.moments, axis=0))
         trace = float(np.trace(X))
         L_inverse = posterior.frame.L_inverse
         blas.triangular_product(L_inverse, X, transpose=True)
@@ -236,7 +243,7 @@ class NeighbourEvidence:
         def rows_back(lane: Lane, number: int, rows: slice) -> None:
             found, at, v = held.conditionals[rows.start], held.At[rows], V[rows]
             sets, D, yt = found.sets, found.D, held.yt[rows]
-            e = yt - np.einsum("cm,mp->cp", at, w)  # [C, P]
+            e = yt - times_thin(at, w)  # [C, P]
             blas.product(at, posterior.covariance, v)  # B^-1 at
             D_bar = np.einsum("cp,cp->c", e, e) + outputs * (np.einsum("cm,cm->c", at, v) - D)
             D_bar /= 2.0 * D**2
@@ -244,19 +251,13 @@ class NeighbourEvidence:
             for column, weight in zip(e.T, w.T, strict=True):
                 blas.add_outer(v, column / D, weight)
             yt_bar[rows] = -e / D[:, None]
-            b_bar = -dots(held.A, sets[:, :-1], v) - np.einsum("cmp,cp->cm", r[sets[:, :-1]], yt_bar[rows])
-            b_bar = np.where(found.present, b_bar, 0.0)
-            q = np.linalg.solve(found.C, b_bar[..., None])[..., 0] if b_bar.size else b_bar
-            bt = with_one(found.b)
-            u = D_bar[:, None] * bt
-            u[:, :-1] += q
+            b_bar = -np.einsum("cmp,cp->cm", r[sets[:, :-1]], yt_bar[rows])
+            bt, u = with_one(found.b), pull_back(held.A, found, v, D_bar, b_bar)
             weights[0, rows], weights[1, rows] = bt, u
-            K, kept = kernel.sets(X[sets])
-            K_bar = 0.5 * (u[:, :, None] * bt[:, None, :] + bt[:, :, None] * u[:, None, :])
+            K, kept = found.covariances or kernel.sets(X[sets])
+            K_bar = (0.5 * u)[:, :, None] * bt[:, None, :]
+            K_bar += K_bar.transpose(0, 2, 1).copy()
             kernel.add_sets_adjoint(X[sets], K_bar, K, kept, lane)
-            ut = combination(sets, u, len(held.A)) @ held.A
-            add_gram_of_two(ut, at, adjoint.moments[number])
-            v -= ut
             scalars[number] += np.sum(e**2 / D[:, None]), np.sum(u * bt)
 
         self._run(rows_back, block.own, keep_going)
@@ -264,8 +265,13 @@ class NeighbourEvidence:
         adjoint.r_bar[block.rows] += back[0] @ yt_bar
 
         def kernel_back(lane: Lane, number: int, rows: slice) -> None:
-            panel = self.process.panel(X[rows], lane.panel(rows.stop - rows.start).values, lane)
+            panel = lane.panel(rows.stop - rows.start)
+            if kernel.keeps:
+                panel.slope = held.slope[rows]
+            else:
+                self.process.panel(X[rows], panel.values, lane)
             K_bar = back[0][rows] @ V - back[1][rows] @ held.At  # A_bar
+            add_symmetric_product(K_bar, held.A[rows], adjoint.moments[number])
             blas.triangular_product_right(K_bar, posterior.frame.L_inverse)
             kernel.add_adjoint(X[rows], panel, K_bar, np.zeros(len(K_bar)), lane)
 
@@ -287,9 +293,11 @@ class NeighbourEvidence:
         """Arrays for a block, in the same memory each time where all rows make one block."""
         size = int(self.model.Z.shape[0])
         if self._arrays is None or len(self._blocks) > 1:
-            self._arrays = np.empty((len(block.rows), size)), np.empty((block.own, size))
-        A, At = self._arrays
-        return Held(A, At, {}, np.empty((block.own, outputs)))
+            rows = len(block.rows)
+            kept = rows if self.process.kernel.keeps else 0
+            self._arrays = tuple(np.empty((count, size)) for count in (rows, kept, block.own))
+        A, slope, At = self._arrays
+        return Held(A, slope, At, {}, np.empty((block.own, outputs)))
 
     def _run(
         self, work: Callable[[Lane, int, slice], None], rows: int, keep_going: Callable[[], bool]
@@ -306,7 +314,7 @@ class Adjoint:
     """Sums of the second pass."""
 
     r_bar: np.ndarray  # [N, P] of the residuals y - mean
-    moments: list[np.ndarray]  # [M, M] of each lane: Ut^T At + At^T Ut, lower triangle
+    moments: list[np.ndarray]  # [M, M] of each lane: its part of X, lower triangle
     squared_error: float = 0.0  # sum e^2 / D
     noise_bar: float = 0.0
 
@@ -338,14 +346,3 @@ def evidence_from_sums(posterior: OptimalPosterior, sums: Statistics) -> float:
     w = posterior.mean
     squared_error = sums.squares - float(np.sum(sums.projection * w)) - float(np.sum(w * w))
     return evidence_from(posterior, sums, max(squared_error, 0.0))
-
-
-def covariance_moment(posterior: OptimalPosterior, moments: list[np.ndarray]) -> np.ndarray:
-    """X = A_bar^T A `[M, M]`, symmetric."""
-    w, outputs = posterior.mean, posterior.mean.shape[1]
-    X = outputs * posterior.covariance
-    X[np.diag_indices_from(X)] -= outputs
-    for column in w.T:
-        blas.add_outer(X, column, column)
-    X -= blas.mirror_lower(np.sum(moments, axis=0))
-    return X

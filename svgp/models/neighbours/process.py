@@ -52,25 +52,36 @@ class ResidualProcess:
             lanes.run(fill, lambda: True)
         return A
 
-    def fill(self, X: np.ndarray, A: np.ndarray, lane: Lane) -> None:
-        """Rows of A for some rows, with a lane's memory; the kernel is ready for their adjoint then."""
-        self.panel(X, A, lane)
+    def fill(self, X: np.ndarray, A: np.ndarray, lane: Lane, slope: np.ndarray | None = None) -> None:
+        """Rows of A for some rows, with a lane's memory; `slope [C, M]`: to be kept for their adjoint."""
+        self.panel(X, A, lane, slope)
         self.frame.project(A)
 
-    def panel(self, X: np.ndarray, values: np.ndarray, lane: Lane) -> Panel:
-        """K(X, Z) in `values [C, M]`, with a lane's memory for its slope."""
+    def panel(self, X: np.ndarray, values: np.ndarray, lane: Lane, slope: np.ndarray | None = None) -> Panel:
+        """K(X, Z) in `values [C, M]`, and its slope, by default in a lane's memory."""
         own = lane.panel(len(X))
-        panel = Panel(values, own.slope, own.scratch, own.kff)
+        panel = Panel(values, own.slope if slope is None else slope, own.scratch, own.kff)
         self.kernel.fill(X, panel, lane)
         return panel
 
     def condition(
-        self, X: np.ndarray, A: np.ndarray, sets: np.ndarray, present: np.ndarray, lam: np.ndarray
+        self,
+        X: np.ndarray,
+        A: np.ndarray,
+        sets: np.ndarray,
+        present: np.ndarray,
+        lam: np.ndarray,
+        at: np.ndarray | None = None,
+        keep: bool = False,
     ) -> Conditional:
         """b and D of rows given their neighbours (see `svgp.models.neighbours.conditional`).
 
         X `[U, D]`, A `[U, M]` of a pool of rows, `sets [C, m + 1]` the pool's rows [neighbours; row],
         `present [C, m]` (`index_sets` makes both), `lam [C, m + 1]` noise variances of the sets; the last
-        is part of D, and 0 there gives the variance of f. Runs on the calling thread; threads may share it.
+        is part of D, and 0 there gives the variance of f. `at [C, M]` is filled, where given; `keep`: the
+        covariances, for the adjoint. Runs on the calling thread; threads may share it.
         """
-        return condition(A, sets, present, self.kernel.sets(X[sets])[0], lam)
+        covariances = self.kernel.sets(X[sets])
+        found = condition(A, sets, present, covariances[0], lam, at)
+        found.covariances = covariances if keep else None
+        return found

@@ -16,10 +16,8 @@ After the fact r are cavity residuals. Where q(v) = N(w, S S^T) was found togeth
 from __future__ import annotations
 
 import copy
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,11 +25,12 @@ import numpy as np
 from svgp.linalg.host import blas, threads
 from svgp.models.collapsed.panels import kept_bytes
 from svgp.models.neighbours import NONE, Nearest, ResidualProcess, kernel_scales
-from svgp.models.neighbours.conditional import combination, grams, index_sets, with_one
+from svgp.models.neighbours.conditional import gathered
 from svgp.models.neighbours.search import cluster_order
 from svgp.models.predictive.sparse import SparseRows
 
 BATCH = 256  # queries at a time: neighbours of near ones overlap
+SEARCHED = 1 << 16  # queries whose neighbours are found at a time
 SMALLEST_NOISE = 1e-10  # of the prior variance
 ROWS = 1024  # from which that is taken
 
@@ -46,11 +45,27 @@ class Ingredients(NamedTuple):
     distances: np.ndarray  # [T, m] in lengthscales
 
 
-class Pool(NamedTuple):
-    """Rows of A, and which of them belong to a row."""
+class Found(NamedTuple):
+    """Rows and the training rows nearest to them."""
 
-    A: np.ndarray  # [U, M]
-    sets: np.ndarray  # [T, m + 1] neighbours, and the row itself
+    X: np.ndarray  # [T, D]
+    neighbours: np.ndarray  # [T, m] training rows, or NONE
+    distances: np.ndarray  # [T, m] in lengthscales
+
+    def take(self, rows: np.ndarray) -> Found:
+        """Some of them."""
+        return Found(*(x[rows] for x in self))
+
+
+class Conditioned(NamedTuple):
+    """Of T rows, for f without noise: what their neighbours make of them, latent by latent."""
+
+    found: Found
+    A: np.ndarray  # [T, M]
+    b: np.ndarray  # [L, T, m] zero where a neighbour is missing
+    at: np.ndarray  # [L, T, M] a* - sum_j b_j a_nj
+    mean: np.ndarray  # [T, L] b^T r_n
+    residual: np.ndarray  # [T, L] variance that is left of the residual process
 
 
 class Correction(NamedTuple):
@@ -87,8 +102,7 @@ class NeighbourRows:
         self.nearest = Nearest(self.X, kernel_scales(model.kernel, self.X))
         # A row twice, without noise, must not make the neighbours' covariance singular.
         self.floor = SMALLEST_NOISE * float(np.mean(model.kernel.K_diag(self.X[:ROWS])))
-        self._kept: tuple[np.ndarray, np.ndarray] | None = None
-        self._lock = threading.Lock()  # of the room behind the kept rows
+        self._kept: list[np.ndarray] = []  # A of all rows
 
     def with_count(self, count: int) -> NeighbourRows:
         """The same rows, of which predictions see so many; what is kept of them is shared."""
@@ -100,45 +114,60 @@ class NeighbourRows:
         """Of rows X `[Q, D]`, with c and beta `[L]` each."""
         shape = (len(X), len(noise))
         explained = None if self.joint is None else np.empty(shape)
-        found = Correction(np.empty(shape), np.empty(shape), explained, np.empty(len(X)))
+        out = Correction(np.empty(shape), np.empty(shape), explained, np.empty(len(X)))
 
-        def fill(rows: np.ndarray, slot: int) -> None:
-            parts, pool = self._ingredients(X[rows], None, slot)
-            for latent, (c, beta) in enumerate(zip(noise, residual, strict=True)):
-                b = self.weights(parts, latent, float(c), float(beta))
-                found.mean[rows, latent], found.residual[rows, latent] = self.apply(parts, latent, beta, b)
-                if explained is not None:
-                    explained[rows, latent] = self._explained(pool, latent, b)
-                    found.mean[rows, latent] += self._sparse_mean(pool, latent)
-            if self.joint is not None:
-                found.mean[rows] += np.asarray(self.joint.model.mean(X[rows]))
-            found.nearest[rows] = parts.distances[:, 0]
+        def fill(rows: np.ndarray, batch: Conditioned) -> None:
+            out.mean[rows], out.residual[rows] = batch.mean, batch.residual
+            out.nearest[rows] = batch.found.distances[:, 0]
+            if explained is not None:
+                out.mean[rows] += self._sparse_mean(batch.A)
+                out.mean[rows] += np.asarray(self.model.mean(batch.found.X))
+                explained[rows] = self._explained(batch.at)
 
-        self._in_batches(X, fill)
-        return found
+        self.conditioned(X, noise, residual, fill)
+        return out
+
+    def conditioned(
+        self,
+        X: np.ndarray,
+        noise: np.ndarray,
+        residual: np.ndarray,
+        use: Callable[[np.ndarray, Conditioned], None],
+    ) -> None:
+        """`use(rows, batch)` for batches of rows X `[Q, D]`, with c and beta `[L]` each; on several threads."""
+        X = np.ascontiguousarray(X, np.float64)
+        for start in range(0, len(X), SEARCHED):
+            found = self.find(X[start : start + SEARCHED])
+
+            def task(rows: np.ndarray, start: int = start, found: Found = found) -> None:
+                use(start + rows, self._condition(found.take(rows), noise, residual))
+
+            self._in_batches(found, task)
+
+    def find(self, X: np.ndarray) -> Found:
+        """Rows X `[T, D]` with their neighbours."""
+        return Found(X, *self.nearest.query(X, self.count))
 
     def left_out(self, X: np.ndarray, without: np.ndarray) -> tuple[Ingredients, np.ndarray | None]:
         """Of training rows X `[T, D]`, numbers `without [T]`: what is known of them from the others.
 
         And, where q(u) was found jointly, what it leaves of each `[T, L]`, at c = beta = 1.
         """
+        found = self._find_others(np.ascontiguousarray(X, np.float64), without)
         T, m, latents = len(X), self.count, self.residual.shape[1]
-        found = Ingredients(
-            np.empty((T, m, m)), np.empty((T, m)), np.empty(T), np.empty((T, m), np.int64), np.empty((T, m))
-        )
+        whole = Ingredients(np.empty((T, m, m)), np.empty((T, m)), np.empty(T), *found[1:])
         explained = None if self.joint is None else np.empty((T, latents))
 
-        def fill(rows: np.ndarray, slot: int) -> None:
-            parts, pool = self._ingredients(X[rows], without[rows], slot)
-            for whole, part in zip(found, parts, strict=True):
-                whole[rows] = part
+        def fill(rows: np.ndarray) -> None:
+            batch, ones = found.take(rows), np.ones(latents)
+            for part, _, parts in self._ingredients(batch, self.process.project(batch.X)):
+                for into, values in zip(whole[:3], parts[:3], strict=True):
+                    into[rows[part]] = values
             if explained is not None:
-                for latent in range(latents):
-                    b = self.weights(parts, latent, 1.0, 1.0)
-                    explained[rows, latent] = self._explained(pool, latent, b)
+                explained[rows] = self._explained(self._condition(batch, ones, ones).at)
 
-        self._in_batches(X, fill)
-        return found, explained
+        self._in_batches(found, fill)
+        return whole, explained
 
     def weights(self, parts: Ingredients, latent: int, c: float, beta: float) -> np.ndarray:
         """b `[T, m]` of one latent GP."""
@@ -159,81 +188,72 @@ class NeighbourRows:
         """`values [N]` of training rows at `neighbours [T, m]`, `missing` where there is none."""
         return np.where(neighbours == NONE, missing, values[neighbours])
 
-    def _in_batches(self, X: np.ndarray, fill: Callable[[np.ndarray, int], None]) -> None:
-        """`fill(rows, slot)` for all rows of X, near ones together; tasks under way have different slots."""
-        self._project_all()
-        order = cluster_order(self.nearest.scaled(X)) if len(X) > BATCH else np.arange(len(X))
-        batches = [order[start : start + BATCH] for start in range(0, len(X), BATCH)]
-        slots: SimpleQueue[int] = SimpleQueue()
-        for slot in range(threads.workers()):
-            slots.put(slot)
-
-        def task(rows: np.ndarray) -> None:
-            slot = slots.get()
-            try:
-                fill(rows, slot)
-            finally:
-                slots.put(slot)
-
-        with self._lock, threads.single_threaded_blas():
+    def _in_batches(self, found: Found, task: Callable[[np.ndarray], None]) -> None:
+        """`task(rows)` for all rows, near ones together."""
+        if not self._kept and 8 * len(self.process.frame.L) * len(self.X) <= kept_bytes():
+            self._kept.append(self.process.project(self.X))
+        T = len(found.X)
+        order = cluster_order(self.nearest.scaled(found.X)) if T > BATCH else np.arange(T)
+        batches = [order[start : start + BATCH] for start in range(0, T, BATCH)]
+        with threads.single_threaded_blas():
             threads.run_all([partial(task, rows) for rows in batches])
 
-    def _project_all(self) -> None:
-        """Inputs and A of all training rows, with room behind them for each thread's rows in hand."""
-        size, count = len(self.process.frame.L), len(self.X) + threads.workers() * BATCH
-        if self._kept is not None or 8 * size * count > kept_bytes():
-            return
-        points, A = np.empty((count, self.X.shape[1])), np.empty((count, size))
-        points[: len(self.X)] = self.X
-        self.process.project(self.X, out=A[: len(self.X)])
-        self._kept = points, A
+    def _condition(self, found: Found, noise: np.ndarray, residual: np.ndarray) -> Conditioned:
+        (T, m), L = found.neighbours.shape, len(noise)
+        A = self.process.project(found.X)  # [T, M]
+        out = Conditioned(
+            found, A, np.empty((L, T, m)), np.empty((L, *A.shape)), np.empty((T, L)), np.empty((T, L))
+        )
+        for part, rows, parts in self._ingredients(found, A):
+            for latent, (c, beta) in enumerate(zip(noise, residual, strict=True)):
+                b = self.weights(parts, latent, float(c), float(beta))
+                out.mean[part, latent], out.residual[part, latent] = self.apply(parts, latent, beta, b)
+                out.b[latent, part] = b
+                out.at[latent, part] = A[part] - np.matmul(b[:, None, :], rows)[:, 0]
+        return out
 
-    def _ingredients(self, X: np.ndarray, without: np.ndarray | None, slot: int) -> tuple[Ingredients, Pool]:
-        X = np.ascontiguousarray(X, np.float64)
-        neighbours, distances = self._nearest(X, without)
-        points, A, own_rows, places = self._pool(X, neighbours, slot)
-        sets, present = index_sets(own_rows, places)  # [T, m + 1], [T, m]
-        R = self.process.kernel.sets(points[sets])[0] - grams(A, sets)  # [T, m + 1, m + 1]
-        covariance = np.where(present[:, :, None] & present[:, None, :], R[:, :-1, :-1], 0.0)
-        cross = np.where(present, R[:, :-1, -1], 0.0)
-        own = np.maximum(R[:, -1, -1], 0.0)
-        return Ingredients(covariance, cross, own, neighbours, distances), Pool(A, sets)
+    def _ingredients(self, found: Found, A: np.ndarray) -> Iterator[tuple[slice, np.ndarray, Ingredients]]:
+        """Ranges of a batch's rows, A of their neighbours `[t, m, M]` for a moment, and what is known."""
+        present = found.neighbours != NONE
+        pool, places = self._pool(found.neighbours, present)
+        near = self.X[np.where(present, found.neighbours, 0)]  # [T, m, D]
+        K = self.process.kernel.sets(np.concatenate([near, found.X[:, None]], 1))[0]  # [T, m + 1, m + 1]
+        own = np.maximum(K[:, -1, -1] - np.einsum("tm,tm->t", A, A), 0.0)  # [T]
+        for part, rows in gathered(pool, places):
+            R = K[part, :-1, :-1] - np.matmul(rows, rows.transpose(0, 2, 1))  # [t, m, m]
+            cross = K[part, :-1, -1] - np.matmul(rows, A[part, :, None])[..., 0]  # [t, m]
+            if not (here := present[part]).all():
+                R *= here[:, :, None] & here[:, None, :]
+                cross *= here
+            yield part, rows, Ingredients(R, cross, own[part], found.neighbours[part], found.distances[part])
 
-    def _pool(
-        self, X: np.ndarray, neighbours: np.ndarray, slot: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Inputs and A of the rows that matter, where X is among them, and where its neighbours are."""
-        if self._kept is not None:
-            points, A = self._kept
-            rows = slice(len(self.X) + slot * BATCH, len(self.X) + slot * BATCH + len(X))
-            points[rows] = X
-            self.process.project(X, out=A[rows])
-            return points, A, np.arange(rows.start, rows.stop), neighbours
-        used, place = np.unique(neighbours[neighbours != NONE], return_inverse=True)
-        local = np.full(neighbours.shape, NONE)
-        local[neighbours != NONE] = len(X) + place
-        points = np.concatenate([X, self.X[used]])
-        return points, self.process.project(points), np.arange(len(X)), local
+    def _pool(self, neighbours: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A of training rows, and where in it the neighbours `[T, m]` are (anywhere, if they are missing)."""
+        if self._kept:
+            return self._kept[0], np.where(present, neighbours, 0)
+        used, place = np.unique(neighbours[present], return_inverse=True)
+        places: np.ndarray = np.zeros(neighbours.shape, np.int64)
+        places[present] = place
+        return self.process.project(self.X[used]), places
 
-    def _explained(self, pool: Pool, latent: int, b: np.ndarray) -> np.ndarray:
+    def _explained(self, at: np.ndarray) -> np.ndarray:
+        """`|S^T at|^2` `[T, L]` for at `[L, T, M]`, which is overwritten."""
         assert self.joint is not None
-        at = combination(pool.sets, with_one(b), len(pool.A)) @ pool.A  # [T, M]
-        blas.triangular_product_right(at, np.asarray(self.joint.q_sqrt[latent], np.float64))
-        return np.einsum("tm,tm->t", at, at)
+        for latent, matrix in enumerate(at):
+            blas.triangular_product_right(matrix, np.asarray(self.joint.q_sqrt[latent], np.float64))
+        return np.einsum("ltm,ltm->tl", at, at)
 
-    def _sparse_mean(self, pool: Pool, latent: int) -> np.ndarray:
-        """a*^T w, without the mean function."""
+    def _sparse_mean(self, A: np.ndarray) -> np.ndarray:
+        """`A w` `[T, L]`, without the mean function."""
         assert self.joint is not None
-        weights = np.asarray(self.joint.q_mean[latent], np.float64)
-        first = pool.sets[0, -1]  # a batch's own rows stand together
-        return blas.times_vector(pool.A[first : first + len(pool.sets)], weights)
+        weights = np.asarray(self.joint.q_mean, np.float64)
+        return np.stack([blas.times_vector(A, column) for column in weights], axis=1)
 
-    def _nearest(self, X: np.ndarray, without: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        if without is None:
-            return self.nearest.query(X, self.count)
+    def _find_others(self, X: np.ndarray, without: np.ndarray) -> Found:
+        """The same, but for the row itself."""
         neighbours, distances = self.nearest.query(X, self.count + 1)
         others = neighbours != without[:, None]
         # Among many equal rows the row itself may not be there: then the farthest goes.
         others[others.all(axis=1), -1] = False
         shape = (len(X), self.count)
-        return neighbours[others].reshape(shape), distances[others].reshape(shape)
+        return Found(X, neighbours[others].reshape(shape), distances[others].reshape(shape))
