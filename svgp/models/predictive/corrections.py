@@ -134,7 +134,7 @@ class NeighbourRows:
         residual: np.ndarray,
         use: Callable[[np.ndarray, Conditioned], None],
     ) -> None:
-        """`use(rows, batch)` for batches of rows X `[Q, D]`, with c and beta `[L]` each, on several threads."""
+        """`use(rows, batch)`, on several threads, for batches of X `[Q, D]`, with c and beta `[L]` each."""
         X = np.ascontiguousarray(X, np.float64)
         for start in range(0, len(X), SEARCHED):
             found = self.find(X[start : start + SEARCHED])
