@@ -22,7 +22,8 @@ class Beta(Likelihood):
 
     No beta density holds 0 or 1 in general: observations nearer to them than `edge` count as at that
     distance. The config's model takes half a row's share of the data for it, 0.5 / N (Smithson &
-    Verkuilen 2006 move all rows by as much). Expectations are by quadrature.
+    Verkuilen 2006 move all rows by as much), or half of the least distance of an observation that is neither,
+    if that is less: small shares stay what they are. Expectations are by quadrature.
     """
 
     task = "share"
@@ -42,13 +43,13 @@ class Beta(Likelihood):
 
     @classmethod
     def arguments_for(cls, config: Any, targets: Targets) -> dict[str, Any]:
-        """The scale; and the edge, half a row's share."""
-        return {"scale": config.scale, "edge": 0.5 / max(len(targets.Y), 2)}
+        """The scale, and the edge."""
+        return {"scale": config.scale, "edge": _edge(targets.Y)}
 
     @classmethod
     def latent_start(cls, config: Any, targets: Targets) -> LatentStart:
         """A regression of the probit of y, about its mean."""
-        edge = 0.5 / max(len(targets.Y), 2)
+        edge = _edge(targets.Y)
         g = ndtri(np.clip(targets.Y, edge, 1.0 - edge))  # [N, P]
         spread = variance_of(g)
         variance = max(float(np.mean(g**2)), float(spread.mean()))
@@ -85,3 +86,10 @@ class Beta(Likelihood):
 
         low, high = tf.zeros_like(m), tf.ones_like(m)
         return tf.cast(continuous_quantiles(cdf, m, v, levels, low, high), self.dtype)  # [N, P, K]
+
+
+def _edge(Y: np.ndarray) -> float:
+    """Where 0 counts as, and 1 as far from the other end, for targets Y [N, P]."""
+    inside = np.minimum(Y, 1.0 - Y)
+    inside = inside[inside > 0.0]
+    return 0.5 * min(1.0 / max(len(Y), 2), float(inside.min()) if inside.size else 1.0)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import tensorflow as tf
 
 from svgp.likelihoods.mixtures import centred_log_expectation, wide
-from svgp.likelihoods.poisson import bounded_exp
+from svgp.likelihoods.poisson import bounded_exp, exp_moments
 from svgp.likelihoods.positive import PositiveLikelihood
 from svgp.parameters import positive
+
+TERMS = 12  # of the continued fraction of a far tail
 
 
 class Gamma(PositiveLikelihood):
@@ -36,11 +38,12 @@ class Gamma(PositiveLikelihood):
 
     def _log_survival(self, F: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
         a, x = tf.convert_to_tensor(self.shape), bounded_exp(tf.math.log(Y) - F)
-        # Far out Q(a, x) underflows: there x^(a - 1) exp(-x) / gamma(a) (1 + (a - 1) / x), to 1 / x^2.
-        far = x > 50.0 + 10.0 * a
-        near_x, far_x = tf.where(far, tf.ones_like(x), x), tf.where(far, x, 100.0 + 20.0 * a)
+        # Far out Q(a, x) underflows: there x^a exp(-x) / gamma(a) times its continued fraction.
+        edge = a + 10.0 * tf.sqrt(a) + 20.0
+        far = x > edge
+        near_x, far_x = tf.where(far, tf.ones_like(x), x), tf.where(far, x, 2.0 * edge)
         near = tf.math.log(tf.math.igammac(a + tf.zeros_like(x), near_x))
-        tail = (a - 1.0) * tf.math.log(far_x) - far_x - tf.math.lgamma(a) + tf.math.log1p((a - 1.0) / far_x)
+        tail = a * tf.math.log(far_x) - far_x - tf.math.lgamma(a) - tf.math.log(_fraction(a, far_x))
         return tf.where(far, tail, near)
 
     def _expected_log_pdf(self, f_mean: tf.Tensor, f_var: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
@@ -64,10 +67,21 @@ class Gamma(PositiveLikelihood):
         self, f_mean: tf.Tensor, f_var: tf.Tensor, *extras: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         a = tf.convert_to_tensor(self.shape)
-        mean = a * bounded_exp(f_mean + 0.5 * f_var)
-        return mean, a * (a + 1.0) * bounded_exp(2.0 * (f_mean + f_var)) - mean**2  # [N, P], [N, P]
+        mean, square, spread = exp_moments(f_mean, f_var)
+        return a * mean, a * square + a**2 * spread  # [N, P], [N, P]
 
     def _cdf(self, y: tf.Tensor, F: tf.Tensor) -> tf.Tensor:
         (a,) = wide(tf.convert_to_tensor(self.shape))
         x = tf.exp(tf.minimum(tf.math.log(y) - F, 700.0))
         return tf.math.igamma(a + tf.zeros_like(x), x)
+
+
+def _fraction(a: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """f of Q(a, x) = x^a exp(-x) / (gamma(a) f), x well above a (Abramowitz & Stegun 6.5.31, contracted).
+
+    f = x + 1 - a - 1 (1 - a) / (x + 3 - a - 2 (2 - a) / (x + 5 - a - ...)): to 1e-8 from ten deviations on.
+    """
+    f = x + (2.0 * TERMS + 1.0) - a
+    for n in range(TERMS, 0, -1):
+        f = x + (2.0 * n - 1.0) - a - n * (n - a) / f
+    return f

@@ -11,6 +11,7 @@ import tensorflow as tf
 from svgp.errors import ModelError
 from svgp.likelihoods.base import Likelihood
 from svgp.likelihoods.gaussian import LOG_2PI, log_normal
+from svgp.likelihoods.laplace import safe_deviation
 from svgp.likelihoods.mixtures import STEPS, normal_cdf, wide
 from svgp.likelihoods.poisson import bounded_exp
 from svgp.likelihoods.quadrature import gauss_hermite
@@ -123,7 +124,7 @@ class Heteroskedastic(Likelihood):
     def _mixture(self, v: tf.Tensor, g: tf.Tensor, h: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Variances [N, P, C] of the Gaussians that y is a mixture of, and their log weights [C]; float64."""
         nodes, weights = gauss_hermite()
-        log_noise = 2.0 * (g[..., None] + tf.sqrt(tf.maximum(h, 0.0))[..., None] * nodes)  # [N, P, 20]
+        log_noise = 2.0 * (g[..., None] + safe_deviation(h)[..., None] * nodes)  # [N, P, 20]
         log_weights = np.log(weights)
         if self.noise_type == "student_t":
             log_lambda, more = gamma_grid(0.5 * self.df)

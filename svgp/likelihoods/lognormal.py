@@ -9,7 +9,7 @@ import tensorflow as tf
 from svgp.likelihoods.bernoulli import log_normal_cdf
 from svgp.likelihoods.gaussian import log_normal, start_noise
 from svgp.likelihoods.mixtures import normal_cdf, wide
-from svgp.likelihoods.poisson import bounded_exp
+from svgp.likelihoods.poisson import exp_moments
 from svgp.likelihoods.positive import PositiveLikelihood
 from svgp.likelihoods.start import Targets
 from svgp.parameters import positive
@@ -63,8 +63,8 @@ class LogNormal(PositiveLikelihood):
         self, f_mean: tf.Tensor, f_var: tf.Tensor, *extras: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         variance = f_var + tf.convert_to_tensor(self.scale) ** 2
-        mean = bounded_exp(f_mean + 0.5 * variance)
-        return mean, mean**2 * tf.math.expm1(variance)  # [N, P], [N, P]
+        mean, _, spread = exp_moments(f_mean, variance)
+        return mean, spread  # [N, P], [N, P]
 
     def _quantiles(
         self, f_mean: tf.Tensor, f_var: tf.Tensor, levels: tf.Tensor, *extras: tf.Tensor

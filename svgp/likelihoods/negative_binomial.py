@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from svgp.likelihoods.mixtures import centred_log_expectation, whole_quantiles, wide
-from svgp.likelihoods.poisson import ExposedCounts, bounded_exp
+from svgp.likelihoods.poisson import ExposedCounts, bounded_exp, exp_moments
 from svgp.parameters import positive
 
 
@@ -48,9 +48,8 @@ class NegativeBinomial(ExposedCounts):
         return mean, mean + tf.convert_to_tensor(self.alpha) * bounded_exp(2.0 * F)
 
     def _predictive_rate_moments(self, f_mean: tf.Tensor, f_var: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        mean = bounded_exp(f_mean + 0.5 * f_var)
-        square = bounded_exp(2.0 * (f_mean + f_var))
-        return mean, mean + (1.0 + tf.convert_to_tensor(self.alpha)) * square - mean**2
+        mean, square, spread = exp_moments(f_mean, f_var)
+        return mean, mean + tf.convert_to_tensor(self.alpha) * square + spread
 
     def _rate_quantiles(self, f_mean: tf.Tensor, f_var: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
         alpha, m, v, levels = wide(tf.convert_to_tensor(self.alpha), f_mean, f_var, levels)

@@ -115,8 +115,8 @@ class Poisson(ExposedCounts):
         return rate, rate
 
     def _predictive_rate_moments(self, f_mean: tf.Tensor, f_var: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        mean = bounded_exp(f_mean + 0.5 * f_var)
-        return mean, mean + mean**2 * tf.math.expm1(f_var)  # [N, P], [N, P]
+        mean, _, spread = exp_moments(f_mean, f_var)
+        return mean, mean + spread  # [N, P], [N, P]
 
     def _predictive_log_pmf(self, f_mean: tf.Tensor, f_var: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
         """Quadrature around the integrand's own peak, with the peak's own width.
@@ -147,3 +147,16 @@ def bounded_exp(x: tf.Tensor) -> tf.Tensor:
     limit = 0.5 * math.log(np.finfo(x.dtype.as_numpy_dtype).max)
     inside = tf.minimum(x, tf.cast(limit, x.dtype))
     return tf.exp(inside) * (1.0 + (x - inside))
+
+
+def exp_moments(mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Mean, second moment and variance of exp(f), f ~ N(mean, variance), elementwise, by `bounded_exp`.
+
+    The variance, exp(2 m + v) (exp(v) - 1), is no difference of the other two: where these are beyond what
+    the type holds that would be negative, or NaN.
+    """
+    least = tf.constant(np.finfo(variance.dtype.as_numpy_dtype).tiny, variance.dtype)
+    v = tf.maximum(variance, least)
+    log_expm1 = v + tf.math.log(-tf.math.expm1(-v))
+    first, second = bounded_exp(mean + 0.5 * variance), bounded_exp(2.0 * (mean + variance))
+    return first, second, bounded_exp(2.0 * mean + v + log_expm1)

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from svgp.likelihoods.mixtures import centred_log_expectation, wide
-from svgp.likelihoods.poisson import bounded_exp
+from svgp.likelihoods.poisson import bounded_exp, exp_moments
 from svgp.likelihoods.positive import PositiveLikelihood
 from svgp.parameters import positive
 
@@ -67,8 +67,8 @@ class Weibull(PositiveLikelihood):
         self, f_mean: tf.Tensor, f_var: tf.Tensor, *extras: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         first, second = self._powers()
-        mean = first * bounded_exp(f_mean + 0.5 * f_var)
-        return mean, second * bounded_exp(2.0 * (f_mean + f_var)) - mean**2  # [N, P], [N, P]
+        mean, square, spread = exp_moments(f_mean, f_var)
+        return first * mean, (second - first**2) * square + first**2 * spread  # [N, P], [N, P]
 
     def _powers(self) -> tuple[tf.Tensor, tf.Tensor]:
         """E[w] and E[w^2] of y = exp(f) w."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from svgp.likelihoods.mixtures import whole_quantiles, wide
-from svgp.likelihoods.poisson import ExposedCounts, Poisson, bounded_exp
+from svgp.likelihoods.poisson import ExposedCounts, Poisson, bounded_exp, exp_moments
 from svgp.likelihoods.quadrature import expectation, log_expectation
 from svgp.parameters import bounded
 
@@ -54,8 +54,9 @@ class ZeroInflatedPoisson(ExposedCounts):
 
     def _predictive_rate_moments(self, f_mean: tf.Tensor, f_var: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         rest = 1.0 - tf.convert_to_tensor(self.zeros)
-        rate, square = bounded_exp(f_mean + 0.5 * f_var), bounded_exp(2.0 * (f_mean + f_var))
-        return rest * rate, rest * (rate + square) - (rest * rate) ** 2
+        rate, square, spread = exp_moments(f_mean, f_var)
+        # rest E[rate^2] - rest^2 E[rate]^2, in terms that are not negative.
+        return rest * rate, rest * (rate + (1.0 - rest) * square + rest * spread)
 
     def _rate_quantiles(self, f_mean: tf.Tensor, f_var: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
         share, m, v, levels = wide(tf.convert_to_tensor(self.zeros), f_mean, f_var, levels)

@@ -9,12 +9,26 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from svgp.config.likelihoods import LIKELIHOODS
 from svgp.errors import ModelError
-from svgp.likelihoods import Bernoulli, Gaussian, Poisson, StudentT
+from svgp.likelihoods import (
+    Bernoulli,
+    Exponential,
+    Gamma,
+    Gaussian,
+    LogNormal,
+    NegativeBinomial,
+    Poisson,
+    StudentT,
+    Weibull,
+    ZeroInflatedPoisson,
+    from_config,
+)
 from svgp.likelihoods.bernoulli import log_normal_cdf
 from svgp.likelihoods.poisson import bounded_exp
 from svgp.likelihoods.poisson_mixture import count_cdf, log_density_mode
 from svgp.likelihoods.quadrature import expectation, gauss_hermite
+from svgp.likelihoods.start import Targets
 from svgp.likelihoods.student_t import gamma_grid
 
 
@@ -189,3 +203,40 @@ def test_poisson_quantiles_survive_wild_predictions():
     mean, variance = column(-50.0, 0.0, 50.0, 1e4), column(1.0, 1e4, 100.0, 1.0)
     found = Poisson().predict_quantiles(mean, variance, [0.1, 0.9]).numpy()
     assert np.all(np.isfinite(found)) and np.all(found >= 0.0) and np.all(found[..., 1] >= found[..., 0])
+
+
+RATES = [Exponential(), Gamma(50.0), LogNormal(0.3), NegativeBinomial(0.4), Poisson(), Weibull(2.0),
+         ZeroInflatedPoisson(0.3)]  # fmt: skip
+
+
+@pytest.mark.parametrize("likelihood", RATES, ids=lambda likelihood: likelihood.name)
+def test_variances_are_no_differences_of_large_numbers(likelihood):
+    """By quadrature where f is known well; finite and above zero where it is not known at all."""
+    m, v = column(-2.0, 0.5, 3.0), column(0.2, 1e-6, 0.3)
+    nodes, weights = gauss_hermite()
+    moments = [likelihood._moments(tf.constant(m + np.sqrt(v) * t)) for t in nodes]
+    means, variances = (np.stack([np.asarray(x) for x in part]) for part in zip(*moments, strict=True))
+    mean = np.tensordot(weights, means, 1)
+    spread = np.tensordot(weights, variances + (means - mean) ** 2, 1)
+    np.testing.assert_allclose(likelihood.predict_mean_and_var(m, v), [mean, spread], rtol=1e-6)
+    wild = np.asarray(
+        likelihood.predict_mean_and_var(column(-300.0, 0.0, 200.0), column(5000.0, 900.0, 30.0))
+    )
+    assert np.all(np.isfinite(wild)) and np.all(wild[1] > 0.0)
+
+
+@pytest.mark.parametrize("a", [0.5, 20.0, 1000.0])
+def test_log_survival_of_a_gamma_variable_in_the_far_tail(a):
+    """Against mpmath, from where its survival function is still a number to where it is not."""
+    x = a + 20.0 + np.sqrt(a) * np.array([2.0, 9.0, 11.0, 60.0, 500.0])
+    truth = [float(mpmath.log(mpmath.gammainc(a, value, regularized=True))) for value in x]
+    found = Gamma(a, censored=True).log_prob(np.zeros((5, 1)), np.column_stack([x, np.ones(5)]))
+    np.testing.assert_allclose(found, truth, rtol=1e-9)
+
+
+def test_small_shares_are_not_taken_for_zeros():
+    """Of ten rows half a row's share is 0.05: above shares of a thousandth, which are observations."""
+    section = LIKELIHOODS["beta"].model_validate({"type": "beta"})
+    Y = 1e-3 * np.arange(1.0, 11.0)[:, None]
+    assert from_config(section, Targets(Y)).edge == 0.5e-3
+    assert from_config(section, Targets(np.array([[0.0], [0.5], [1.0], [0.7]]))).edge == 0.125

@@ -79,7 +79,8 @@ class LogNormalLikelihood(PositiveSection):
 
 @LIKELIHOODS.register
 class BetaLikelihood(LikelihoodSection):
-    """Beta with mean Phi(f); values of 0 and 1 count as half a row's share of the data away from there."""
+    """Beta with mean Phi(f); values of 0 and 1 count as half a row's share of the data away from there, or
+    half as far as the nearest other value."""
 
     example: ClassVar[str] = "{type: beta}"
     builds: ClassVar[str] = "svgp.likelihoods.beta.Beta"
