@@ -7,7 +7,7 @@ random one leaves early rows with far neighbours and late ones with near neighbo
 A k-d tree (SciPy's, whose queries run on all cores) takes about `2^E` leaves a query, where E is how many
 directions the scaled rows really extend in; where that is more than all rows, distances come from blocked
 matrix products instead, at 2 D operations and a few reads for each pair. Both give the same rows but for
-ties, of which any may be taken; the answer is always the same for the same rows.
+ties; the answer is always the same for the same rows.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ VISIT, CHOICE = 2500.0, 4.0
 FEW = 1024  # rows among which products are always quicker
 BLOCK = 1 << 22  # distances held at a time
 SAMPLE = 2000  # points from which their spread is taken
+TIE = 64.0  # roundings of the largest squared distance by which equally near rows are told apart
 
 
 def kernel_scales(kernel: Any, X: np.ndarray) -> np.ndarray:
@@ -45,19 +46,33 @@ def kernel_scales(kernel: Any, X: np.ndarray) -> np.ndarray:
 
 
 class Nearest:
-    """The rows X `[N, D]` nearest to any point, where `scales [D]` (infinite: ignored) measure distance."""
+    """The rows X `[N, D]` nearest to any point, where `scales [D]` (infinite: ignored) measure distance.
+
+    Of rows that are equally near (the same row several times, numbers on a grid) a fixed random ranking
+    decides: not rounding, which differs with the rows that are asked for together, and not the rows' order,
+    which the target may follow. A further coordinate, zero for a query, adds a multiple of the rank to each
+    squared distance, little more than rounding would.
+    """
 
     def __init__(self, X: np.ndarray, scales: np.ndarray) -> None:
         self.kept = np.isfinite(scales)
         self.scales = scales[self.kept]
+        inputs = np.asarray(X, np.float64)[:, self.kept]
+        self.origin = inputs.mean(axis=0) if len(inputs) else np.zeros(inputs.shape[1])  # [E - 1]
         self.points = self.scaled(X)  # [N, E]
+        largest = float(np.max(np.einsum("nd,nd->n", self.points, self.points), initial=0.0)) or 1.0
+        ranks = np.random.default_rng([len(X), 31]).permutation(len(X))
+        self._handicaps = TIE * float(np.finfo(np.float64).eps) * largest * ranks  # [N]
+        self.points[:, -1] = np.sqrt(self._handicaps)
         self._norms: np.ndarray | None = None
         tree = tree_is_quicker(self.points)
         self._tree = KDTree(self.points, leafsize=LEAF, balanced_tree=False) if tree else None
 
     def scaled(self, X: np.ndarray) -> np.ndarray:
-        """X `[B, D]` in the space in which distance is measured: `[B, E]`, E the inputs that matter."""
-        return np.ascontiguousarray(np.asarray(X, np.float64)[:, self.kept] / self.scales)
+        """X `[B, D]` where distance is measured: `[B, E]`, the inputs that matter, and a zero."""
+        points = np.zeros((len(X), len(self.scales) + 1))
+        points[:, :-1] = (np.asarray(X, np.float64)[:, self.kept] - self.origin) / self.scales
+        return points
 
     def query(self, X: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Indices `[B, count]`, nearest first, and distances (in lengthscales) of the rows nearest to X.
@@ -76,7 +91,7 @@ class Nearest:
         if self._tree is not None:
             d, i = self._tree.query(points, found, workers=threads.workers())
             indices[:, :found], distances[:, :found] = i.reshape(-1, found), d.reshape(-1, found)
-            return indices, distances
+            return indices, self._without_handicap(indices, distances, found)
         if self._norms is None:
             self._norms = np.einsum("nd,nd->n", self.points, self.points)
         step = max(1, BLOCK // len(self.points))
@@ -84,7 +99,12 @@ class Nearest:
             rows = slice(start, start + step)
             squares = _squared_distances(points[rows], self.points, self._norms)
             indices[rows, :found], distances[rows, :found] = _smallest(squares, found)
-        return indices, distances
+        return indices, self._without_handicap(indices, distances, found)
+
+    def _without_handicap(self, indices: np.ndarray, distances: np.ndarray, found: int) -> np.ndarray:
+        squares = distances[:, :found] ** 2 - self._handicaps[indices[:, :found]]
+        distances[:, :found] = np.sqrt(np.maximum(squares, 0.0))
+        return distances
 
 
 def earlier_neighbours(X: np.ndarray, scales: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
@@ -99,7 +119,8 @@ def earlier_neighbours(X: np.ndarray, scales: np.ndarray, order: np.ndarray, cou
     if count == 0 or N < 2:
         return neighbours
     kept = np.isfinite(scales)
-    points = np.ascontiguousarray(np.asarray(X, np.float64)[order][:, kept] / scales[kept])  # in order
+    inputs = np.asarray(X, np.float64)[order][:, kept]
+    points = np.ascontiguousarray((inputs - inputs.mean(axis=0)) / scales[kept])  # in order
     found: np.ndarray = np.full((N, count), NONE, np.int64)  # positions in order
     first = min(N, max(FEW, 4 * count))
     found[:first] = _earlier_by_products(points, slice(0, first), count)

@@ -68,13 +68,11 @@ class _Neighbours(tf.Module):
     def __init__(self, rows: NeighbourRows, noise: np.ndarray, residual: np.ndarray, posterior: Any) -> None:
         super().__init__()
         self._count, self._joint = rows.count, rows.joint is not None
-        points = rows.nearest.points  # [N, E]
-        self._centre = points.mean(axis=0) if len(points) else 0.0
-        self._kept, self._scales = np.flatnonzero(rows.nearest.kept), rows.nearest.scales
+        nearest = rows.nearest
+        self._kept, self._origin, self._scales = np.flatnonzero(nearest.kept), nearest.origin, nearest.scales
         # Variables, not constants: a graph may not be larger than 2 GiB.
         self._points, self._X, self._residual = (
-            tf.Variable(x, trainable=False, dtype=tf.float64)
-            for x in (points - self._centre, rows.X, rows.residual)
+            tf.Variable(x, trainable=False, dtype=tf.float64) for x in (nearest.points, rows.X, rows.residual)
         )
         lam = rows.noise if np.any(rows.noise != rows.noise[:1]) else rows.noise[:1]
         self._lam = tf.Variable(
@@ -129,7 +127,8 @@ class _Neighbours(tf.Module):
 
     def _nearest(self, X: tf.Tensor) -> tf.Tensor:
         """Numbers of the training rows nearest to each of X [T, D]: [T, m]."""
-        x = tf.gather(X, self._kept, axis=1) / self._scales - self._centre  # [T, E]
+        x = (tf.gather(X, self._kept, axis=1) - self._origin) / self._scales
+        x = tf.pad(x, [[0, 0], [0, 1]])  # [T, E], see `Nearest`
         points = tf.convert_to_tensor(self._points)
         # A row's own norm does not change the order.
         distances = tf.reduce_sum(points**2, 1) - 2.0 * tf.matmul(x, points, transpose_b=True)  # [T, N]

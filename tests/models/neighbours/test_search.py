@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 
 from svgp.kernels import Constant, Matern32
 from svgp.models.neighbours import search
@@ -42,6 +43,19 @@ def test_fewer_rows_than_are_asked_for_leave_the_rest_empty(rows):
     indices, found = Nearest(RNG.normal(size=(rows, 2)), np.ones(2)).query(np.zeros((2, 2)), 5)
     assert np.all(indices[:, rows:] == NONE) and np.all(np.isinf(found[:, rows:]))
     assert np.all(np.sort(indices[:, :rows], 1) == np.arange(rows))
+
+
+def test_of_equally_near_rows_a_fixed_random_choice_is_taken():
+    """By products as by a tree, for one query as for many; and not the first: rows may be sorted by y."""
+    X = np.repeat(RNG.normal(size=(10, 2)), 40, axis=0)
+    nearest, queries = Nearest(X, np.ones(2)), X[::40] + 0.1
+    indices, found = nearest.query(queries, 5)
+    nearest._tree = KDTree(nearest.points)
+    np.testing.assert_array_equal(nearest.query(queries, 5)[0], indices)
+    np.testing.assert_array_equal(nearest.query(queries[3:4], 5)[0], indices[3:4])
+    truth = distances(X, queries, 1.0).min(axis=1)
+    np.testing.assert_allclose(found, np.tile(truth[:, None], 5), rtol=1e-6)
+    assert 10 < np.mean(indices % 40) < 30
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 40, 2600])
