@@ -56,7 +56,7 @@ def build_model(
     rows = len(X) if num_data is None else num_data
     if config.start_from is not None:
         model, notes = start_from(config, X, columns=columns, num_data=rows, seed=seed, precision=precision)
-        return _with_habits(model, config, X), notes
+        return _with_habits(model, config, X, Y), notes
     classes = len(getattr(columns, "classes", None) or [])
     start = start_values(config, X, Y, classes=classes, seed=seed)
 
@@ -100,16 +100,16 @@ def build_model(
     _start_at_prior(model)
     if start.level is not None and not model.outputs.mixes:
         _start_at_level(model, start.level)
-    model.lacks_targets = bool(np.isnan(Y).any())
-    return _with_habits(model, config, X), start.notes + notes
+    return _with_habits(model, config, X, Y), start.notes + notes
 
 
-def _with_habits(model: SVGP, config: ModelConfig, X: np.ndarray) -> SVGP:
-    """The model, with what training has to know of its inducing points."""
+def _with_habits(model: SVGP, config: ModelConfig, X: np.ndarray, Y: np.ndarray) -> SVGP:
+    """The model, with what training has to know of it."""
     if config.inducing.keep_in_range:
         model.inducing_range = X.min(axis=0), X.max(axis=0)
     model.replace_redundant = config.inducing.replace_redundant
     model.neighbours = config.neighbours
+    model.lacks_targets = bool(np.isnan(Y).any())
     return model
 
 

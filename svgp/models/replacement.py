@@ -30,6 +30,7 @@ from svgp.inducing import further_points
 from svgp.inducing.redundancy import redundancy_threshold, redundant_for_all, smallest_noise
 from svgp.inducing.rows import random_subset
 from svgp.linalg import factorise
+from svgp.models.whitened import nearest_diagonal
 
 ROWS = 8192  # candidates for new places, drawn anew each time
 WORTH = 10.0  # thresholds of redundancy that a new place must leave unexplained: else it goes back and forth
@@ -82,7 +83,7 @@ def replace_points(model: Any, plan: Plan) -> Move:
     move = Move(model, plan)
     mean, root = (np.asarray(tf.convert_to_tensor(x), np.float64) for x in (model.q_mean, model.q_root()))
     mean, root = (move.whitened if model.whiten else move.unwhitened)(mean, root)
-    root = _nearest_diagonal(root) if model.q_diag else root
+    root = nearest_diagonal(root) if model.q_diag else root
     if not (np.isfinite(mean).all() and np.isfinite(root).all()):
         raise NumericalError("redundant inducing points: q(u) has no finite conditional at their new places")
     kind = model.dtype.as_numpy_dtype
@@ -141,13 +142,6 @@ def _pushed(
         mean = (H @ mean[..., None])[..., 0]
     signs = np.where(np.diagonal(upper, axis1=-2, axis2=-1) < 0, -1.0, 1.0)  # [L, M]
     return mean, np.tril((upper * signs[..., None]).swapaxes(-1, -2))
-
-
-def _nearest_diagonal(root: np.ndarray) -> np.ndarray:
-    """Standard deviations `[L, M]`: 1 / sqrt((S^-1)_ii) of S = root root^T."""
-    eye = np.eye(root.shape[-1])
-    inverses = np.stack([solve_triangular(R, eye, lower=True) for R in root])  # [L, M, M]
-    return 1.0 / np.sqrt(np.sum(inverses**2, axis=-2))
 
 
 def _covariance(model: Any, Z: np.ndarray) -> tf.Tensor:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from svgp.config.neighbours import NeighboursConfig
 from svgp.config.priors import PriorsConfig
 from svgp.errors import ModelError
 from svgp.kernels import Kernel
@@ -129,6 +130,8 @@ class SVGP(tf.Module):
         self.inducing_range: tuple[np.ndarray, np.ndarray] | None = None  # low and high of Z, [D] each
         self.replace_redundant = False  # give redundant points new places
         self.priors: PriorsConfig | None = None  # on hyperparameters
+        self.neighbours: NeighboursConfig | None = None  # a stage of training for them
+        self.lacks_targets = False  # in some rows
 
     @property
     def num_latent(self) -> int:

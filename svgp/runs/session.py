@@ -173,7 +173,7 @@ class Session:
                 self.model, dataset.X, dataset.Y, neighbours=count, calibrate=model.calibration != "none",
                 seed=self.config.train.seed, own=self.method.neighbour_model,
             )  # fmt: skip
-        except NumericalError as error:
+        except (NumericalError, np.linalg.LinAlgError) as error:
             self.progress.note(f"predictions are neither calibrated nor corrected: {error}")
             return Predictive(self.model)
 

@@ -305,7 +305,7 @@ def check_model(model: Any, outputs: int) -> None:
         raise ModelError(f"the collapsed bound needs a Gaussian likelihood, got {kind}: use method: natgrad")
     if noise == "per_row":
         raise ModelError("the collapsed bound needs one noise variance for all rows: use method: natgrad")
-    if getattr(model, "lacks_targets", False):
+    if model.lacks_targets:
         raise ModelError("some targets are missing, and the collapsed bound needs all: use method: natgrad")
     if noise != "shared":
         raise ModelError("the collapsed bound needs one noise variance for all outputs")

@@ -198,10 +198,9 @@ class TensorFlowRows:
 
 
 def _noise(model: Any) -> tf.Tensor:
-    """The one noise variance; of a likelihood that has none, zero."""
-    noise = getattr(model.likelihood, "variance", None)
-    single = noise is not None and int(np.prod(tf.convert_to_tensor(noise).shape)) == 1
-    return tf.convert_to_tensor(noise) if single else tf.zeros([], tf.float64)
+    """The one noise variance; of a likelihood that has more, or none, zero."""
+    shared = model.likelihood.noise == "shared"
+    return model.likelihood.noise_variance() if shared else tf.zeros([], tf.float64)
 
 
 def _gradients(

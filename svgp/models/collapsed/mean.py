@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from svgp.means import Zero
+
 ROWS = 1 << 16  # at a time
 
 
 def residuals(model: Any, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
     """`Y - mean(X)` `[N, P]`; Y itself where the mean is zero."""
-    if not model.mean.variables:
-        return Y - np.asarray(model.mean(X[:1]), np.float64) if np.any(model.mean(X[:1])) else Y
+    if isinstance(model.mean, Zero):
+        return Y
     result = np.empty_like(Y)
     for rows in _blocks(len(X)):
         np.subtract(Y[rows], np.asarray(model.mean(X[rows]), np.float64), out=result[rows])

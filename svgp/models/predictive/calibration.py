@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from svgp.likelihoods.scale_mixture import ScaleMixture
 
@@ -44,7 +43,7 @@ class Calibration:
         """`likelihood`, or for Gaussian noise what c and the shape make of it."""
         if not self.changes_noise:
             return likelihood
-        variance = self.noise * np.asarray(tf.convert_to_tensor(likelihood.variance), np.float64)  # [P]
+        variance = self.noise * np.asarray(likelihood.noise_variance(), np.float64)  # [P]
         return ScaleMixture(variance, self.scales, self.weights, dtype=likelihood.dtype)
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -43,7 +43,7 @@ def cavities(likelihood: Any, parts: Parts, Y: np.ndarray) -> Cavities:
     mean, s = (np.asarray(x, np.float64) for x in (parts.mean, parts.explained))
     prior = float(np.mean(parts.variance)) or 1.0
     if is_gaussian(likelihood):
-        noise = np.broadcast_to(np.asarray(tf.convert_to_tensor(likelihood.variance), np.float64), mean.shape)
+        noise = np.broadcast_to(np.asarray(likelihood.noise_variance(), np.float64), mean.shape)
         precision, target, invalid = 1.0 / noise, np.asarray(Y, np.float64), 0
     else:
         a, b = _derivatives(likelihood, parts, Y)
@@ -59,7 +59,7 @@ def cavities(likelihood: Any, parts: Parts, Y: np.ndarray) -> Cavities:
 
 def is_gaussian(likelihood: Any) -> bool:
     """Whether noise is Gaussian, of one variance or one for each output: not known of each row."""
-    return type(likelihood).__name__ == "Gaussian" and likelihood.noise != "per_row"
+    return likelihood.noise in ("shared", "per_output")
 
 
 def _derivatives(likelihood: Any, parts: Parts, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from svgp.kernels import Kernel
 from svgp.likelihoods import Gaussian
 from svgp.models.collapsed.posterior import assign_posterior
 from svgp.models.neighbours.evidence import NeighbourEvidence
-from svgp.models.predictive.cavities import cavities, is_gaussian
+from svgp.models.predictive.cavities import cavities
 from svgp.models.predictive.corrections import NeighbourRows
 from svgp.models.predictive.leave_one_out import LEAST_GAIN, is_better
 from svgp.models.predictive.left_out import LeftOut, Verdict
@@ -158,7 +158,8 @@ def _found_together(model: Any, X: np.ndarray, Y: np.ndarray, factors: np.ndarra
     # Imported late: the model imports what predicts.
     from svgp.models.svgp import SVGP
 
-    if not is_gaussian(model.likelihood) or model.likelihood.variance.shape.rank or model.dtype != "float64":
+    own = isinstance(model.likelihood, Gaussian) and model.likelihood.noise == "shared"
+    if not own or model.likelihood.variance.shape.rank or model.dtype != "float64":
         return None
     floor = model.likelihood.floor
     noise = max(float(np.mean(factors)) * float(model.likelihood.noise_variance()), 1.01 * floor, 1e-10)

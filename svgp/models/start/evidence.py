@@ -15,6 +15,8 @@ import numpy as np
 import scipy.linalg
 from scipy.optimize import minimize
 
+from svgp.kernels.matern import Matern32
+
 SPREAD = 1.5  # of the prior of log l: within a factor e^3 of the root of the dimension
 STEPS = 40  # of L-BFGS
 # Times sqrt(D): within the limits of L-BFGS; tighter ones cost pumadyn32nm 0.2 nats a row.
@@ -51,10 +53,10 @@ def negative_evidence(theta: np.ndarray, X: np.ndarray, Y: np.ndarray) -> tuple[
     share = np.exp(theta[D])
     Z = X * np.exp(-theta[:D])  # [n, D]
     square = np.sum(Z * Z, 1)
-    r = np.sqrt(3.0 * np.maximum(square[:, None] + square - 2.0 * Z @ Z.T, 0.0))  # [n, n]
-    np.fill_diagonal(r, 0.0)
-    decay = np.exp(-r)
-    correlation = (1.0 + r) * decay  # [n, n]
+    correlation = Matern32.scale * (square[:, None] + square - 2.0 * Z @ Z.T)  # [n, n]
+    np.fill_diagonal(correlation, 0.0)
+    decay = np.empty_like(correlation)
+    Matern32.fill(correlation, decay, 1.0)
     K = (1.0 - share) * correlation
     K[np.diag_indices_from(K)] += share
     L, info = scipy.linalg.lapack.dpotrf(K, lower=1)

@@ -21,6 +21,7 @@ import scipy.linalg
 from svgp import likelihoods
 from svgp.config.kernels import kernel_sections
 from svgp.config.model import ModelConfig
+from svgp.kernels.matern import Matern32
 from svgp.likelihoods.start import Level, length_factor
 from svgp.linalg.host.threads import single_threaded_blas
 from svgp.models.start.evidence import fit_lengthscales
@@ -74,7 +75,7 @@ def lengthscales_of(
     spread, varies = column_spread(X)  # [D], [D]
     root = np.sqrt(max(1, np.count_nonzero(varies)))
     rows = np.random.default_rng([seed, 7]).permutation(len(X))[:subset]
-    few = X[rows] / spread
+    few = (X[rows] - X.mean(axis=0)) / spread
     targets = np.clip((g[rows] - np.median(g[rows], axis=0)) / deviation, -TAIL, TAIL)
     targets = targets - targets.mean(axis=0)
     factors = np.full(X.shape[1], root)
@@ -109,10 +110,11 @@ def has_ard(kernel: Any) -> bool:
 def _best_factor(X: np.ndarray, Y: np.ndarray) -> float:
     """Lengthscale factor with the highest exact evidence (Matérn 3/2, unit variance, noise maximised)."""
     square = np.sum(X**2, 1)
-    distance = np.sqrt(3.0 * np.maximum(square[:, None] + square - 2.0 * X @ X.T, 0.0))  # [n, n]
+    distances = Matern32.scale * (square[:, None] + square - 2.0 * X @ X.T)  # [n, n]
     best, chosen = -np.inf, 0.5
     for factor in LENGTHSCALE_FACTORS:
-        K = (1.0 + distance / factor) * np.exp(-distance / factor)
+        K = distances / factor**2
+        Matern32.fill(K, np.empty_like(K), 1.0)
         eigenvalues, vectors = scipy.linalg.eigh(K)
         projected = (vectors.T @ Y) ** 2  # [n, P]
         for share in NOISE_SHARES:

@@ -47,7 +47,7 @@ class EvidenceFit:
         self.step = 0
         self.searches = 1  # the first is made with the first evaluation
         self.repairs = 0
-        self.evaluation: NeighbourEvaluation | None = None  # of the last accepted iterate
+        self.value = float("nan")  # the evidence of the last accepted iterate, in nats; NaN before the first
         self.evidence: NeighbourEvidence | None = None  # made when it is first needed: it searches
         self._searched = kernel_scales(model.kernel, X)  # [D] with which the neighbours were found
         self._steps_since = 0
@@ -62,11 +62,6 @@ class EvidenceFit:
     def converged(self) -> bool:
         """Whether L-BFGS-B has ended, and with the neighbours of the present lengthscales."""
         return bool(self.optimiser.finished) and not self._far()
-
-    @property
-    def value(self) -> float:
-        """The evidence of the last accepted iterate, in nats; NaN before the first."""
-        return self.evaluation.evidence if self.evaluation is not None else float("nan")
 
     def advance(self, deadline: float | None = None) -> bool:
         """One accepted iterate; whether there was one. Raises Stopped at the deadline (`perf_counter`)."""
@@ -113,6 +108,7 @@ class EvidenceFit:
         self.step, self._steps_since, self.searches, self.repairs = state["counters"].tolist()
         known = np.isfinite(state["anchor/f"])
         self._anchor = (state["anchor/x"], float(state["anchor/f"]), state["anchor/g"]) if known else None
+        self.value = float(state["value"])
         self.evidence = self._trial = None
 
     def _search_again(self) -> None:
@@ -167,7 +163,7 @@ class EvidenceFit:
         self._adopt(found)
 
     def _adopt(self, found: NeighbourEvaluation) -> None:
-        self.evaluation = found
+        self.value = found.evidence
         assign_posterior(self.model, found.posterior)
 
     def _pack(self) -> np.ndarray:

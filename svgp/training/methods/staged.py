@@ -184,9 +184,8 @@ class Staged(Method):
         except Stopped:
             self._over = True
         except NumericalError:
-            if np.isfinite(self._second.value):
-                raise
-            self._over = True  # no evidence at the start: the sparse model is all there is
+            # No evidence, maybe of neighbours found anew: what there was, or the sparse model, is kept.
+            self._over = True
         finally:
             self._spent += time.perf_counter() - started
 
@@ -201,7 +200,7 @@ class Staged(Method):
 
 def wants_evidence(model: Any, name: str) -> bool:
     """Whether a stage on the evidence follows the method `name`: on one worker, if wanted."""
-    wanted = getattr(model, "neighbours", None)
+    wanted = model.neighbours
     if wanted is None or wanted.count == 0 or wanted.fit != "evidence":
         return False
     return name == "collapsed" and present().alone

@@ -11,6 +11,7 @@ from svgp.kernels import Constant, Linear, Matern32, SquaredExponential, White
 from svgp.likelihoods import Gaussian, StudentT
 from svgp.means import Constant as ConstantMean
 from svgp.means import Linear as LinearMean
+from svgp.means import Mean
 from svgp.models import SVGP
 from svgp.models.certificate import certificate
 from svgp.models.collapsed import panels as collapsed_panels
@@ -136,6 +137,17 @@ def test_panels_that_are_kept_change_no_bit(monkeypatch, kernel, bound, form):
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(one, two)
+
+
+def test_a_mean_function_without_variables_is_no_constant():
+    class Wave(Mean):
+        def __call__(self, X):
+            return tf.sin(tf.cast(X, tf.float64)[:, :1]) * tf.ones([1, 2], tf.float64)
+
+    X, Y, Z = make_data(rows=20, inducing=4)
+    model = make_model(KERNELS["matern"](), Z, mean=Wave())
+    found = CollapsedBound(model, X, Y).evaluate().bound
+    assert found == pytest.approx(float(dense_bound(model, X, Y, tight=False)), rel=1e-9)
 
 
 def test_statistics_of_two_machines_add_up():

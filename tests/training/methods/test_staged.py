@@ -70,6 +70,7 @@ def test_a_resumed_run_goes_on_bit_for_bit_in_either_stage(trained):
         state = {name: np.array(value) for name, value in first.state().items()}
         rest = method()
         rest.load_state(state)
+        assert rest.evidence == first.evidence  # also where no further step is taken
         for record in records[split:]:
             np.testing.assert_array_equal(rest.advance().values(), record.values())
     for name, value in whole.state().items():
