@@ -53,6 +53,23 @@ def test_a_wigglier_function_gets_more_points_and_a_shorter_run_fewer(monkeypatc
     assert chosen["operations"] == operations(TrainConfig(), rough["count"], 3000)
 
 
+def test_where_predictions_see_neighbours_fewer_points_are_ever_taken(make_config, monkeypatch):
+    asked = []
+    monkeypatch.setattr(inducing_count, "weigh", lambda *given: asked.append(given[-1]) or {"count": 8})
+    tree = make_config().to_dict()
+    tree["model"]["inducing"]["count"] = "auto"
+    for count, method, in_memory in (
+        ("auto", "auto", True),
+        (0, "auto", True),
+        (32, "adam", True),
+        (32, "auto", False),
+    ):
+        tree["model"]["neighbours"]["count"], tree["train"]["method"] = count, method
+        dataset = SimpleNamespace(rows=SimpleNamespace(in_memory=in_memory))
+        inducing_count.with_count(Config.from_dict(tree), dataset)
+    assert asked == [inducing_count.MOST_WITH_NEIGHBOURS, GRID[-1], GRID[-1], GRID[-1]]
+
+
 def test_a_run_notes_its_number_and_resumes_with_it(make_config, tmp_path, no_plots, monkeypatch):
     tree = make_config("count", method="natgrad", max_steps=2, max_epochs=None).to_dict()
     tree["model"]["inducing"]["count"] = "auto"
