@@ -75,8 +75,8 @@ def weigh(config: Config, dataset: Dataset, most: int = GRID[-1]) -> dict[str, A
 def _sees_neighbours(config: Config, dataset: Dataset) -> bool:
     """Whether training goes on with the evidence with neighbours, as far as can be told without a model."""
     neighbours, method = config.model.neighbours, config.train.method
-    gaussian = config.model.likelihood.type_name == "gaussian" and method in ("auto", "collapsed")
-    return gaussian and neighbours.count != 0 and neighbours.fit == "evidence" and dataset.rows.in_memory
+    collapsed = config.model.likelihood.collapsible and method in ("auto", "collapsed")
+    return collapsed and neighbours.count != 0 and neighbours.fit == "evidence" and dataset.rows.in_memory
 
 
 def residual_curve(
