@@ -80,7 +80,7 @@ def on_calibration(
     `standard`: the bound is, which counts all unexplained variance as noise.
     """
     half, most = metrics.get("test.coverage_50"), metrics.get("test.coverage_95")
-    if half is None or most is None or not rows:
+    if half is None or most is None or not rows or np.isnan([half, most]).any():
         return []
     chance = 3.0 * np.sqrt(0.95 * 0.05 / rows)
     said = f"{100 * half:.0f}% of the test rows lie in the 50% intervals, {100 * most:.1f}% in the 95% ones"

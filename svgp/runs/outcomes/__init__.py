@@ -48,7 +48,10 @@ def combined(parts: Sequence[tuple[int, dict[str, float]]]) -> dict[str, float]:
     for name in parts[0][1]:
         values = np.array([metrics[name] for _, metrics in parts])
         power = 2.0 if name.startswith("rmse") else 1.0
-        found[name] = float(np.average(values**power, weights=weights) ** (1.0 / power))
+        known = ~np.isnan(values)  # a block may have no row that tells
+        if known.any():
+            values = np.average(values[known] ** power, weights=weights[known]) ** (1.0 / power)
+        found[name] = float(np.mean(values))
     return found
 
 

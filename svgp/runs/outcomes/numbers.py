@@ -40,11 +40,13 @@ class Numbers:
         found = {"rmse": _rmse(actual, predicted, seen), "nlpd": nlpd}
         level = getattr(likelihood, "level", None)
         if level is not None:  # of a quantile regression: what lies below should be `level`
-            found["below"] = float(np.mean((actual <= predicted)[seen]))
+            found["below"] = float(np.mean((actual <= predicted)[seen])) if seen.any() else float("nan")
         elif columns.kind.continuous:
             levels = scores.quantile_levels()
             quantiles = likelihood.predict_quantiles(*latent, levels, told).numpy()  # [N, P, 2 K]
-            covered = scores.quantile_coverages(targets[seen], quantiles[seen])
+            covered = dict.fromkeys(scores.LEVELS, float("nan"))  # of no row, where all are censored
+            if seen.any():
+                covered = scores.quantile_coverages(targets[seen], quantiles[seen])
             found |= {f"coverage_{level * 100:.0f}": share for level, share in covered.items()}
         if len(columns.target_names) > 1:
             for p, name in enumerate(columns.target_names):
