@@ -188,8 +188,8 @@ class KernelProduct:
         self._X = tf.convert_to_tensor(X, tf.float64)
         wide = tf.TensorSpec([None, X.shape[1]], tf.float64)
         thin = tf.TensorSpec([None, None], tf.float64)
-        self._off = tf.function(self._off_diagonal, input_signature=[wide, wide, thin, thin])
-        self._on = tf.function(self._diagonal, input_signature=[wide, thin])
+        self._off = tf.function(self._off_diagonal, input_signature=[wide, wide, thin, thin], autograph=False)
+        self._on = tf.function(self._diagonal, input_signature=[wide, thin], autograph=False)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         result = self._noise * x

@@ -43,9 +43,7 @@ class Evaluator:
         inputs = tf.TensorSpec([None, model.Z.shape[1]], self._dtype)
         targets = tf.TensorSpec([None, model.num_columns], self._dtype)
         self._rows = max(256, _ENTRIES // (model.num_inducing * model.num_latent))
-        self._bound = tf.function(
-            lambda X, Y: model.elbo_parts((X, Y)), input_signature=[inputs, targets], autograph=False
-        )
+        self._compiled_bound = tf.function(self._bound, input_signature=[inputs, targets], autograph=False)
 
     @property
     def likelihood(self) -> Any:
@@ -68,9 +66,11 @@ class Evaluator:
         """The ELBO as above, and the objective, in one pass; each of several `workers` takes a share."""
         source, workers = as_rows(X, Y), workers or Workers()
         expected, kl, above = 0.0, 0.0, 0.0
+        # A single chunk is done before its graph would be built.
+        bound = self._bound if source.count <= self._rows else self._compiled_bound
         for _, X, Y in source.shard(*workers.shard).blocks():
             for rows in self._chunks(len(X)):
-                parts = self._bound(tf.constant(X[rows], self._dtype), tf.constant(Y[rows], self._dtype))
+                parts = bound(tf.constant(X[rows], self._dtype), tf.constant(Y[rows], self._dtype))
                 # Each part is scaled up to all N rows; its share of them takes that back.
                 share = len(X[rows]) / source.count
                 expected, kl = expected + share * float(parts.expected_log_likelihood), float(parts.kl)
@@ -78,6 +78,9 @@ class Evaluator:
         kl = kl if kl else float(self.model.kl())  # of a worker without rows
         expected, above = (float(x) for x in workers.sum([expected, above]))
         return Bounds(expected - kl, expected - kl + above)
+
+    def _bound(self, X: tf.Tensor, Y: tf.Tensor) -> Any:
+        return self.model.elbo_parts((X, Y))
 
     def _chunks(self, count: int) -> Iterator[slice]:
         return (slice(start, start + self._rows) for start in range(0, count, self._rows))

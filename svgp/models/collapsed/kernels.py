@@ -140,10 +140,10 @@ class TensorFlowRows:
         self.model, self.variables = model, list(variables)
         rows = tf.TensorSpec([None, columns], tf.float64)
         matrix, number = tf.TensorSpec([None, None], tf.float64), tf.TensorSpec([], tf.float64)
-        self._panel = tf.function(self._panel_graph, input_signature=[rows])
+        self._panel = tf.function(self._panel_graph, input_signature=[rows], autograph=False)
         # Compiled, because TensorFlow's eager dispatch takes longer than the arithmetic of a small problem.
-        self._square = tf.function(self._square_graph, input_signature=[])
-        self._pull = tf.function(self._pull_graph, input_signature=[matrix, number])
+        self._square = tf.function(self._square_graph, input_signature=[], autograph=False)
+        self._pull = tf.function(self._pull_graph, input_signature=[matrix, number], autograph=False)
 
     def begin(self) -> tuple[np.ndarray, float]:
         Kuu, noise = (np.asarray(value, np.float64) for value in self._square())
