@@ -35,9 +35,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip("needs a GPU, and TensorFlow sees none here")
 
 
+# Compiled functions are millions of objects that stay: looking through them again and again took minutes.
+# So collections are rare, all that a module has left is looked through once, and never again.
+gc.set_threshold(50_000, 50, 1000)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def short_garbage_collections() -> Iterator[None]:
-    """Compiled functions are millions of objects that stay: looking through them again took minutes."""
     yield
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave a run's pictures out: drawing them takes longer than small runs train."""
+    from svgp.runs import Run
+
+    monkeypatch.setattr(Run, "write_plots", lambda run: [])

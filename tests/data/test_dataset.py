@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -232,8 +229,3 @@ def test_options_of_a_built_in_set_and_its_fingerprint(data_config):
 
     assert load(rows=50).X.shape == (50, 1)
     assert load(rows=50).sha256 == load(rows=50).sha256 != load(rows=50, seed=1).sha256
-
-
-def test_data_needs_no_tensorflow():
-    code = "import sys, svgp.data; sys.exit('tensorflow' in sys.modules or 'sklearn' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -64,7 +64,7 @@ def toy() -> None:
     del sys.modules["toy_package"]
 
 
-def test_it_trains_is_saved_and_predicts(tmp_path) -> None:
+def test_it_trains_is_saved_and_predicts(tmp_path, no_plots) -> None:
     prior = {"type": "lognormal", "median": 2.0, "sigma": 0.5}
     config = Config.from_dict(
         {

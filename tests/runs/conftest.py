@@ -71,11 +71,3 @@ def regression(make_config: Any) -> Any:
     import svgp
 
     return svgp.train(make_config("regression", max_epochs=3))
-
-
-@pytest.fixture
-def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave a run's pictures out: drawing them takes longer than these runs train."""
-    from svgp.runs import Run
-
-    monkeypatch.setattr(Run, "write_plots", lambda run: [])
