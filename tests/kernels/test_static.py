@@ -45,7 +45,7 @@ def test_white_is_noise_of_the_function():
 
 @pytest.mark.parametrize("kernel", [Linear(0.5), Constant(0.5), White(0.5)])
 def test_gradients_reach_the_variance_also_compiled(kernel):
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def gradient(X):
         with tf.GradientTape() as tape:
             total = tf.reduce_sum(kernel.K(X))

@@ -193,8 +193,8 @@ def test_compiled_like_eager_with_unknown_rows(kind, square):
         return tape.gradient(total, list(inputs) + list(kernel.trainable_variables))
 
     signature = [tf.TensorSpec([None, 3], tf.float64) for _ in inputs]
-    graph = tf.function(compiled, input_signature=signature)(*inputs)
-    xla = tf.function(compiled, jit_compile=True)(*[tf.constant(x) for x in inputs])
+    graph = tf.function(compiled, input_signature=signature, autograph=False)(*inputs)
+    xla = tf.function(compiled, jit_compile=True, autograph=False)(*[tf.constant(x) for x in inputs])
     for a, b, c in zip(eager, graph, xla, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-12, atol=1e-13)
         np.testing.assert_allclose(c, a, rtol=1e-12, atol=1e-13)

@@ -43,7 +43,11 @@ def test_products_are_those_of_dense_matrices(triangles, smallest, monkeypatch):
 
 def operations(function, *shapes):
     """Multiplications and additions of all matrix products in a graph, each counted as one."""
-    graph = tf.function(function).get_concrete_function(*(tf.TensorSpec(s, tf.float64) for s in shapes)).graph
+    graph = (
+        tf.function(function, autograph=False)
+        .get_concrete_function(*(tf.TensorSpec(s, tf.float64) for s in shapes))
+        .graph
+    )
     total = 0
     for node in graph.get_operations():
         if node.type in ("BatchMatMulV2", "MatMul"):
