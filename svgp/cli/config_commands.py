@@ -64,13 +64,15 @@ def check(config: ConfigPath, overrides: Overrides = None) -> None:
     loaded = load_config(config, overrides or ())
     from svgp.runs.earlier import earlier_columns
 
-    summary = summarise(load_dataset(loaded.data, loaded.model.likelihood, earlier_columns(loaded)))
+    dataset = load_dataset(loaded.data, loaded.model.likelihood, earlier_columns(loaded))
+    summary = summarise(dataset)
     _print_summary(summary)
     for finding in [*summary.findings, *_against(loaded, summary)]:
         print(f"- {finding}")
     from svgp.runs.forecast import forecast
 
-    print(f"- {forecast(loaded, summary.rows, summary.inputs, _targets(summary)).describe()}")
+    found = forecast(loaded, summary.rows, summary.inputs, _targets(summary), at_hand=len(dataset.X))
+    print(f"- {found.describe()}")
     note_line(f"{config}: valid")
 
 

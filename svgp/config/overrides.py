@@ -11,12 +11,14 @@ from svgp.config.nodes import OVERRIDES, Node, Place, Problem
 from svgp.config.reader import Reader
 
 _MARKS = (",", "|", "'", "\\t")
+_SHOWN = 120  # characters of an override in a message
 
 
 def overridden(root: Node, overrides: Iterable[str], problems: list[Problem]) -> Node:
     """`root` with the overrides laid over it, one after the other; malformed ones are added to `problems`."""
     for number, text in enumerate(overrides):
-        node = _parsed(text, Place(f"override '{text}'", rank=OVERRIDES + number), problems)
+        shown = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+        node = _parsed(text, Place(f"override '{shown}'", rank=OVERRIDES + number), problems)
         if node is not None:
             root = merged(root, node, problems)
     return root

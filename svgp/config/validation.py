@@ -17,6 +17,8 @@ from svgp.errors import ConfigError
 
 SectionType = TypeVar("SectionType", bound=Section)
 
+_SHOWN = 3  # places where a key would be at home
+
 
 def validate(schema: type[SectionType], root: Node, problems: Iterable[Problem] = ()) -> SectionType:
     """The validated section. Raises ConfigError with `problems` and everything that validation finds."""
@@ -146,7 +148,9 @@ def _unknown_key(schema: type[Section], location: Location) -> str:
     near = wording.nearest(str(key), owner.model_fields)
     if near:
         return f"unknown key; did you mean '{near}'?"
-    elsewhere = sorted({home for name, home in homes(schema) if name == key})
+    # Kernels hold kernels: of many places the few that lie least deep.
+    found = {home for name, home in homes(schema) if name == key}
+    elsewhere = sorted(found, key=lambda home: (home.count("."), home))[:_SHOWN]
     if elsewhere:
         return f"unknown key here; it belongs {' or '.join(_home(home) for home in elsewhere)}"
     return f"unknown key; known here: {', '.join(owner.model_fields)}"

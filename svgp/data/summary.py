@@ -67,12 +67,12 @@ def summarise(dataset: Dataset) -> Summary:
         *_target_findings(dataset, Y),
         *on_skew(dataset),
     ]
-    test_rows = 0 if dataset.X_test is None else len(dataset.X_test)
+    test_rows = 0 if dataset.test_rows is None else dataset.test_rows.count
     columns = [*_input_columns(dataset, X), *_target_columns(dataset, Y)]
     own = dataset.columns
     one_of_numbers = len(own.target_names) == 1 and not own.kind.labels and not own.extras
     recommended = recommend_for_numbers(Y[:, 0]) if one_of_numbers else None
-    return Summary(dataset.name, len(X), test_rows, X.shape[1], columns, findings, recommended)
+    return Summary(dataset.name, dataset.rows.count, test_rows, X.shape[1], columns, findings, recommended)
 
 
 def _input_columns(dataset: Dataset, X: np.ndarray) -> Iterator[ColumnSummary]:

@@ -112,6 +112,23 @@ def comparison(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return rows if any(sparse != predicted for _, sparse, predicted in rows) else []
 
 
+_FORETOLD = (
+    ("Training, for the steps taken", "forecast.train_s", "wall_s", "s", 1.0),
+    ("With evaluations and what predictions need", "forecast.session_s", "session_s", "s", 1.0),
+    ("Memory at the peak", "forecast.peak_bytes", "peak_bytes", "GB", 1e-9),
+)
+
+
+def foretold(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(name, foretold, found) of seconds and memory: what `svgp check` would have said, and what it took."""
+    flat = flatten(metrics)
+    return [
+        (name, f"{flat[before] * scale:.3g} {unit}", f"{flat[after] * scale:.3g} {unit}")
+        for name, before, after, unit, scale in _FORETOLD
+        if flat.get(before) is not None and flat.get(after) is not None
+    ]
+
+
 def inducing_numbers(row: Mapping[str, Any]) -> list[Number]:
     """The scalars of one row of inducing-point diagnostics."""
     return _named({key: value for key, value in row.items() if value is not None}, _INDUCING)

@@ -13,7 +13,16 @@ from matplotlib.figure import Figure
 
 from svgp import files
 from svgp.diagnostics.plots import to_png
-from svgp.report.numbers import Number, comparison, flatten, headline, inducing_numbers, table, value_text
+from svgp.report.numbers import (
+    Number,
+    comparison,
+    flatten,
+    foretold,
+    headline,
+    inducing_numbers,
+    table,
+    value_text,
+)
 
 # Headings of the figures that a run makes; another name is shown with its underscores as spaces.
 HEADINGS = {
@@ -93,6 +102,7 @@ def render_report(
         advice=list(last.get("advice") or []),
         headline=headline(metrics, history),
         comparison=comparison(metrics),
+        foretold=foretold(metrics),
         pictures=[_picture(name, figure) for name, figure in figures.items()],
         inducing=inducing_numbers(last),
         evaluations=table([row for row in history if _evaluated(row)]),

@@ -2,7 +2,9 @@
 
 No TensorFlow: NumPy's rates of products and exponentials stand for all work. A step of M points and B rows
 takes about `7.5 M^2 B + 3.8 M^3` operations a latent GP and some work on each entry of a panel [M, B]; an
-evaluation of the collapsed bound `6 M^2 N + 12 M^3`, with one and a quarter evaluations a step of L-BFGS.
+evaluation of the collapsed bound `6 M^2 N + 12 M^3`, of the evidence with m neighbours `(7 M^2 + 3 m^2 M) N`,
+with one and a quarter evaluations a step of L-BFGS. With `inducing.count: auto` M is the most that the time
+allows, as a run weighs it (`svgp.runs.inducing_count`): what fewer points are worth only its pilot tells.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +27,14 @@ _EXPONENTIALS = 8.0  # so many exponentials take that long
 _ITERATIONS, _EPOCHS = 60, 100  # until it has converged, where nothing else ends a run
 _STEP_S = 0.003  # of a step beside its products
 _START_S = 6.0  # imports, reading, compiling
+_PILOT_S = 2.0  # of inducing.count: auto
 _START_BYTES = 0.9e9  # Python and TensorFlow before any data
 _CHUNK_ENTRIES = 2**23  # of a panel [M, n] that is held at once
+_SECOND_NEIGHBOURS, _MOST_NEIGHBOURS = 16, 128  # of a row in that stage; that are weighed for predictions
+_JUDGES = 3000  # rows that say how many neighbours, and how wide predictions should be
+# As `svgp.runs.inducing_count` has them: the grid, and the seconds and rate that bound M.
+GRID, _WITH_NEIGHBOURS = tuple(round(2 ** (k / 2)) for k in range(6, 21)), 512
+_POINTS_S, _POINTS_RATE, _POINTS_SHARE = 600.0, 5e10, 0.7
 
 
 @dataclass(frozen=True)
@@ -33,26 +42,43 @@ class Forecast:
     """Seconds of training until the first limit, of the whole command, and bytes at the peak."""
 
     method: str
+    points: int  # M; the most there can be, where the run chooses
+    chosen: bool  # whether the run chooses it
     steps: int
     train_s: float
-    total_s: float
+    score_s: float  # of evaluations on test rows, while training
+    end_s: float  # of what predictions need, once it has ended
     peak_bytes: float
     rate: float  # operations a second
     limit: str
 
+    @property
+    def total_s(self) -> float:
+        """Of the whole command."""
+        return _START_S + _PILOT_S * self.chosen + self.train_s + self.score_s + self.end_s
+
     def compared(self, steps: int) -> dict[str, float]:
-        """For metrics.json, after so many steps: their `forecast.train_s`, and both `peak_bytes`."""
-        found = {"forecast.train_s": self.train_s * steps / max(1, self.steps)}
-        found["forecast.peak_bytes"] = self.peak_bytes
+        """For metrics.json, after so many steps: `forecast.train_s` (`wall_s` is what it took),
+        `forecast.session_s` (`session_s`: with evaluations and the end), and both `peak_bytes`."""
+        share = steps / max(1, self.steps)
+        found = {
+            "forecast.train_s": self.train_s * share,
+            "forecast.session_s": (self.train_s + self.score_s) * share + self.end_s,
+            "forecast.peak_bytes": self.peak_bytes,
+        }
         peak = peak_bytes()
         return found if peak is None else {**found, "peak_bytes": peak}
 
     def describe(self) -> str:
         """One line for a person."""
+        points = f"{self.points:,} inducing points{' at most (count: auto)' if self.chosen else ''}"
+        fewer = "; with fewer points, or where it converges before, it takes less" if self.chosen else (
+            "; a run that converges ends before"
+        )  # fmt: skip
         return (
-            f"forecast: {self.method}, up to {self.steps:,} steps ({self.limit}): about"
+            f"forecast: {self.method}, {points}, up to {self.steps:,} steps ({self.limit}): about"
             f" {_seconds(self.total_s)} and {self.peak_bytes / 1e9:.1f} GB, at {self.rate / 1e9:.0f}e9"
-            " operations a second measured just now; a run that converges ends before"
+            f" operations a second measured just now{fewer}"
         )
 
 
@@ -64,40 +90,110 @@ def forecast(
     *,
     points: int | None = None,
     rate: float | None = None,
+    at_hand: int | None = None,
 ) -> Forecast:
     """What training `config` on so many rows and inputs takes on this machine.
 
     points: inducing points, where their number is known. rate: operations a second; None: measured, in a
-    twentieth of a second. An estimate from above where training ends by itself: the limits of the config are
-    what is known.
+    twentieth of a second. at_hand: rows in memory, where the table is read as a stream. An estimate from
+    above where training ends by itself: the limits of the config are what is known.
     """
-    train, M = config.train, points or config.model.inducing.count
-    M = min(M if isinstance(M, int) else _guess(rows), rows)
+    train, asked = config.train, points or config.model.inducing.count
+    held = rows if at_hand is None else min(rows, at_hand)
+    most = _WITH_NEIGHBOURS if held == rows and _has_second_stage(config) else GRID[-1]
+    M = min(asked if isinstance(asked, int) else most_points(train, rows, most), rows)
     single = train.precision == "float32"
     kind = np.float32 if single else np.float64
     entry_s = _ENTRY_S if rate else _EXPONENTIALS * exponential_seconds(kind)
     rate = rate or product_rate(kind)
+    work = _Work(config, rows, held, M, latents, _SHARE * rate, entry_s)
     method = _method(config, rows, M)
-    seen = rows_to_fit(train, rows, M)
     if method == "collapsed":
-        operations, per_epoch = _EVALUATIONS * (6.0 * M**2 * seen + 12.0 * M**3), 1
-        entries = _EVALUATIONS * M * seen
+        stages, per_epoch, guess = work.collapsed(), 1, _ITERATIONS
     else:
-        B = min(train.batch_size, rows)
-        operations, per_epoch = latents * (7.5 * M**2 * B + 3.8 * M**3), math.ceil(rows / B)
-        entries = float(latents * M * B)
-    step_s = operations / (_SHARE * rate) + entries * entry_s + _STEP_S
-    steps, limit = _steps(train, per_epoch, step_s, _ITERATIONS if method == "collapsed" else _EPOCHS)
-    train_s = steps * step_s
-    test_s = 2.0 * M**2 * rows * _tenth(config) * latents / (_SHARE * rate)
+        stages, per_epoch, guess = [work.batch()], math.ceil(rows / min(train.batch_size, rows)), _EPOCHS
+    steps, limit = _steps(train, per_epoch, stages, guess)
+    train_s = steps * sum(stages) / len(stages)
+    if limit == "train.max_seconds":
+        train_s = min(train_s, train.max_seconds + max(stages))
     evaluations = 1 + steps / per_epoch / train.evaluate_every
     if method == "collapsed":
         evaluations = min(evaluations, 1 + math.log(1 + evaluations) / math.log(1.1))
-    total_s = _START_S + train_s + min(evaluations * test_s, 0.5 * train_s + test_s)
+    test_s = work.test()
     size = 4 if single else 8
     panel = min(_CHUNK_ENTRIES, M * rows) if method == "collapsed" else M * min(train.batch_size, rows)
-    peak = _START_BYTES + size * (6 * panel + 12 * latents * M**2) + 8.0 * 3 * rows * (inputs + 1)
-    return Forecast(method, steps, train_s, total_s, peak, rate, limit)
+    neighbours = 8.0 * 2 * held * (inputs + _SECOND_NEIGHBOURS) if work.neighbours else 0.0
+    peak = _START_BYTES + size * (6 * panel + 12 * latents * M**2) + 24.0 * held * (inputs + 1) + neighbours
+    return Forecast(
+        method, M, asked == "auto", steps, train_s, min(evaluations * test_s, 0.5 * train_s + test_s),
+        work.end(), peak, rate, limit,
+    )  # fmt: skip
+
+
+class _Work:
+    """Seconds of the parts of a run: M points, so many rows, operations a second that are reached."""
+
+    def __init__(
+        self, config: Any, rows: int, held: int, M: int, latents: int, rate: float, entry_s: float
+    ) -> None:
+        self.config, self.rows, self.held, self.M, self.latents = config, rows, held, M, latents
+        self.rate, self.entry_s = rate, entry_s
+        asked = config.model.neighbours.count
+        self.neighbours = 0 if held < rows else _MOST_NEIGHBOURS if asked == "auto" else asked
+
+    def _seconds(self, operations: float, entries: float) -> float:
+        return operations / self.rate + entries * self.entry_s
+
+    def collapsed(self) -> list[float]:
+        """A step of each stage: the bound, and where predictions see neighbours, the evidence with them."""
+        M, seen = self.M, rows_to_fit(self.config.train, self.rows, self.M)
+        operations = 6.0 * M**2 * seen + 12.0 * M**3
+        stages = [_EVALUATIONS * self._seconds(operations, M * seen) + _STEP_S]
+        if self.neighbours and _has_second_stage(self.config):
+            seen = min(seen, self.held)
+            operations = (7.0 * M**2 + 3.0 * _SECOND_NEIGHBOURS**2 * M) * seen + 12.0 * M**3
+            stages.append(_EVALUATIONS * self._seconds(operations, 2.0 * M * seen) + _STEP_S)
+        return stages
+
+    def batch(self) -> float:
+        """A step on a batch."""
+        M, B = self.M, min(self.config.train.batch_size, self.rows)
+        operations = self.latents * (7.5 * M**2 * B + 3.8 * M**3)
+        return self._seconds(operations, float(self.latents * M * B)) + _STEP_S
+
+    def test(self) -> float:
+        """One evaluation of the test rows, by the inducing points alone."""
+        return 2.0 * self.M**2 * self.rows * _tenth(self.config) * self.latents / self.rate
+
+    def end(self) -> float:
+        """Rows left out for calibration and neighbours, and the test rows as predicted."""
+        judges, test = min(self.held, _JUDGES), self.rows * _tenth(self.config)
+        if self.config.model.calibration == "none" and not self.neighbours:
+            return self.test()
+        m = min(self.neighbours, self.held)
+        a_row = 2.0 * self.M**2 + 2.0 * m**2 * self.M + m**3 / 3.0
+        return self.latents * a_row * (2.0 * judges + test) / self.rate
+
+
+def _has_second_stage(config: Any) -> bool:
+    """Whether training goes on with the evidence with neighbours, as far as a config tells."""
+    neighbours, collapsible = config.model.neighbours, config.model.likelihood.collapsible
+    wanted = neighbours.count != 0 and neighbours.fit == "evidence"
+    return wanted and collapsible and config.train.method in ("auto", "collapsed")
+
+
+def most_points(train: Any, rows: int, most: int) -> int:
+    """The largest number of points that `inducing.count: auto` may take, as the time allows, to `most`."""
+    seconds = _POINTS_S if train.max_seconds is None else _POINTS_SHARE * train.max_seconds
+    most, batch = min(rows, most), min(train.batch_size, rows)
+    grid = sorted({min(m, most) for m in GRID})
+
+    def operations(m: int) -> float:
+        batches = 2000 * (8.0 * m**2 * batch + 6.0 * m**3)
+        whole = 60 * (7.0 * m**2 * rows + 6.0 * m**3)
+        return min(whole, batches) if 3.0 * m**2 * rows <= _AFFORDABLE else batches
+
+    return max([m for m in grid if operations(m) <= seconds * _POINTS_RATE] or grid[:1])
 
 
 def peak_bytes() -> float | None:
@@ -156,20 +252,18 @@ def rows_to_fit(train: Any, rows: int, M: int) -> int:
     return min(rows, max(20_000, 10 * M, int(seconds * 5e10 / (60 * 7.0 * M**2))))
 
 
-def _guess(rows: int) -> int:
-    return min(512, rows)
-
-
-def _steps(train: Any, per_epoch: int, step_s: float, guess: int) -> tuple[int, str]:
-    """Steps until the first limit, and which one that is."""
+def _steps(train: Any, per_epoch: int, stages: Sequence[float], guess: int) -> tuple[int, str]:
+    """Steps until the first limit, and which one that is. Two stages share the steps, and the seconds."""
+    part = len(stages)
+    in_time = sum(int((train.max_seconds or 0.0) / part / step_s) for step_s in stages)
     ends = {
         "train.max_epochs": train.max_epochs and train.max_epochs * per_epoch,
         "train.max_steps": train.max_steps,
-        "train.max_seconds": train.max_seconds and max(1, int(train.max_seconds / step_s)),
+        "train.max_seconds": train.max_seconds and max(1, in_time),
     }
     known = {name: end for name, end in ends.items() if end}
     if not known:
-        return guess * per_epoch, "a guess, as it ends when it has converged"
+        return part * guess * per_epoch, "a guess, as it ends when it has converged"
     name = min(known, key=lambda key: known[key])
     return int(known[name]), name
 

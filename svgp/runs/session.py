@@ -67,7 +67,9 @@ class Session:
         self._saved_s = self.state.wall_s
         self._began = time.perf_counter()
         shape = dataset.X.shape[1], self.model.num_latent
-        self._forecast = forecast(config, dataset.rows.count, *shape, points=self.model.num_inducing)
+        self._forecast = forecast(
+            config, dataset.rows.count, *shape, points=self.model.num_inducing, at_hand=len(dataset.X)
+        )
 
     def evaluate(self, row: dict[str, Any]) -> None:
         """Add the test metrics to `row`, and a row to the inducing diagnostics where one is due."""

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from svgp.report import render_report, write_report
-from svgp.report.numbers import comparison, flatten, headline, table, value_text
+from svgp.report.numbers import comparison, flatten, foretold, headline, table, value_text
 
 HOSTILE = '<script>alert("x")</script>"><img src=http://evil/x onerror=alert(1)>'
 VOID = {"meta", "img", "link", "br", "hr"}
@@ -162,3 +162,16 @@ def test_before_and_after_stand_side_by_side() -> None:
     assert comparison(metrics) == [("Test RMSE", "1", "1"), ("Test NLPD", "0.5", "-2")]
     assert comparison({"test.rmse": 1.0, "test.sparse.rmse": 1.0}) == []  # nothing was changed
     assert "inducing points alone" in render_report(**_parts(metrics=metrics))
+
+
+def test_what_was_foretold_stands_beside_what_it_took():
+    metrics = {
+        "forecast.train_s": 12.34, "wall_s": 10.0, "forecast.session_s": 15.0, "session_s": 16.0,
+        "forecast.peak_bytes": 1.5e9, "peak_bytes": 1.25e9,
+    }  # fmt: skip
+    assert foretold(metrics) == [
+        ("Training, for the steps taken", "12.3 s", "10 s"),
+        ("With evaluations and what predictions need", "15 s", "16 s"),
+        ("Memory at the peak", "1.5 GB", "1.25 GB"),
+    ]
+    assert foretold({"wall_s": 10.0}) == []  # of an update nothing is foretold

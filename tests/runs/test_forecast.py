@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from svgp.config import Config
-from svgp.runs.forecast import forecast, peak_bytes, product_rate, rows_to_fit
+from svgp.runs.forecast import forecast, most_points, peak_bytes, product_rate, rows_to_fit
 
 
 def config(**train) -> Config:
@@ -59,3 +59,37 @@ def test_rate_and_memory_are_measured():
     assert product_rate(np.float32) > 1e8
     held = peak_bytes()
     assert held is None or held > 1e7
+
+
+@pytest.mark.parametrize(("rows", "seconds"), [(500, None), (40_000, None), (40_000, 20.0), (10**7, None)])
+def test_the_most_points_are_those_that_a_run_would_afford(rows, seconds):
+    """Where each price is too high to be worth it, the run takes the largest number that the time allows."""
+    from svgp.runs import inducing_count
+
+    train = config(max_seconds=seconds).train
+    most = min(rows, inducing_count.MOST_WITH_NEIGHBOURS)
+    weighed = [
+        {"points": m, "nats_a_row": 1e9 - 1e6 * m, "operations": inducing_count.operations(train, m, rows)}
+        for m in sorted({min(m, most) for m in inducing_count.GRID})
+    ]
+    assert most_points(train, rows, 512) == inducing_count._taken(weighed, None, train)[0]
+    found = forecast(config(count="auto", max_seconds=seconds), rows, 8, rate=1e10)  # with neighbours
+    assert found.chosen and found.points == most_points(train, rows, 512) and "at most" in found.describe()
+
+
+def test_neighbours_are_a_second_stage_and_part_of_the_end():
+    values = {"data": {"dataset": "curve"}, "train": {"max_seconds": 60.0}}
+    plain, seen = (
+        forecast(
+            Config.from_dict({**values, "model": {"inducing": {"count": 256}, "neighbours": {"count": m}}}),
+            20_000, 8, rate=1e10,
+        )
+        for m in (0, 32)
+    )  # fmt: skip
+    assert seen.end_s > plain.end_s and seen.peak_bytes > plain.peak_bytes
+    assert seen.train_s == pytest.approx(60.0, rel=0.1)  # the limit is that of both stages together
+    assert seen.steps < plain.steps
+    done = seen.steps // 3
+    metrics = seen.compared(done)
+    assert metrics["forecast.train_s"] == pytest.approx(done / seen.steps * seen.train_s)
+    assert metrics["forecast.session_s"] > metrics["forecast.train_s"] + seen.end_s

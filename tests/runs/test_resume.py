@@ -42,7 +42,7 @@ def assert_equal_runs(one, other):
     assert ours.keys() == theirs.keys()
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
-    timed = ("wall_s", "session_s", "stopped", "forecast.train_s", "peak_bytes")
+    timed = ("wall_s", "session_s", "stopped", "forecast.train_s", "forecast.session_s", "peak_bytes")
     before, after = ({k: v for k, v in run.metrics.items() if k not in timed} for run in (one, other))
     assert before == after
 
