@@ -43,12 +43,20 @@ class FunctionDraws:
     draws(X) -> [K, N, Q] at scaled inputs X [N, D], in float64. Cost: K M + K F operations a row and F
     cosines, F = 2 `frequencies`, and nothing that grows faster than N. The same `seed` gives the same
     functions. `reference` [n, D]: rows near which they will be asked for, needed where the kernel has no
-    features (see above; `exact_features` says), then the draws are good near these. Raises NumericalError
-    where Kuu fails.
+    features (see above; `exact_features` says), then the draws are good near these. `residual_scale [Q]`:
+    times what the inducing points leave of each function's variance (`svgp.models.predictive.calibration`).
+    Raises NumericalError where Kuu fails.
     """
 
     def __init__(
-        self, model: Any, count: int, *, seed: int = 0, frequencies: int = FREQUENCIES, reference: Any = None
+        self,
+        model: Any,
+        count: int,
+        *,
+        seed: int = 0,
+        frequencies: int = FREQUENCIES,
+        reference: Any = None,
+        residual_scale: np.ndarray | None = None,
     ) -> None:
         self.count, self.seed, self.kernel, self.mean = count, seed, model.kernel, model.mean
         rng = np.random.default_rng([seed, 11])
@@ -75,8 +83,10 @@ class FunctionDraws:
             wide = [part(self.Z[:1]).shape[-1] for part in self._parts]
             self._weights = [rng.normal(size=(self._latents, features, count)) for features in wide]
             noise = np.sqrt(jitter + white)[:, None, None] * rng.normal(size=values.shape)
-            values -= self._L_inverse @ (self._prior(self.Z) + noise)
+            prior = self._L_inverse @ (self._prior(self.Z) + noise)
+            self._pull_prior = self._L_inverse.swapaxes(-1, -2) @ prior  # [L, M, K]
         self._pull = self._L_inverse.swapaxes(-1, -2) @ values  # [L, M, K]
+        self._residual_root = 1.0 if residual_scale is None else np.sqrt(residual_scale)  # or [Q]
         if not np.isfinite(self._pull).all():
             raise NumericalError("posterior draws: Kuu has no factor; raise model.jitter")
 
@@ -93,19 +103,20 @@ class FunctionDraws:
 
     def _block(self, X: np.ndarray) -> np.ndarray:
         Kfu = _stacked(self.kernel.K(X, self.Z, dtype=tf.float64), 2)  # [1 or L, n, M]
-        f = Kfu @ self._pull  # [L, n, K]
+        explained = Kfu @ self._pull  # [L, n, K]
         if self._pivots is None:
-            f += self._prior(X)
+            f = self._prior(X) - Kfu @ self._pull_prior
             deviation = self._deviation[:, None]
         else:
             rows = self._residual_factor(X, Kfu)  # [1 or L, n, r]
-            f += rows @ self._residual_draws
+            f = rows @ self._residual_draws
             left = self._residual_variance(X, Kfu) - np.sum(rows**2, -1)  # [1 or L, n]
             deviation = np.sqrt(np.maximum(left, 0.0)) + np.zeros((self._latents, 1))
         if np.any(deviation):
             f += deviation[..., None] * row_noise(X, self._latents, self.count, self.seed)
-        functions = self._outputs.values(f.transpose(2, 1, 0))  # [K, n, Q]
-        return functions + np.asarray(self.mean(X), np.float64)
+        both = (self._outputs.values(part.transpose(2, 1, 0)) for part in (explained, f))  # [K, n, Q]
+        functions, residual = both
+        return functions + self._residual_root * residual + np.asarray(self.mean(X), np.float64)
 
     def _prior(self, X: np.ndarray) -> np.ndarray:
         f = np.zeros((self._latents, len(X), self.count))
@@ -122,7 +133,7 @@ class FunctionDraws:
         A = Kfu @ self._L_inverse.swapaxes(-1, -2)  # [1 or L, n, M]
         R = _stacked(self.kernel.K(reference, dtype=tf.float64), 2) - A @ A.swapaxes(-1, -2)  # [1 or L, n, n]
         prior = np.mean(np.diagonal(R, axis1=-2, axis2=-1) + np.sum(A**2, -1), -1)  # [1 or L]
-        chosen = _pivots(R / prior[:, None, None], min(PIVOTS, len(reference)))
+        chosen = most_left(R / prior[:, None, None], min(PIVOTS, len(reference)))
         self._pivots = reference[chosen]  # [r, D]
         self._pivot_A = A[:, chosen]  # [1 or L, r, M]
         own = R[:, chosen][:, :, chosen] + SPENT * prior[:, None, None] * np.eye(len(chosen))
@@ -163,7 +174,7 @@ def _mixed(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint64(31))
 
 
-def _pivots(R: np.ndarray, count: int) -> np.ndarray:
+def most_left(R: np.ndarray, count: int) -> np.ndarray:
     """Rows `[r]` where most of R [L', n, n] is left, summed over its matrices, until nothing is."""
     left = np.diagonal(R, axis1=-2, axis2=-1).copy()  # [L', n]
     factor = np.zeros((len(R), count, R.shape[-1]))

@@ -162,7 +162,7 @@ class Run:
         """`count` functions drawn from the posterior, at X: `[K, N]`, or `[K, N, P]` for several targets.
 
         In original units, without noise: consistent functions, so that maxima, differences between rows and
-        areas have a distribution. From the inducing points alone. See `svgp.runs.functions.Sampler`.
+        areas have a distribution. See `svgp.runs.functions.Sampler`.
         """
         from svgp.runs.functions import Sampler
 

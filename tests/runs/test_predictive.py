@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import svgp
@@ -48,6 +49,22 @@ def test_all_ways_to_ask_give_the_same(with_neighbours, tables, tmp_path):
     assert alone.evaluate(tables["regression"]) == pytest.approx(
         run.evaluate(tables["regression"]), rel=1e-10
     )
+
+
+def test_draws_covariances_and_slopes_agree_with_predictions(with_neighbours, tables):
+    run, _ = with_neighbours
+    rows = {"x": [0.0, 1.0, -1.5], "z": [150.0, 250.0, 180.0], "colour": ["red", "green", "red"]}
+    X = run.columns.transform_inputs(pa.table(rows))
+    variance = run.predictive.latent(X).variance[:, 0] * run.columns.target_scale[0] ** 2
+    np.testing.assert_allclose(np.diag(run.covariance(rows)), variance, rtol=1e-9)
+    np.testing.assert_allclose(run.covariance(rows, full_output_cov=True)[:, 0, 0], variance, rtol=1e-9)
+    draws = run.sample(rows, 2000)
+    assert np.all(np.abs(draws.mean(axis=0) - run.predict(rows).mean) < 4 * np.sqrt(variance / 2000))
+    np.testing.assert_allclose(draws.var(axis=0), variance, rtol=0.15)
+    up, down = ({**rows, "x": np.asarray(rows["x"]) + h} for h in (1e-5, -1e-5))
+    difference = (run.predict(up).mean - run.predict(down).mean) / 2e-5
+    place = run.columns.input_names.index("x")
+    np.testing.assert_allclose(run.gradient(rows)[:, place], difference, rtol=1e-5)
 
 
 def test_calibration_can_be_turned_off(make_config, no_plots):

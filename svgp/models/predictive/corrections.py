@@ -120,8 +120,7 @@ class NeighbourRows:
             out.mean[rows], out.residual[rows] = batch.mean, batch.residual
             out.nearest[rows] = batch.found.distances[:, 0]
             if explained is not None:
-                out.mean[rows] += self._sparse_mean(batch.A)
-                out.mean[rows] += np.asarray(self.model.mean(batch.found.X))
+                out.mean[rows] = self.joint_mean(batch)
                 explained[rows] = self._explained(batch.at)
 
         self.conditioned(X, noise, residual, fill)
@@ -147,6 +146,13 @@ class NeighbourRows:
     def find(self, X: np.ndarray) -> Found:
         """Rows X `[T, D]` with their neighbours."""
         return Found(X, *self.nearest.query(X, self.count))
+
+    def joint_mean(self, batch: Conditioned) -> np.ndarray:
+        """The mean of f `[T, L]`, where q(u) was found jointly."""
+        assert self.joint is not None
+        weights = np.asarray(self.joint.q_mean, np.float64)
+        sparse = np.stack([blas.times_vector(batch.A, column) for column in weights], axis=1)
+        return batch.mean + sparse + np.asarray(self.model.mean(batch.found.X))
 
     def left_out(self, X: np.ndarray, without: np.ndarray) -> tuple[Ingredients, np.ndarray | None]:
         """Of training rows X `[T, D]`, numbers `without [T]`: what is known of them from the others.
@@ -242,12 +248,6 @@ class NeighbourRows:
         for latent, matrix in enumerate(at):
             blas.triangular_product_right(matrix, np.asarray(self.joint.q_sqrt[latent], np.float64))
         return np.einsum("ltm,ltm->tl", at, at)
-
-    def _sparse_mean(self, A: np.ndarray) -> np.ndarray:
-        """`A w` `[T, L]`, without the mean function."""
-        assert self.joint is not None
-        weights = np.asarray(self.joint.q_mean, np.float64)
-        return np.stack([blas.times_vector(A, column) for column in weights], axis=1)
 
     def _find_others(self, X: np.ndarray, without: np.ndarray) -> Found:
         """The same, but for the row itself."""

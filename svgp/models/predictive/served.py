@@ -14,6 +14,7 @@ import tensorflow as tf
 from svgp.models.predictive.corrections import NeighbourRows
 from svgp.models.predictive.predictive import Predictive
 
+ENTRIES = 1 << 22  # numbers of one matrix at a time, where there are no neighbours
 QUERIES = 16  # at a time: with 32 neighbours each a pool of at most 528 rows
 
 
@@ -37,8 +38,7 @@ class ServedPredictive(tf.Module):
         """Mean and variance [N, L] of f at scaled inputs X [N, D]."""
         X = tf.cast(X, self.dtype)
         if self._neighbours is None:
-            mean, explained, residual = self._posterior.parts(X)  # [N, L] each
-            return mean, explained + self._scale * residual
+            return self.block(X)
         rows, latents = tf.shape(X)[0], len(self._scale)
         arrays = [
             tf.TensorArray(self.dtype, -(-rows // QUERIES), infer_shape=False, element_shape=[None, latents])
@@ -46,7 +46,7 @@ class ServedPredictive(tf.Module):
         ]
 
         def step(index: tf.Tensor, mean: Any, variance: Any) -> tuple[Any, ...]:
-            found = self._corrected(X[index * QUERIES : (index + 1) * QUERIES])
+            found = self.block(X[index * QUERIES : (index + 1) * QUERIES])
             return index + 1, mean.write(index, found[0]), variance.write(index, found[1])
 
         _, mean, variance = tf.while_loop(
@@ -54,9 +54,16 @@ class ServedPredictive(tf.Module):
         )
         return mean.concat(), variance.concat()
 
-    def _corrected(self, X: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        assert self._neighbours is not None
-        mean, explained, _ = self._posterior.parts(X)
+    @property
+    def rows(self) -> int:
+        """How many rows `block` is good for."""
+        return QUERIES if self._neighbours is not None else max(64, ENTRIES // self._posterior.Z.shape[0])
+
+    def block(self, X: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The same for few rows, in operations whose gradients exist; which rows are neighbours has none."""
+        mean, explained, residual = self._posterior.parts(X)  # [N, L] each
+        if self._neighbours is None:
+            return mean, explained + self._scale * residual
         more, left, jointly = self._neighbours.correct(X)
         explained = explained if jointly is None else tf.cast(jointly, self.dtype)
         return mean + tf.cast(more, self.dtype), explained + tf.cast(left, self.dtype)

@@ -21,7 +21,7 @@ NEW[3] = X[4]  # on top of sixteen equal rows, of which six are taken
 @pytest.mark.parametrize("kind", ["alone", "after", "joint"])
 def test_a_graph_says_the_same(kind, tmp_path):
     model = SVGP(
-        kernels.Matern32(1.2, [0.7, 1.1, 2.0]), likelihoods.Gaussian([0.1, 0.2]), X[:7] + 0.1,
+        kernels.Matern32(1.2, [0.7, 1.1, 2.0]), likelihoods.Gaussian([0.1, 0.2]), X[10:17] + 0.1,
         q_mean=RNG.standard_normal((2, 7)), q_sqrt=0.1 * np.tril(RNG.standard_normal((2, 7, 7))),
     )  # fmt: skip
     calibration = Calibration(
