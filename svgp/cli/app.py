@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 an error, one message; 2 usage; 3 training diverged; 130 i
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -83,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line (default: this process's) and exit with its code; `--debug` may stand anywhere."""
     # TensorFlow reads this when it is imported; what it would say at import is no news to a user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _let_any_letter_through()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
@@ -97,6 +99,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             error_line(message(error))
         sys.exit(getattr(error, "exit_code", 1))
+
+
+def _let_any_letter_through() -> None:
+    """Where the locale has no letter of a column's name, say, it is escaped: that is no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def message(error: Exception) -> str:

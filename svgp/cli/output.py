@@ -21,6 +21,7 @@ def note_line(text: str) -> None:
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
     """A table on stdout; the columns named in `right` are aligned right. Whole cells, never cut off."""
+    rows = [[" ".join(cell.split()) for cell in row] for row in rows]  # a name may hold an end of line
     widths = [max(map(len, (header, *column))) for header, *column in zip(headers, *rows, strict=True)]
     for number, row in enumerate([headers, *rows]):
         cells = [

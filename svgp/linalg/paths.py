@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -75,8 +76,13 @@ def tune(folder: Path | None = None) -> Paths:
 
 
 def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/svgp`, or `~/.cache/svgp`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "svgp"
+    """`$XDG_CACHE_HOME/svgp`, or `~/.cache/svgp`; a user without a home has it among temporary files."""
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"]) / "svgp"
+    try:
+        return Path.home() / ".cache" / "svgp"
+    except RuntimeError:  # a container's user of a number only
+        return Path(tempfile.gettempdir()) / f"svgp-{os.getuid()}"
 
 
 def measure(seconds: Callable[[str, tf.DType, int], float] | None = None) -> Paths:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -154,3 +155,14 @@ def raise_from_runs(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> No
 
 def test_the_message_of_running_out_of_memory():
     assert "train.batch_size" in app.message(MemoryError())
+
+
+def test_a_letter_that_the_locale_has_not_is_no_error(tmp_path: Path, monkeypatch):
+    path = tmp_path / "naïve.csv"
+    path.write_text("größe,y\n1.5,2\n2.5,3\n4.5,9\n5.5,7\n", encoding="utf-8")
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    with pytest.raises(SystemExit) as ended:
+        app.main(["init", str(path), "--target", "y", "-o", str(tmp_path / "größe.yaml")])
+    sys.stdout.flush()
+    assert not ended.value.code and rb"gr\xf6\xdfe.yaml" in written.getvalue()

@@ -23,3 +23,8 @@ def test_a_table_is_aligned_and_never_cut(capsys):
     assert header == "name" + " " * 198 + "rmse"
     assert first == long + "     1"
     assert second == "b" + " " * 201 + "12.5"
+
+
+def test_a_name_with_an_end_of_line_stays_on_its_line(capsys):
+    print_table(["column", "n"], [["two\nlines\there", "1"]])
+    assert capsys.readouterr().out.splitlines()[1:] == ["two lines here  1"]

@@ -60,3 +60,9 @@ def test_the_setting_keeps_what_is_fixed(tmp_path, monkeypatch):
 
 def test_a_step_can_be_timed_either_way():
     assert all(paths.step_seconds(name, tf.float64, 40) > 0.0 for name in ("host", "tensorflow"))
+
+
+def test_a_user_without_a_home_has_a_cache_folder(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(paths.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    assert paths.cache_folder().name.startswith("svgp-")
