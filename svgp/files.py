@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -130,6 +131,27 @@ def new_directory(path: str | Path) -> Iterator[Path]:
         raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def take_up(folder: Path, ours: Callable[[str], bool]) -> None:
+    """Remove what writers of files and folders `ours` have left in `folder` where they were killed.
+
+    A folder that had stepped aside for a new one, which never came, is put back. Only while nobody writes.
+    """
+    for path in sorted(folder.glob(".*")) if folder.is_dir() else ():
+        found = _LEFT.fullmatch(path.name)
+        if found is None or not ours(found["name"]):
+            continue
+        aside, place = path / found["name"], folder / found["name"]
+        if found["old"] and aside.exists() and not place.exists():
+            os.replace(aside, place)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+_LEFT = re.compile(r"\.(?P<name>.+?)\.(?P<old>old\.)?[a-z0-9_]{8}")  # as tempfile names them
 
 
 def cannot_write(path: str | Path, error: OSError) -> RunError:

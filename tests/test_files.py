@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -224,3 +225,17 @@ def test_json_text_is_what_is_written(tmp_path):
     text = files.json_text({"ü": [1]})
     assert (tmp_path / "x.json").read_text(encoding="utf-8") == text + "\n"
     assert "ü" in text and json.loads(text) == {"ü": [1]}
+
+
+def test_what_a_killed_writer_left_is_taken_up(tmp_path):
+    """SIGKILL runs no `finally`: the folder that stepped aside may be the only whole one."""
+    for content in ("first", "second"):
+        aside = Path(tempfile.mkdtemp(prefix=".model.old.", dir=tmp_path)) / "model"
+        aside.mkdir()
+        (aside / "a").write_text(content)
+        Path(tempfile.mkdtemp(prefix=".model.", dir=tmp_path), "a").write_text("half")
+        (tmp_path / ".status.json.abcdefgh").write_text("ha")
+        (tmp_path / ".notes.abcdefgh").write_text("somebody else's")
+        files.take_up(tmp_path, lambda name: name in ("model", "status.json"))
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".notes.abcdefgh", "model"]
+        assert (tmp_path / "model" / "a").read_text() == "first"  # then there is one, which is newer

@@ -90,6 +90,12 @@ class RunFolder:
             if descriptor is not None:
                 os.close(descriptor)
 
+    def tidy(self) -> None:
+        """Take up what a process that was killed while it wrote has left; for who has claimed the folder."""
+        own = {path.name for path in vars(self).values()}
+        files.take_up(self.path, lambda name: name in own)
+        files.take_up(self.checkpoints, lambda name: name.startswith("step_"))
+
     def require_run(self) -> None:
         """Raise RunError where this is no run folder."""
         if not self.path.is_dir():

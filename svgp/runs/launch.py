@@ -100,6 +100,7 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
         if not resumed:
             folder.create()
         with folder.claimed():
+            folder.tidy()
             checkpoint = _open(folder, config, dataset, method, progress, device, lines, resumed)
             if weighed:
                 files.write_json(folder.inducing_choice, weighed)
@@ -210,7 +211,10 @@ def _loop(session: Session, request: StopRequest) -> str:
         session.finish(reason, last)
         return reason
     except TrainingDiverged:
-        session.restore_last_good()
+        try:
+            session.restore_last_good()
+        except RunError as error:  # it never was any good: the diagnosis says why
+            session.progress.note(str(error))
         raise
 
 
@@ -239,11 +243,13 @@ def _open(
     """
     checkpoint = None
     if resumed:
-        require_same_data(folder, dataset.sha256)
+        began = checkpoints.all_of(folder.checkpoints) or folder.model.exists() or folder.metrics.exists()
+        if began or folder.environment.exists():
+            require_same_data(folder, dataset.sha256)
         checkpoint = checkpoints.load_newest(
             folder.checkpoints, progress.note, lambda found: {"loop", "rows"} <= set(found.values)
         )
-        if checkpoint is None and config.train.restarts == 1:
+        if checkpoint is None and began and config.train.restarts == 1:
             raise RunError(f"{folder.checkpoints}: holds no readable checkpoint; start a new run instead")
         require_same_config(folder, config, checkpoint.values.get("config") if checkpoint else None)
     else:

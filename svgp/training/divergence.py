@@ -71,6 +71,7 @@ def _close_pairs(model: Any) -> str:
 
 
 def _has_neighbour(scaled: np.ndarray, row: int) -> bool:
-    squared = ((scaled - scaled[row]) ** 2).sum(axis=1)  # [M]
+    with np.errstate(over="ignore"):
+        squared = ((scaled - scaled[row]) ** 2).sum(axis=1)  # [M]
     squared[row] = np.inf
     return bool(squared.min() < _CLOSE**2)

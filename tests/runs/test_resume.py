@@ -11,7 +11,7 @@ import pytest
 
 import svgp
 from svgp.config import Config
-from svgp.errors import Interrupted, RunError
+from svgp.errors import Interrupted, RunError, TrainingDiverged
 from svgp.models import model_state
 from svgp.runs import Run, list_runs
 from svgp.training import Silent
@@ -182,3 +182,27 @@ def test_damaged_parts_of_a_run_folder_are_named(regression, tmp_path):
     assert row["status"] == "interrupted" and "metrics.json: holds list" in row["message"]
     with pytest.raises(RunError, match="not a whole saved model"):
         svgp.load_run(folder.path).predict({"x": [0.0]})
+
+
+def test_a_start_that_is_no_model_is_a_divergence_with_its_diagnosis(make_config, tmp_path, no_plots):
+    values = make_config(max_steps=2).to_dict()
+    values["model"]["kernel"] = {"type": "matern32", "lengthscales": 1e-300}
+    with pytest.raises(TrainingDiverged, match="Likely causes"):
+        svgp.train(Config.from_dict(values), run_dir=tmp_path / "run")
+
+
+def test_a_run_without_its_first_checkpoint_begins_again(make_config, settings, straight, tmp_path):
+    begun = tmp_path / "run"
+    shutil.copytree(straight.path, begun)
+    for name in ("checkpoints", "model", "plots"):
+        shutil.rmtree(begun / name, ignore_errors=True)
+    (begun / "metrics.json").unlink()
+    (begun / "checkpoints").mkdir()
+    (begun / "checkpoints" / ".step_000000000.abcd1234").mkdir()
+    assert_equal_runs(straight, svgp.train(resume=begun))
+    assert not list((begun / "checkpoints").glob(".*"))
+    shutil.rmtree(begun / "checkpoints")
+    before = (begun / "metrics.json").read_bytes()
+    with pytest.raises(RunError, match="holds no readable checkpoint"):  # of a run that is done: it stays
+        svgp.train(resume=begun)
+    assert (begun / "metrics.json").read_bytes() == before
