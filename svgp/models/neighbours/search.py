@@ -4,14 +4,15 @@ Two questions are answered: which of all rows are nearest to a point (prediction
 *before* row i in a fixed random order are nearest to it (evidence: any order gives a valid density, and a
 random one leaves early rows with far neighbours and late ones with near neighbours, which suits both).
 
-A k-d tree (SciPy's, whose queries run on all cores) takes about `2^E` leaves a query, where E is how many
-directions the scaled rows really extend in; where that is more than all rows, distances come from blocked
-matrix products instead, at 2 D operations and a few reads for each pair. Both give the same rows but for
-ties; the answer is always the same for the same rows.
+A k-d tree (SciPy's) takes about `2^E` leaves a query, where E is how many directions the scaled rows really
+extend in; where that is more than all distances take, these come from blocked products (scikit-learn's, which
+keeps the nearest of a block while it is in the cache). Both give the same rows but for ties; the answer is
+always the same for the same rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,16 @@ from svgp.linalg.host import blas, threads
 
 NONE = -1  # in the place of a neighbour that does not exist
 LEAF = 16  # rows of a leaf of the tree
-# In operations of a product: a leaf that a query visits, and what choosing among distances costs for each.
-# Timed on 36,000 rows: with 4 normal inputs the tree is quicker by 12, with 8 uniform ones by 3, with 8
-# normal ones they are even, with 12 distances are quicker by 5.
-VISIT, CHOICE = 2500.0, 4.0
-FEW = 1024  # rows among which products are always quicker
-BLOCK = 1 << 22  # distances held at a time
+# Nanoseconds on one core: a leaf that a query visits; a pair of rows where all distances are taken, and each
+# column more. Timed with 3,000 to 40,000 normal rows in 1 to 32 columns: with 40,000 both take as long at 8.
+VISIT, PAIR, COLUMN = 350.0, 2.1, 0.035
+FEW = 1024  # rows among which all distances are always quicker
 SAMPLE = 2000  # points from which their spread is taken
 TIE = 64.0  # roundings of the largest squared distance by which equally near rows are told apart
+
+
+# Points `[B, E]` and how many are wanted -> distances and indices `[B, count]`, nearest first.
+Search = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
 def kernel_scales(kernel: Any, X: np.ndarray) -> np.ndarray:
@@ -64,9 +67,7 @@ class Nearest:
         ranks = np.random.default_rng([len(X), 31]).permutation(len(X))
         self._handicaps = TIE * float(np.finfo(np.float64).eps) * largest * ranks  # [N]
         self.points[:, -1] = np.sqrt(self._handicaps)
-        self._norms: np.ndarray | None = None
-        tree = tree_is_quicker(self.points)
-        self._tree = KDTree(self.points, leafsize=LEAF, balanced_tree=False) if tree else None
+        self._search = search_of(self.points)
 
     def scaled(self, X: np.ndarray) -> np.ndarray:
         """X `[B, D]` where distance is measured: `[B, E]`, the inputs that matter, and a zero."""
@@ -88,17 +89,7 @@ class Nearest:
         found = min(count, len(self.points))
         if found == 0 or len(points) == 0:
             return indices, distances
-        if self._tree is not None:
-            d, i = self._tree.query(points, found, workers=threads.workers())
-            indices[:, :found], distances[:, :found] = i.reshape(-1, found), d.reshape(-1, found)
-            return indices, self._without_handicap(indices, distances, found)
-        if self._norms is None:
-            self._norms = np.einsum("nd,nd->n", self.points, self.points)
-        step = max(1, BLOCK // len(self.points))
-        for start in range(0, len(points), step):
-            rows = slice(start, start + step)
-            squares = _squared_distances(points[rows], self.points, self._norms)
-            indices[rows, :found], distances[rows, :found] = _smallest(squares, found)
+        distances[:, :found], indices[:, :found] = self._search(points, found)
         return indices, self._without_handicap(indices, distances, found)
 
     def _without_handicap(self, indices: np.ndarray, distances: np.ndarray, found: int) -> np.ndarray:
@@ -111,8 +102,8 @@ def earlier_neighbours(X: np.ndarray, scales: np.ndarray, order: np.ndarray, cou
     """For each row of X `[N, D]` its `count` nearest among the rows before it in `order`: `[N, count]`.
 
     `order [N]` lists the rows, the first first. Nearest first; NONE where fewer rows come before.
-    A tree over the first 2s rows in order serves rows s to 2s: more of them are asked for than wanted, since
-    some come later, and asked for again where not enough came before.
+    A search among the first 2s rows in order serves rows s to 2s: more are asked for than wanted, since some
+    come later, and asked for again where not enough came before.
     """
     N = len(X)
     neighbours: np.ndarray = np.full((N, count), NONE, np.int64)
@@ -123,14 +114,11 @@ def earlier_neighbours(X: np.ndarray, scales: np.ndarray, order: np.ndarray, cou
     points = np.ascontiguousarray((inputs - inputs.mean(axis=0)) / scales[kept])  # in order
     found: np.ndarray = np.full((N, count), NONE, np.int64)  # positions in order
     first = min(N, max(FEW, 4 * count))
-    found[:first] = _earlier_by_products(points, slice(0, first), count)
+    found[:first] = _earliest(points[:first], count)
     start = first
     while start < N:
         stop = min(N, 2 * start)
-        if tree_is_quicker(points[:stop]):
-            found[start:stop] = _earlier_by_tree(points[:stop], start, count)
-        else:
-            found[start:stop] = _earlier_by_products(points, slice(start, stop), count)
+        found[start:stop] = _earlier(points[:stop], start, count)
         start = stop
     neighbours[order] = np.where(found == NONE, NONE, order[found])
     return neighbours
@@ -162,12 +150,31 @@ def cluster_order(points: np.ndarray, leaf: int = 32) -> np.ndarray:
     return order
 
 
+def search_of(points: np.ndarray) -> Search:
+    """The quicker search among `points [N, E]`, on all threads."""
+    if tree_is_quicker(points):
+        tree = KDTree(points, leafsize=LEAF, balanced_tree=False)
+
+        def by_tree(queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+            # A list of ranks: the answer has a column for each, also for one.
+            return tree.query(queries, range(1, count + 1), workers=threads.workers())
+
+        return by_tree
+    from sklearn.neighbors import NearestNeighbors  # half a second, and not every command searches
+
+    return NearestNeighbors(algorithm="brute").fit(points).kneighbors if len(points) else _nothing
+
+
+def _nothing(queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.empty((len(queries), 0)), np.empty((len(queries), 0), np.int64)
+
+
 def tree_is_quicker(points: np.ndarray) -> bool:
-    """Whether a tree over `points [N, E]` takes fewer operations a query than all distances."""
+    """Whether a tree over `points [N, E]` answers a query sooner than all distances."""
     N, E = points.shape
     if N <= FEW or E == 0:
         return False
-    return VISIT * 2.0 ** min(effective_dimension(points), 60.0) < N * (2.0 * E + CHOICE)
+    return VISIT * 2.0 ** min(effective_dimension(points), 60.0) < N * (PAIR + COLUMN * E)
 
 
 def effective_dimension(points: np.ndarray) -> float:
@@ -180,16 +187,16 @@ def effective_dimension(points: np.ndarray) -> float:
     return float(np.trace(C)) ** 2 / squares if squares > 0 else 0.0
 
 
-def _earlier_by_tree(points: np.ndarray, start: int, count: int) -> np.ndarray:
-    """For the points from `start` on the nearest before each, by a tree over all `points`."""
+def _earlier(points: np.ndarray, start: int, count: int) -> np.ndarray:
+    """For the points from `start` on the nearest before each."""
     stop = len(points)
-    tree = KDTree(points, leafsize=LEAF, balanced_tree=False)
+    search = search_of(points)
     found: np.ndarray = np.full((stop - start, count), NONE, np.int64)
     missing = np.arange(start, stop)
     asked = 2 * count + 8
     while len(missing):
         asked = min(asked, stop)
-        _, near = tree.query(points[missing], asked, workers=threads.workers())
+        _, near = search(points[missing], asked)
         is_earlier = near < missing[:, None]
         enough = (is_earlier.sum(axis=1) >= count) | (asked == stop)
         found[missing[enough] - start] = _first_of(near[enough], is_earlier[enough], count)
@@ -204,40 +211,13 @@ def _first_of(near: np.ndarray, wanted: np.ndarray, count: int) -> np.ndarray:
     return np.where(np.take_along_axis(wanted, place, 1), chosen, NONE)
 
 
-def _earlier_by_products(points: np.ndarray, rows: slice, count: int) -> np.ndarray:
-    """For the points in `rows` the nearest before each, from all distances."""
-    norms = np.einsum("nd,nd->n", points, points)
-    found: np.ndarray = np.full((rows.stop - rows.start, count), NONE, np.int64)
-    step = max(1, BLOCK // rows.stop)
-    for start in range(rows.start, rows.stop, step):
-        stop = min(start + step, rows.stop)
-        squares = _squared_distances(points[start:stop], points[:stop], norms[:stop])
-        squares[np.arange(stop) >= np.arange(start, stop)[:, None]] = np.inf
-        kept = min(count, stop)
-        indices, distances = _smallest(squares, kept)
-        found[start - rows.start : stop - rows.start, :kept] = np.where(np.isinf(distances), NONE, indices)
+def _earliest(points: np.ndarray, count: int) -> np.ndarray:
+    """For the first few points in order the nearest before each, from all distances."""
+    squares = np.einsum("nd,nd->n", points, points)[:, None] - 2.0 * (points @ points.T)
+    squares = squares + np.einsum("nd,nd->n", points, points)
+    squares[np.triu_indices(len(points))] = np.inf
+    found: np.ndarray = np.full((len(points), count), NONE, np.int64)
+    kept = min(count, len(points))
+    nearest = np.argsort(squares, axis=1, kind="stable")[:, :kept]
+    found[:, :kept] = np.where(np.isinf(np.take_along_axis(squares, nearest, 1)), NONE, nearest)
     return found
-
-
-def _squared_distances(points: np.ndarray, others: np.ndarray, norms: np.ndarray) -> np.ndarray:
-    """`[B, N]` from one product; below zero by rounding, maybe."""
-    squares = np.empty((len(points), len(others)))
-    if points.shape[1] == 0:
-        squares.fill(0.0)
-        return squares
-    blas.product(points, others, squares, transpose_b=True, alpha=-2.0)
-    squares += norms
-    squares += np.einsum("bd,bd->b", points, points)[:, None]
-    return squares
-
-
-def _smallest(squares: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and square roots of the `count` smallest entries of each row, the smallest first."""
-    if count < squares.shape[1]:
-        columns = np.argpartition(squares, count - 1, axis=1)[:, :count]
-    else:
-        columns = np.broadcast_to(np.arange(squares.shape[1]), squares.shape)
-    values = np.take_along_axis(squares, columns, 1)
-    place = np.argsort(values, axis=1, kind="stable")
-    values = np.sqrt(np.maximum(np.take_along_axis(values, place, 1), 0.0))
-    return np.take_along_axis(columns, place, 1), values

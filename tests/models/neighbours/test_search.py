@@ -17,12 +17,12 @@ def distances(X, queries, scales):
     return np.sqrt(np.sum(((queries[:, None] - X) / scales) ** 2, -1))
 
 
-@pytest.mark.parametrize("columns", [3, 20])  # a tree, products
+@pytest.mark.parametrize("columns", [3, 20])  # a tree, all distances
 def test_the_nearest_rows_are_those_of_all_distances(columns):
     X, queries = RNG.normal(size=(1500, columns)), RNG.normal(size=(40, columns))
     scales = np.linspace(0.5, 2.0, columns)
     nearest = Nearest(X, scales)
-    assert (nearest._tree is not None) == (columns == 3)
+    assert search.tree_is_quicker(nearest.points) == (columns == 3)
     indices, found = nearest.query(queries, 7)
     truth = np.sort(distances(X, queries, scales), 1)[:, :7]
     np.testing.assert_allclose(found, truth, rtol=1e-6)
@@ -46,11 +46,11 @@ def test_fewer_rows_than_are_asked_for_leave_the_rest_empty(rows):
 
 
 def test_of_equally_near_rows_a_fixed_random_choice_is_taken():
-    """By products as by a tree, for one query as for many; and not the first: rows may be sorted by y."""
+    """By all distances as by a tree, for one query as for many; not the first: rows may be sorted by y."""
     X = np.repeat(RNG.normal(size=(10, 2)), 40, axis=0)
     nearest, queries = Nearest(X, np.ones(2)), X[::40] + 0.1
     indices, found = nearest.query(queries, 5)
-    nearest._tree = KDTree(nearest.points)
+    nearest._search = KDTree(nearest.points).query
     np.testing.assert_array_equal(nearest.query(queries, 5)[0], indices)
     np.testing.assert_array_equal(nearest.query(queries[3:4], 5)[0], indices[3:4])
     truth = distances(X, queries, 1.0).min(axis=1)
