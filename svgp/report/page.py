@@ -57,6 +57,7 @@ def write_report(
     inducing_history: Sequence[Mapping[str, Any]],
     environment: Mapping[str, Any],
     figures: Mapping[str, Figure | bytes],
+    hyperparameters: Iterable[Sequence[Any]] = (),
     notes: Iterable[str] = (),
     title: str = "run",
 ) -> Path:
@@ -68,6 +69,7 @@ def write_report(
         inducing_history=inducing_history,
         environment=environment,
         figures=figures,
+        hyperparameters=hyperparameters,
         notes=notes,
         title=title,
     )
@@ -83,14 +85,16 @@ def render_report(
     inducing_history: Sequence[Mapping[str, Any]],
     environment: Mapping[str, Any],
     figures: Mapping[str, Figure | bytes],
+    hyperparameters: Iterable[Sequence[Any]] = (),
     notes: Iterable[str] = (),
     title: str = "run",
 ) -> str:
     """The page as text: advice, headline numbers, pictures, diagnostics, notes, config, environment.
 
     metrics: `metrics.json`, nested or with dotted keys. history, inducing_history: rows of
-    `metrics.jsonl` and `inducing.jsonl`. figures: name -> Figure or the bytes of a PNG. Every part may
-    be empty. Text is escaped, wherever it comes from.
+    `metrics.jsonl` and `inducing.jsonl`. figures: name -> Figure or the bytes of a PNG. hyperparameters:
+    (role, name, input, value, value in original units or None). Every part may be empty. Text is escaped,
+    wherever it comes from.
     """
     environment_template = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -105,6 +109,7 @@ def render_report(
         foretold=foretold(metrics),
         pictures=[_picture(name, figure) for name, figure in figures.items()],
         inducing=inducing_numbers(last),
+        hyperparameters=[list(map(value_text, row)) for row in hyperparameters],
         evaluations=table([row for row in history if _evaluated(row)]),
         metrics=_numbers(metrics),
         notes=list(notes),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from svgp.models import Predictive
+    from svgp.runs.hyperparameters import Found
 
 _TRAINING_ROWS = 20_000  # in pictures of predictions, where there are no test rows
 
@@ -294,6 +295,12 @@ class Run:
         """Scaled inputs `[N, D]` in original units."""
         return np.asarray(X, dtype=np.float64) * self.columns.input_scale + self.columns.input_mean
 
+    def hyperparameters(self) -> list[Found]:
+        """What training found for kernel and likelihood: role, name, input, value, and in original units."""
+        from svgp.runs.hyperparameters import found_values
+
+        return found_values(self.model, self.columns)
+
     def figures(self) -> dict[str, Figure]:
         """Every figure that suits this run, by name. Needs the data."""
         return figures.figures(self)
@@ -319,6 +326,7 @@ class Run:
             inducing_history=self.inducing_history(),
             environment=self.environment,
             figures=first | pictures,
+            hyperparameters=self.hyperparameters(),
             notes=[*self.environment.get("notes", []), *self.metrics.get("notes", [])],
             title=self.config.name,
         )

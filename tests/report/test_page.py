@@ -98,6 +98,7 @@ def test_it_is_self_contained() -> None:
         {"inducing_history": [{"advice": [HOSTILE], "count": HOSTILE}]},
         {"figures": {HOSTILE: b"png"}},
         {"history": [{"step": HOSTILE, "test.rmse": HOSTILE}]},
+        {"hyperparameters": [(HOSTILE, HOSTILE, HOSTILE, 1.0, None)]},
     ],
 )
 def test_hostile_text_is_escaped_wherever_it_comes_from(changes: dict[str, Any]) -> None:
