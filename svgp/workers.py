@@ -5,6 +5,10 @@ found on their own rows by an all-reduce of `tf.distribute.MultiWorkerMirroredSt
 between GPUs), and take the same step, so they stay alike; no variable ever travels. A process alone has the
 same interface, and its sums are what it put in.
 
+A worker that dies closes its connections, which the others notice within seconds; one that hangs sends no
+heartbeats to TensorFlow's coordination service, which waits for ten seconds. Either ends the sums under way
+on all others with an error, of which `joined` makes a RunError; `svgp launch` ends what is left 45 s later.
+
 Who the others are is told by TF_CONFIG (`svgp launch` and Kubernetes operators set it) or by Slurm (`srun`).
 """
 
@@ -13,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -88,6 +92,17 @@ class Workers:
     def agree(self, value: float) -> float:
         """The chief's value, such as what its clock says."""
         return value if self.alone else float(self.sum([value if self.chief else 0.0])[0])
+
+    def agreed(self, keep_going: Callable[[], bool], stopped: type[Exception]) -> Callable[[], bool]:
+        """`keep_going` of one worker; several go on together or not at all, as the chief's clock says.
+
+        Raises `stopped` on all of them where that says no.
+        """
+        if self.alone:
+            return keep_going
+        if not self.agree(float(keep_going())):
+            raise stopped
+        return lambda: True
 
     def any(self, asked: bool) -> bool:
         """Whether any of them says yes."""

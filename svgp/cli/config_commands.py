@@ -71,7 +71,7 @@ def check(config: ConfigPath, overrides: Overrides = None) -> None:
         print(f"- {finding}")
     from svgp.runs.forecast import forecast
 
-    found = forecast(loaded, summary.rows, summary.inputs, _targets(summary), at_hand=len(dataset.X))
+    found = forecast(loaded, summary.rows, summary.inputs, _targets(summary), at_hand=summary.at_hand)
     print(f"- {found.describe()}")
     note_line(f"{config}: valid")
 
@@ -90,7 +90,10 @@ def _targets(summary: Summary) -> int:
 
 def _print_summary(summary: Summary) -> None:
     test = f", {summary.test_rows:,} test rows" if summary.test_rows else ", no test rows"
-    print(f"{summary.name}: {summary.rows:,} training rows{test}, {summary.inputs} inputs to the model\n")
+    print(f"{summary.name}: {summary.rows:,} training rows{test}, {summary.inputs} inputs to the model")
+    if summary.at_hand < summary.rows:
+        print(f"Numbers and findings below are those of {summary.at_hand:,} rows, drawn at random.")
+    print()
     headers = ["column", "role", "mean", "std", "min", "max", ""]
     rows = [_cells(column) for column in summary.columns]
     print_table(headers, rows, right=("mean", "std", "min", "max"))

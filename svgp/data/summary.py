@@ -38,7 +38,8 @@ class Summary:
     """Rows, columns, and findings in words, the data's own notes first."""
 
     name: str
-    rows: int
+    rows: int  # all training rows
+    at_hand: int  # of a table that is read as a stream a sample, which columns and findings are of; else all
     test_rows: int
     inputs: int  # D, after one-hot encoding
     columns: list[ColumnSummary]
@@ -67,12 +68,12 @@ def summarise(dataset: Dataset) -> Summary:
         *_target_findings(dataset, Y),
         *on_skew(dataset),
     ]
-    test_rows = 0 if dataset.test_rows is None else dataset.test_rows.count
+    rows, test_rows = dataset.rows.count, 0 if dataset.test_rows is None else dataset.test_rows.count
     columns = [*_input_columns(dataset, X), *_target_columns(dataset, Y)]
     own = dataset.columns
     one_of_numbers = len(own.target_names) == 1 and not own.kind.labels and not own.extras
     recommended = recommend_for_numbers(Y[:, 0]) if one_of_numbers else None
-    return Summary(dataset.name, dataset.rows.count, test_rows, X.shape[1], columns, findings, recommended)
+    return Summary(dataset.name, rows, len(X), test_rows, X.shape[1], columns, findings, recommended)
 
 
 def _input_columns(dataset: Dataset, X: np.ndarray) -> Iterator[ColumnSummary]:

@@ -56,6 +56,10 @@ class Rows(ABC):
         and pictures are made from these.
         """
 
+    def near(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows, as many as `sample` has or more, among which predictions look for neighbours."""
+        return self.sample()
+
     @abstractmethod
     def blocks(self, rows: int | None = None) -> Iterator[Block]:
         """All rows in order, in blocks of `rows` (the last may be shorter; None: as suits them best)."""
@@ -74,6 +78,11 @@ class Rows(ABC):
     @abstractmethod
     def shard(self, index: int, count: int) -> Rows:
         """The `index`-th of `count` parts that together are these rows. `sample` is still that of all."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of the reading, when it has ended, a line each."""
+        return []
 
     def __len__(self) -> int:
         return self.count

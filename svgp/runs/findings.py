@@ -109,7 +109,7 @@ def on_neighbours(summary: Mapping[str, Any], rows: int, bytes_held: int) -> lis
     said = (
         f"predictions see {count} neighbours: rows left out gain {gain:.2g} nats each, and "
         f"{100 * summary['explained_by_neighbours']:.2g}% of what the points leave unexplained is explained; "
-        f"the nearest is {summary['nearest_median']:.2g} lengthscales away (median). model/ holds {rows} "
+        f"the nearest is {summary['nearest_median']:.2g} lengthscales away (median). model/ holds {rows:,} "
         f"training rows for it ({bytes_held / 2**20:.3g} MiB)"
     )
     far = summary["too_far"]

@@ -21,7 +21,7 @@ import numpy as np
 _SIZE, _TIMED_S = 512, 0.05  # of the products that are timed, and for how long
 _AFFORDABLE = 3e12  # operations of a collapsed evaluation, beyond which natural gradients take over
 _EVALUATIONS = 1.25  # of L-BFGS an accepted step
-_SHARE = 0.65  # of the product rate that a step's products reach
+SHARE_OF_PRODUCTS = 0.65  # of the product rate that a step's products reach
 _ENTRY_S = 3e-8  # of the elementwise work on one entry of a panel [M, B], where nothing was measured
 _EXPONENTIALS = 8.0  # so many exponentials take that long
 _ITERATIONS, _EPOCHS = 60, 100  # until it has converged, where nothing else ends a run
@@ -31,6 +31,7 @@ _PILOT_S = 2.0  # of inducing.count: auto
 _START_BYTES = 0.9e9  # Python and TensorFlow before any data
 _CHUNK_ENTRIES = 2**23  # of a panel [M, n] that is held at once
 _SECOND_NEIGHBOURS, _MOST_NEIGHBOURS = 16, 128  # of a row in that stage; that are weighed for predictions
+_NEAR, _TESTED = 1 << 19, 20_000  # of a stream: rows that may be neighbours, test rows that are scored
 _JUDGES = 3000  # rows that say how many neighbours, and how wide predictions should be
 # As `svgp.runs.inducing_count` has them: the grid, and the seconds and rate that bound M.
 GRID, _WITH_NEIGHBOURS = tuple(round(2 ** (k / 2)) for k in range(6, 21)), 512
@@ -51,6 +52,7 @@ class Forecast:
     peak_bytes: float
     rate: float  # operations a second
     limit: str
+    pass_s: float = 0.0  # of `train_s`: the pass over all rows for q(u) that follows a fit to some
 
     @property
     def total_s(self) -> float:
@@ -75,8 +77,9 @@ class Forecast:
         fewer = "; with fewer points, or where it converges before, it takes less" if self.chosen else (
             "; a run that converges ends before"
         )  # fmt: skip
+        passing = f" and {_seconds(self.pass_s)} of a pass over all rows" if self.pass_s else ""
         return (
-            f"forecast: {self.method}, {points}, up to {self.steps:,} steps ({self.limit}): about"
+            f"forecast: {self.method}, {points}, up to {self.steps:,} steps ({self.limit}){passing}: about"
             f" {_seconds(self.total_s)} and {self.peak_bytes / 1e9:.1f} GB, at {self.rate / 1e9:.0f}e9"
             f" operations a second measured just now{fewer}"
         )
@@ -106,14 +109,15 @@ def forecast(
     kind = np.float32 if single else np.float64
     entry_s = _ENTRY_S if rate else _EXPONENTIALS * exponential_seconds(kind)
     rate = rate or product_rate(kind)
-    work = _Work(config, rows, held, M, latents, _SHARE * rate, entry_s)
-    method = _method(config, rows, M)
+    work = _Work(config, rows, held, M, latents, SHARE_OF_PRODUCTS * rate, entry_s)
+    method, pass_s = _method(config, rows, M), 0.0
     if method == "collapsed":
         stages, per_epoch, guess = work.collapsed(), 1, _ITERATIONS
+        pass_s = work.last_pass(len(stages))
     else:
         stages, per_epoch, guess = [work.batch()], math.ceil(rows / min(train.batch_size, rows)), _EPOCHS
-    steps, limit = _steps(train, per_epoch, stages, guess)
-    train_s = steps * sum(stages) / len(stages)
+    steps, limit = _steps(train, per_epoch, stages, guess, pass_s)
+    train_s = steps * sum(stages) / len(stages) + pass_s
     if limit == "train.max_seconds":
         train_s = min(train_s, train.max_seconds + max(stages))
     evaluations = 1 + steps / per_epoch / train.evaluate_every
@@ -126,7 +130,7 @@ def forecast(
     peak = _START_BYTES + size * (6 * panel + 12 * latents * M**2) + 24.0 * held * (inputs + 1) + neighbours
     return Forecast(
         method, M, asked == "auto", steps, train_s, min(evaluations * test_s, 0.5 * train_s + test_s),
-        work.end(), peak, rate, limit,
+        work.end(), peak, rate, limit, pass_s,
     )  # fmt: skip
 
 
@@ -139,7 +143,10 @@ class _Work:
         self.config, self.rows, self.held, self.M, self.latents = config, rows, held, M, latents
         self.rate, self.entry_s = rate, entry_s
         asked = config.model.neighbours.count
-        self.neighbours = 0 if held < rows else _MOST_NEIGHBOURS if asked == "auto" else asked
+        self.neighbours = _MOST_NEIGHBOURS if asked == "auto" else asked
+        # Of a table that is read as a stream.
+        self.near = rows if held == rows else min(rows, _NEAR)
+        self.tested = rows * _tenth(config) if held == rows else min(rows * _tenth(config), _TESTED)
 
     def _seconds(self, operations: float, entries: float) -> float:
         return operations / self.rate + entries * self.entry_s
@@ -163,16 +170,25 @@ class _Work:
 
     def test(self) -> float:
         """One evaluation of the test rows, by the inducing points alone."""
-        return 2.0 * self.M**2 * self.rows * _tenth(self.config) * self.latents / self.rate
+        return 2.0 * self.M**2 * self.tested * self.latents / self.rate
+
+    def last_pass(self, stages: int) -> float:
+        """The pass over all rows for q(u) after a fit to some: half of the first stage's seconds at most."""
+        if rows_to_fit(self.config.train, self.rows, self.M) == self.rows:
+            return 0.0
+        seconds = self._seconds(2.0 * self.M**2 * self.rows, float(self.M * self.rows))
+        limit = self.config.train.max_seconds
+        return seconds if limit is None else min(seconds, 0.5 * limit / stages)
 
     def end(self) -> float:
         """Rows left out for calibration and neighbours, and the test rows as predicted."""
-        judges, test = min(self.held, _JUDGES), self.rows * _tenth(self.config)
+        judges, test = min(self.held, _JUDGES), self.tested
         if self.config.model.calibration == "none" and not self.neighbours:
             return self.test()
         m = min(self.neighbours, self.held)
         a_row = 2.0 * self.M**2 + 2.0 * m**2 * self.M + m**3 / 3.0
-        return self.latents * a_row * (2.0 * judges + test) / self.rate
+        residuals = 4.0 * self.M**2 * self.near if self.neighbours else 0.0  # of all that may be neighbours
+        return self.latents * (a_row * (2.0 * judges + test) + residuals) / self.rate
 
 
 def _has_second_stage(config: Any) -> bool:
@@ -248,14 +264,17 @@ def rows_to_fit(train: Any, rows: int, M: int) -> int:
         return min(rows, train.subset_rows or rows)
     if 3.0 * M**2 * rows <= _AFFORDABLE:
         return rows
-    seconds = 600.0 if train.max_seconds is None else 0.7 * train.max_seconds
+    seconds = 600.0
+    if train.max_seconds is not None:
+        seconds = 0.7 * (train.max_seconds - min(2.0 * M**2 * rows / 5e10, 0.5 * train.max_seconds))
     return min(rows, max(20_000, 10 * M, int(seconds * 5e10 / (60 * 7.0 * M**2))))
 
 
-def _steps(train: Any, per_epoch: int, stages: Sequence[float], guess: int) -> tuple[int, str]:
+def _steps(train: Any, per_epoch: int, stages: Sequence[float], guess: int, pass_s: float) -> tuple[int, str]:
     """Steps until the first limit, and which one that is. Two stages share the steps, and the seconds."""
     part = len(stages)
-    in_time = sum(int((train.max_seconds or 0.0) / part / step_s) for step_s in stages)
+    left = (train.max_seconds or 0.0) - pass_s
+    in_time = sum(int(left / part / step_s) for step_s in stages)
     ends = {
         "train.max_epochs": train.max_epochs and train.max_epochs * per_epoch,
         "train.max_steps": train.max_steps,

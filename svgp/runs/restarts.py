@@ -19,6 +19,7 @@ from svgp.models.bounds import BOUNDS
 from svgp.models.priors import log_prior
 from svgp.runs.evaluation import Evaluator
 from svgp.runs.folder import RunFolder
+from svgp.runs.forecast import SHARE_OF_PRODUCTS, product_rate
 from svgp.training import LoopState, Method, Progress, Schedule, Stop, checkpoints, choose, train_steps
 from svgp.training.checkpoints import Checkpoint
 from svgp.training.interrupts import StopRequest
@@ -58,7 +59,8 @@ def prepare(config: Config, dataset: Dataset, start: int = 0) -> tuple[Method, l
     if config.model.inducing.keep_in_range:
         model.inducing_range = dataset.rows.extent()  # of all rows, not of those at hand
     choice = choose(model, dataset.rows.count, config.train)
-    return choice.make(model, dataset.rows, None, config.train), [str(choice), *notes]
+    outlook = choice.plan(model, dataset.rows.count, config.train, SHARE_OF_PRODUCTS * product_rate())
+    return choice.make(model, dataset.rows, None, config.train), [str(choice), *outlook, *notes]
 
 
 def best_start(

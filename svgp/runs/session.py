@@ -15,6 +15,7 @@ from svgp.diagnostics import fixed_subset, inducing_diagnostics
 from svgp.errors import NumericalError, RunError
 from svgp.models import Predictive, fit_predictive, save_model
 from svgp.models.priors import has_priors, log_prior
+from svgp.rows import ArrayRows, Rows
 from svgp.runs.diagnosis import advice_setup
 from svgp.runs.evaluation import Evaluator
 from svgp.runs.findings import on_calibration, on_neighbours, on_relevance, on_signal, relevance
@@ -26,6 +27,7 @@ from svgp.training import LoopState, Method, Progress, Schedule, Step, Stop, che
 from svgp.training.checkpoints import Checkpoint
 from svgp.training.loggers import JsonLines, Shown, Sink, TensorBoard
 from svgp.training.loop import check_finite, read_row, replaced_points
+from svgp.training.methods.affordable import MOST_OPERATIONS
 from svgp.workers import present
 
 
@@ -55,7 +57,8 @@ class Session:
         self.stop = Stop(
             train.max_epochs, train.max_steps, train.max_seconds, train.patience, train.tolerance
         )
-        tested = 0 if dataset.test_rows is None else len(dataset.test_rows)
+        self.test_rows = _at_hand(dataset)
+        tested = 0 if self.test_rows is None else self.test_rows.count
         self.schedule = Schedule.of(train, method, rows=dataset.rows.count, test_rows=tested)
         self.metrics = JsonLines(folder.history, kept["metrics"], progress.note)
         self.inducing = JsonLines(folder.inducing_history, kept["inducing"], progress.note)
@@ -73,8 +76,8 @@ class Session:
 
     def evaluate(self, row: dict[str, Any]) -> None:
         """Add the test metrics to `row`, and a row to the inducing diagnostics where one is due."""
-        if self.dataset.test_rows is not None:
-            found = score_rows(self.evaluator, self.dataset.columns, self.dataset.test_rows)
+        if self.test_rows is not None:
+            found = score_rows(self.evaluator, self.dataset.columns, self.test_rows)
             row.update({f"test.{name}": value for name, value in found.items()})
         if self.schedule.diagnosis_due(row["step"]):
             self.log_diagnostics(row["step"], row["epoch"])
@@ -166,14 +169,17 @@ class Session:
             self.progress.note(line)
         return metrics
 
-    def _fit_predictive(self) -> Predictive:
+    def _fit_predictive(self) -> Predictive | None:
+        """By the first of several workers alone: it writes the model and the scores."""
         model, dataset = self.config.model, self.dataset
-        # Rows that do not fit in memory are no neighbours; a sample of them says how wide predictions are.
-        count = model.neighbours.count if dataset.rows.in_memory else 0
+        if not present().chief:
+            return None
         try:
+            # Of a stream a sample, which is larger than the one at hand: near rows gain most by their number.
             return fit_predictive(
-                self.model, dataset.X, dataset.Y, neighbours=count, calibrate=model.calibration != "none",
-                seed=self.config.train.seed, own=self.method.neighbour_model,
+                self.model, *dataset.rows.near(), neighbours=model.neighbours.count,
+                calibrate=model.calibration != "none", seed=self.config.train.seed,
+                own=self.method.neighbour_model,
             )  # fmt: skip
         except (NumericalError, np.linalg.LinAlgError) as error:
             self.progress.note(f"predictions are neither calibrated nor corrected: {error}")
@@ -181,10 +187,9 @@ class Session:
 
     def _final_scores(self, row: dict[str, Any]) -> dict[str, Any]:
         """`test.*` of what `svgp predict` gives; from `row` `test.sparse.*`, of the inducing points alone."""
-        dataset = self.dataset
-        if dataset.test_rows is None or self.predictive is None:
+        if self.test_rows is None or self.predictive is None:
             return {}
-        found = score_rows(self.predictive, dataset.columns, dataset.test_rows)
+        found = score_rows(self.predictive, self.dataset.columns, self.test_rows)
         sparse = {name[5:]: value for name, value in row.items() if name.startswith("test.")}
         return {
             **{f"test.{name}": value for name, value in found.items()},
@@ -204,11 +209,16 @@ class Session:
         return changed
 
     def _bounds(self) -> tuple[float, float]:
-        """ELBO and objective of all training rows; what is known takes no other pass over a stream."""
-        known = self.method.bound_of_all_rows
-        if known is not None and not self.dataset.rows.in_memory:
+        """ELBO and objective of all training rows; what is known takes no other pass over a stream.
+
+        Where that pass would take longer than an evaluation may, an estimate from the rows at hand.
+        """
+        known, rows = self.method.bound_of_all_rows, self.dataset.rows
+        if known is not None and not rows.in_memory:
             return known, known
-        return self.evaluator.bounds(self.dataset.rows, workers=present())
+        if not rows.in_memory and 3.0 * self.model.num_inducing**2 * rows.count > MOST_OPERATIONS:
+            rows = ArrayRows(*rows.sample())
+        return self.evaluator.bounds(rows, workers=present())
 
     def _final_metrics(self, reason: str, epoch: float, test: dict[str, Any]) -> dict[str, Any]:
         dataset = self.dataset
@@ -233,7 +243,7 @@ class Session:
             "inducing": self.model.num_inducing,
             **replaced_points(self.method),
             "rows": count,
-            "test_rows": 0 if dataset.test_rows is None else dataset.test_rows.count,
+            "test_rows": 0 if self.test_rows is None else self.test_rows.count,
             "stopped": reason,
             "relevance": used,
             **({"predictive": summary} if summary else {}),
@@ -244,19 +254,29 @@ class Session:
 
     def _notes(self, used: dict[str, float], test: dict[str, Any]) -> list[str]:
         """What a user should know at the end, a line each."""
-        rows = 0 if self.dataset.test_rows is None else self.dataset.test_rows.count
+        rows = 0 if self.test_rows is None else self.test_rows.count
         gaussian = self.config.model.likelihood.type_name == "gaussian"
         X, columns = self.dataset.X, self.dataset.columns
         Y, regression = columns.targets_of(self.dataset.Y), columns.task == "regression"
         flat = on_signal(self.evaluator, X, Y) if regression else []
         # Of flat predictions neither the inputs nor, of a constant target, the intervals mean anything.
-        said = [*self.method.notes, *(flat or on_relevance(used))]
-        said += on_networks(self.evaluator, self.dataset.rows, self.dataset.test_rows)
+        said = [*self.method.notes, *self.dataset.rows.notes, *(flat or on_relevance(used))]
+        whole = 0 if self.dataset.test_rows is None else self.dataset.test_rows.count
+        if rows < whole:
+            said.append(f"scores are of {rows:,} of {whole:,} test rows, drawn at random; evaluate takes all")
+        said += on_networks(self.evaluator, self.dataset.rows, self.test_rows)
         if not np.ptp(Y):
             return said
         standard = self.model.bound.name == "standard"
         predictive = getattr(self, "predictive", None)
         if predictive is not None and predictive.summary:
             held = sum(array.nbytes for array in predictive.arrays().values())
-            said += on_neighbours(predictive.summary, self.dataset.rows.count, held)
+            near = predictive.neighbours
+            said += on_neighbours(predictive.summary, 0 if near is None else len(near.X), held)
         return [*said, *on_calibration(test, rows, gaussian=gaussian, standard=standard)]
+
+
+def _at_hand(dataset: Dataset) -> Rows | None:
+    """Test rows that a run is scored on: all in memory, of a stream its sample."""
+    rows = dataset.test_rows
+    return rows if rows is None or rows.in_memory else ArrayRows(*rows.sample())

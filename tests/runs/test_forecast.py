@@ -50,8 +50,9 @@ def test_the_method_that_auto_will_choose(changes, method):
 def test_rows_are_those_that_training_takes(rows, subset):
     from svgp.training.methods.affordable import rows_to_fit as taken
 
-    train = config(subset_rows=subset).train
-    assert rows_to_fit(train, rows, 512) == min(rows, taken(train, rows, 512) or rows)
+    for max_seconds in (None, 3600):
+        train = config(subset_rows=subset, max_seconds=max_seconds).train
+        assert rows_to_fit(train, rows, 512) == min(rows, taken(train, rows, 512) or rows)
 
 
 def test_rate_and_memory_are_measured():

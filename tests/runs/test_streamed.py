@@ -38,7 +38,7 @@ def config(folder, stream, **train):
     return Config.from_dict(
         {
             "data": {"path": str(folder), "target": "y", "stream": stream, "test": {"split": "hash"}},
-            "model": {"inducing": {"count": 15}, "neighbours": {"count": 0}},
+            "model": {"inducing": {"count": 15}, "neighbours": {"count": 8, "fit": "after"}},
             "train": {"max_epochs": 3, "evaluate_every": 3, **train},
         }
     )
@@ -69,6 +69,7 @@ def test_a_run_on_a_stream_fits_a_sample_and_gives_q_all_rows(folder, tmp_path, 
         CollapsedBound(run.model, rows).evaluate().bound, rel=1e-8
     )
     whole = score(run.predictive, data.columns, data.X_test, data.Y_test)
+    assert len(run.predictive.neighbours.X) == rows.count  # the rows at hand, here all
     for name in ("rmse", "nlpd", "coverage_95"):
         assert run.metrics[f"test.{name}"] == pytest.approx(whole[name], rel=1e-8), name
     assert svgp.load_run(run.path).evaluate() == pytest.approx(run.evaluate())

@@ -28,6 +28,8 @@ from svgp.errors import DataError
 from svgp.rows import Moments
 
 SAMPLE = 1 << 17  # training rows at hand
+NEAR = 1 << 19  # training rows, at most, among which predictions look for neighbours
+NEAR_BYTES = 1 << 28  # and so many bytes; but no fewer than SAMPLE
 TEST_SAMPLE = 20_000  # test rows at hand, for pictures
 PROBE = 1 << 16  # rows from which types and readings are told
 COPIES = 5  # of the numbers, while a table is read into memory, scaled and trained on
@@ -123,7 +125,7 @@ class _Found:
 
     def rows(self, reader: Reader, limit: int = SAMPLE) -> ParquetRows:
         """As rows that `reader` reads."""
-        at_hand = self.sample.rows()
+        at_hand = self.sample.rows(SAMPLE)
         at_hand = at_hand[:: -(-len(at_hand) // limit)]
         columns, sums = reader.columns, self.sums
         D = len(columns.input_names)
@@ -135,7 +137,8 @@ class _Found:
             target_mean = columns.scale(sums.mean[None, :])[1][0]
             target_std = columns.scale((sums.mean + sums.std)[None, :])[1][0] - target_mean
         moments = Moments(mean, sums.std[:D] / columns.input_scale, target_mean, target_std)
-        return ParquetRows(reader, self.counts, (low, high), moments, (X, Y))
+        near = columns.scale(self.sample.rows()) if self.sample.limit > SAMPLE else None
+        return ParquetRows(reader, self.counts, (low, high), moments, (X, Y), near=near)
 
     def keep(self, places: np.ndarray) -> None:
         """Forget the columns that are not among `places`."""
@@ -143,12 +146,17 @@ class _Found:
         self.sample.keep(places)
 
 
+def near_rows(columns: int) -> int:
+    """How many training rows of so many numbers are kept for predictions with neighbours."""
+    return max(SAMPLE, min(NEAR, NEAR_BYTES // (8 * max(1, columns))))
+
+
 def _scan(reader: Reader) -> tuple[_Found, _Found | None]:
     """One pass over the table: its training rows, and its test rows where a hash tells them."""
     sizes = len(reader.names), len(reader.pieces)
     sides = [
-        _Found(Sums(sizes[0]), Sample(SAMPLE), np.zeros(sizes[1], np.int64))
-        for _ in range(1 if reader.split is None else 2)
+        _Found(Sums(sizes[0]), Sample(limit), np.zeros(sizes[1], np.int64))
+        for limit in ([near_rows(sizes[0])] if reader.split is None else [near_rows(sizes[0]), SAMPLE])
     ]
     for number in range(len(reader.pieces)):
         for values in reader.raw(number):
@@ -234,7 +242,7 @@ def _fitted(columns: Columns, found: _Found, data: Any) -> Columns:
     roots = np.hypot(sums.mean, sums.std)[D + P :]  # root mean squares
     known = [(EXTRAS[kind].default, float(root)) for kind, root in zip(columns.extras, roots, strict=True)]
     defaults = [root if default is None else default for default, root in known]
-    targets = found.sample.rows()[:, D : D + P]  # [n, P]
+    targets = found.sample.rows(SAMPLE)[:, D : D + P]  # [n, P]
     if data.target_transform != "none":
         least = sums.low[D : D + P, None]  # of all rows, not of the sample: the logarithm needs it positive
         named = zip(columns.target_names, least if data.target_transform == "log" else targets.T, strict=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from svgp.data.columns import Columns
 from svgp.data.split import held_out_by_hash
-from svgp.data.streamed.ahead import read_ahead
+from svgp.data.streamed.ahead import Pace, read_ahead
 from svgp.data.streamed.pieces import Pieces
 from svgp.rows import Block, Moments, Rows
 from svgp.rows.base import BLOCK_ROWS, part_of_batch
@@ -91,10 +91,14 @@ class ParquetRows(Rows):
         moments: Moments,
         sample: tuple[np.ndarray, np.ndarray],
         numbers: Sequence[int] | None = None,
+        pace: Pace | None = None,
+        near: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         self.reader, self._counts = reader, counts
+        self.pace = pace or Pace()
         self._numbers = np.arange(len(counts)) if numbers is None else np.asarray(numbers)
         self._extent, self._moments, self._sample = extent, moments, sample
+        self._near = near
         self.count = int(counts[self._numbers].sum())
         self.inputs, self.outputs = sample[0].shape[1], sample[1].shape[1]
 
@@ -107,9 +111,12 @@ class ParquetRows(Rows):
     def sample(self) -> tuple[np.ndarray, np.ndarray]:
         return self._sample
 
+    def near(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._near or self._sample
+
     def blocks(self, rows: int | None = None) -> Iterator[Block]:
         size, start = rows or BLOCK_ROWS, 0
-        for X, Y in regrouped(read_ahead(self._read_all(self._numbers)), size):
+        for X, Y in regrouped(read_ahead(self._read_all(self._numbers), pace=self.pace), size):
             yield Block(start, X, Y)
             start += len(X)
 
@@ -118,7 +125,8 @@ class ParquetRows(Rows):
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         epoch, position = divmod(start, math.ceil(self.count / size))
         while True:
-            for X, Y in regrouped(read_ahead(self._epoch(epoch, position * size, seed)), size):
+            parts = self._epoch(epoch, position * size, seed)
+            for X, Y in regrouped(read_ahead(parts, pace=self.pace), size):
                 part = part_of_batch(len(X), shard)
                 yield X[part], Y[part]
             epoch, position = epoch + 1, 0
@@ -131,11 +139,26 @@ class ParquetRows(Rows):
         middle = ends - 0.5 * self._counts[self._numbers]
         own = np.floor(middle / ends[-1] * count).astype(int) == index
         return ParquetRows(
-            self.reader, self._counts, self._extent, self._moments, self._sample, self._numbers[own]
+            self.reader,
+            self._counts,
+            self._extent,
+            self._moments,
+            self._sample,
+            self._numbers[own],
+            self.pace,
+            self._near,
         )
 
+    @property
+    def notes(self) -> list[str]:
+        return self.pace.describe()
+
     def _read_all(self, numbers: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        return (self.reader.read(int(number)) for number in numbers if self._counts[number])
+        for number in numbers:
+            if self._counts[number]:
+                X, Y = self.reader.read(int(number))
+                self.pace.rows += len(X)
+                yield X, Y
 
     def _epoch(self, epoch: int, skip: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The rows of an epoch without the first `skip`, a window at a time."""

@@ -68,13 +68,16 @@ class Sample:
         keep = priority <= self._worst
         self._parts.append((priority[keep], numbers[keep], values[keep]))
         self._held += int(keep.sum())
-        if self._held > 2 * self.limit:
+        if self._held > 1.25 * self.limit:  # each shrinking copies all of them
             self._shrink()
 
-    def rows(self) -> np.ndarray:
-        """The sample, `[n, K]`."""
+    def rows(self, limit: int | None = None) -> np.ndarray:
+        """The sample, `[n, K]`; or the part of it that a sample of at most `limit` rows would have been."""
         self._shrink()
-        return self._parts[0][2]
+        priority, _, values = self._parts[0]
+        if limit is None or limit >= len(values):
+            return values
+        return values[np.sort(np.argpartition(priority, limit)[:limit])]
 
     def keep(self, places: np.ndarray) -> None:
         """Forget the columns that are not among `places`."""

@@ -4,6 +4,8 @@ The formulas are those of `svgp.models.collapsed.bound`. A chunk of X and of the
 `[M, M]` sums and the gradient stay on the device until the last chunk, and only they, and the errors
 `[N, P]`, come down. Triangles are multiplied by strips (`svgp.linalg.blocks`): in units of M^2 N operations
 1.25 for A and for each sum of products, and on the way back 1.25 for A again, 2, and 1.25 where tight.
+Together 3.75 + 4.5 for the tight bound, where the host takes 3 + 3 (4 for rows whose A is not kept); counted
+by TensorFlow's profiler in tests/models/collapsed/test_device.py.
 
 It is taken where the host's BLAS is not: on a GPU, or inside `svgp.linalg.backend("tensorflow")`.
 """
@@ -38,6 +40,7 @@ class DevicePasses:
     ) -> None:
         self.model, self.variables = model, list(variables)
         size = int(model.Z.shape[0])
+        self._sizes = size, outputs
         self._chunk = chunk or max(256, ENTRIES // size)
         rows, targets = tf.TensorSpec([None, columns], tf.float64), tf.TensorSpec([None, outputs], tf.float64)
         square, thin = tf.TensorSpec([size, size], tf.float64), tf.TensorSpec([size, outputs], tf.float64)
@@ -67,7 +70,8 @@ class DevicePasses:
 
     def statistics(self, frame: Frame, rows: int) -> Statistics:
         """The sums of pass 1, over so many rows, on the host."""
-        assert self._total is not None
+        if self._total is None:  # a worker without rows
+            return Statistics.zero(*self._sizes, frame.tight)
         gram, projection, weighted, *numbers = (np.array(value) for value in self._total)
         sums = (float(value) for value in numbers)  # prior, squares, log_ratio, shrinkage
         return Statistics(gram, projection, weighted if frame.tight else None, rows, *sums)
@@ -91,7 +95,8 @@ class DevicePasses:
     @property
     def lanes(self) -> list[DeviceLane]:
         """What pass 2 has left: the gradient through Kuf and kff."""
-        assert self._total is not None
+        if self._total is None:
+            return [DeviceLane([np.zeros(v.shape) for v in self.variables])]
         return [DeviceLane([np.array(value) for value in self._total])]
 
     def _add(self, found: Sequence[tf.Tensor]) -> None:

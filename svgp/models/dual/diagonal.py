@@ -17,10 +17,12 @@ from svgp.models.dual.prior import (
     batch_scale,
     data_value,
     hyperparameters,
+    summed,
 )
 from svgp.models.dual.search import Search, climb, search
 from svgp.models.replacement import Move
 from svgp.models.svgp import SVGP
+from svgp.workers import present
 
 
 class _Batch(NamedTuple):
@@ -33,7 +35,8 @@ class _Batch(NamedTuple):
 
 
 class _Bound(NamedTuple):
-    expected: tf.Tensor  # []
+    expected: tf.Tensor  # [] of all workers' rows
+    own: tf.Tensor  # [] what this worker adds to the bound: to be differentiated, and summed then
     kl: tf.Tensor  # []
     explained: tf.Tensor  # [L, B]
     size: tf.Tensor  # [] of the sums that the bound is a difference of
@@ -77,11 +80,9 @@ class DiagonalDual:
             tape.watch([*self.hyperparameters, *start[1:]])
             batch = self._batch(X, Y)
             now = self._bound(batch, *start[1:])
-            elbo = now.expected - now.kl
-        sources = [*start[1:], now.explained, *self.hyperparameters]
-        found = tape.gradient(elbo, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        moved = self._search(batch, start, now, found[:3], rho)
-        return self._outcome(batch, now, moved, found[3:])
+        pulls, gradients = self._pulls(tape, now, start, self.hyperparameters)
+        moved = self._search(batch, start, now, pulls, rho)
+        return self._outcome(batch, now, moved, gradients)
 
     def settle(self, X: tf.Tensor, Y: tf.Tensor) -> Outcome:
         """q's optimum for the whole data set, and the bound's gradient there: see `FullDual.settle`."""
@@ -91,10 +92,9 @@ class DiagonalDual:
             with tape.stop_recording():
                 reached = self._climb(batch)
             now = self._bound(batch, *reached.tensors[1:])
-            elbo = now.expected - now.kl
         none = tf.UnconnectedGradients.ZERO
-        gradients = tape.gradient(elbo, self.hyperparameters, unconnected_gradients=none)
-        return self._outcome(batch, now, reached, gradients)
+        gradients = tape.gradient(now.own, self.hyperparameters, unconnected_gradients=none)
+        return self._outcome(batch, now, reached, summed(*map(tf.convert_to_tensor, gradients)))
 
     def publish(self, X: tf.Tensor, Y: tf.Tensor, *, whole: bool) -> None:
         """Nothing to do: the model's own variables are the ones that move."""
@@ -107,11 +107,20 @@ class DiagonalDual:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(tensors[1:])
                 now = self._bound(batch, *tensors[1:])
-                elbo = now.expected - now.kl
-            pulls = tape.gradient(elbo, [*tensors[1:], now.explained])
-            return (elbo, now.size, self._search(batch, tensors, now, pulls, rho))
+            pulls, _ = self._pulls(tape, now, tensors, [])
+            return now.expected - now.kl, now.size, self._search(batch, tensors, now, pulls, rho)
 
         return climb(step, self._start())
+
+    @staticmethod
+    def _pulls(
+        tape: tf.GradientTape, now: _Bound, start: tuple[tf.Tensor, ...], variables: list[tf.Variable]
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """The bound's gradients by m, s and this worker's explained variances; and by `variables`."""
+        sources = [*start[1:], now.explained, *variables]
+        found = tape.gradient(now.own, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        g_m, g_s, *others = summed(*(tf.convert_to_tensor(x) for x in (*found[:2], *found[3:])))
+        return [g_m, g_s, found[2]], others
 
     def _search(
         self, batch: _Batch, start: tuple[tf.Tensor, ...], now: _Bound, pulls: list[tf.Tensor], rho: tf.Tensor
@@ -121,7 +130,8 @@ class DiagonalDual:
         whiten, factor = self.model.whiten, batch.factor
         g_m, g_s, g_explained = pulls
         A = dual.project(factor.L_inverse, tf.stop_gradient(batch.prior.Kuf))  # [1 or L, M, B]
-        target = -2.0 * dual.moments(A, RowGradients(g_explained, g_explained, g_explained)).explained
+        own = dual.moments(A, RowGradients(g_explained, g_explained, g_explained)).explained
+        target = -2.0 * summed(own)[0]
         pull = g_m if whiten else tf.linalg.matvec(factor.L, g_m, transpose_a=True)  # [L, M]
 
         def trial(length: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
@@ -146,8 +156,10 @@ class DiagonalDual:
         q = marginals(*matrices, m, tf.linalg.diag(s), batch.factor, whiten=self.model.whiten)
         residual = tf.maximum(q.residual, 0.0)
         rows = (q.mean, q.explained, residual, prior.mean)
-        expected, kl = data_value(self.model, *rows, batch.Y, batch.scale), tf.reduce_sum(q.kl)
-        return _Bound(expected, kl, q.explained, tf.abs(expected) + tf.abs(kl))
+        own, kl = data_value(self.model, *rows, batch.Y, batch.scale), tf.reduce_sum(q.kl)
+        expected = summed(tf.stop_gradient(own))[0]
+        own = own - kl if present().chief else own  # what all rows share is in the sum once
+        return _Bound(expected, own, kl, q.explained, tf.abs(expected) + tf.abs(kl))
 
     def _outcome(self, batch: _Batch, now: _Bound, moved: Search, gradients: list[tf.Tensor]) -> Outcome:
         variables = self.variables.values()

@@ -21,10 +21,12 @@ from svgp.models.dual.prior import (
     data_term,
     data_value,
     hyperparameters,
+    summed,
 )
 from svgp.models.dual.search import Search, climb, search
 from svgp.models.replacement import Move
 from svgp.models.svgp import SVGP
+from svgp.workers import present
 
 # A fall of the bound from one batch to the next that makes held duals suspect, and how much worse than held
 # q(v) they must then be to be given up: nats a row. Batches of some dozen rows differ by less than that.
@@ -71,12 +73,12 @@ class FullDual:
         batch, tape, factor = self._batch(X, Y)
         point, fell_back = self._carry_over(batch, factor, whole)
         data = self._data_term(batch, point)
-        sums = dual.moments(batch.A, data.rows)
+        sums = _moments(batch, data)
         found = self._search(batch, point, data, sums, rho)
         moved = DualPoint(*found.tensors)
         if whole:
             point, data = moved, self._data_term(batch, moved)
-            sums = dual.moments(batch.A, data.rows)
+            sums = _moments(batch, data)
         gradients = self._gradients(tape, batch, point, data, sums)
         kl = tf.reduce_sum(point.kl)
         return Outcome(
@@ -101,7 +103,7 @@ class FullDual:
         point, _ = self._carry_over(batch, factor, whole=True)
         point, rho, retries = self._climb(batch, point)
         data = self._data_term(batch, point)
-        gradients = self._gradients(tape, batch, point, data, dual.moments(batch.A, data.rows))
+        gradients = self._gradients(tape, batch, point, data, _moments(batch, data))
         kl = tf.reduce_sum(point.kl)
         jitter, repairs = tf.reduce_max(factor.jitter), tf.reduce_sum(factor.repairs)
         state = [point.precision, point.shift, factor.L_inverse, data.value - kl]
@@ -142,7 +144,7 @@ class FullDual:
 
     def _value(self, batch: _Batch, point: DualPoint) -> tf.Tensor:
         rows = (point.mean, point.explained, tf.maximum(batch.residual, 0.0), batch.prior.mean)
-        return data_value(self.model, *rows, batch.Y, batch.scale) - tf.reduce_sum(point.kl)
+        return summed(data_value(self.model, *rows, batch.Y, batch.scale))[0] - tf.reduce_sum(point.kl)
 
     def _carry_over(self, batch: _Batch, factor: Factor, whole: bool) -> tuple[DualPoint, tf.Tensor]:
         """q under the present hyperparameters: duals held, or where these fail, q(v); and whether they did.
@@ -185,7 +187,7 @@ class FullDual:
         def step(tensors: tuple[tf.Tensor, ...], rho: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Search]:
             start = DualPoint(*tensors)
             data = self._data_term(batch, start)
-            found = self._search(batch, start, data, dual.moments(batch.A, data.rows), rho)
+            found = self._search(batch, start, data, _moments(batch, data), rho)
             kl = tf.reduce_sum(start.kl)
             return data.value - kl, tf.abs(data.value) + tf.abs(kl), found
 
@@ -199,6 +201,8 @@ class FullDual:
         if not self.hyperparameters:
             return []
         Kuu_bar, Kuf_bar = dual.adjoints(batch.L_inverse, batch.A, point, sums, data.rows)
+        if not present().chief:  # what all rows share is in the sum once
+            Kuu_bar = tf.zeros_like(Kuu_bar)
         kff_bar = data.rows.residual  # [L, B]
         if batch.prior.kff.shape[0] != kff_bar.shape[0]:
             kff_bar = tf.reduce_sum(kff_bar, 0, keepdims=True)
@@ -208,7 +212,8 @@ class FullDual:
             output_gradients=[Kuu_bar, Kuf_bar, kff_bar, data.prior_mean],
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
-        return [tf.convert_to_tensor(x) + y for x, y in zip(through_prior, data.variables, strict=True)]
+        own = [tf.convert_to_tensor(x) + y for x, y in zip(through_prior, data.variables, strict=True)]
+        return summed(*own)
 
 
 def _duals(model: SVGP) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -223,6 +228,11 @@ def _duals(model: SVGP) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
             "natural gradients: q_sqrt is singular, or Kuu could not be factorised; start q at the prior"
         )
     return precision, shift, factor.L_inverse, tf.constant(-np.inf, WIDE)
+
+
+def _moments(batch: _Batch, data: DataTerm) -> Moments:
+    """Over the rows of all workers."""
+    return Moments(*summed(*dual.moments(batch.A, data.rows)))
 
 
 def _wide_Kuu(model: SVGP) -> tf.Tensor:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from svgp.models.dual.algebra import RowGradients
 from svgp.models.svgp import SVGP
+from svgp.workers import present
 
 WIDE = tf.float64  # of everything that is M by M, whatever the model's precision
 
@@ -60,8 +61,8 @@ def batch_prior(model: SVGP, X: tf.Tensor) -> BatchPrior:
 
 
 def batch_scale(model: SVGP, X: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """N / B and N as float64."""
-    rows = tf.cast(tf.shape(X)[0], WIDE)
+    """N / B and N as float64; B is the batch of all workers together."""
+    rows = present().sum_flat(tf.cast(tf.shape(X)[:1], WIDE))[0]
     total = rows if model.num_data is None else tf.constant(float(model.num_data), WIDE)
     return total / rows, total
 
@@ -70,25 +71,39 @@ def data_value(
     model: SVGP, mean: tf.Tensor, explained: tf.Tensor, residual: tf.Tensor, prior_mean: tf.Tensor,
     Y: tf.Tensor, scale: tuple[tf.Tensor, tf.Tensor],
 ) -> tf.Tensor:  # fmt: skip
-    """The scaled expected log-likelihood for marginals [L, B] of q(f) without the mean function."""
+    """The scaled expected log-likelihood for marginals [L, B] of q(f) without the mean function.
+
+    Of this worker's rows: those of all workers add up (`summed`) to that of the batch.
+    """
     functions = model.outputs.functions(*(tf.transpose(x) for x in (mean, explained, residual)))  # [B, Q]
     mean = tf.cast(functions[0] + prior_mean, model.dtype)
     explained, residual = (tf.cast(x, model.dtype) for x in functions[1:])
     per_row, per_data_set = model.bound.terms(model, mean, explained, residual, Y)  # [B], []
-    return scale[0] * tf.cast(tf.reduce_sum(per_row), WIDE) + scale[1] * tf.cast(per_data_set, WIDE)
+    share = scale[1] / present().count  # of what is no sum over rows
+    return scale[0] * tf.cast(tf.reduce_sum(per_row), WIDE) + share * tf.cast(per_data_set, WIDE)
+
+
+def summed(*tensors: tf.Tensor) -> list[tf.Tensor]:
+    """The sums over all workers; what they are, where there is but one."""
+    return present().sum_tensors(tensors)
 
 
 def data_term(
     model: SVGP, variables: Sequence[tf.Variable], mean: tf.Tensor, explained: tf.Tensor,
     residual: tf.Tensor, prior_mean: tf.Tensor, Y: tf.Tensor, scale: tuple[tf.Tensor, tf.Tensor],
 ) -> DataTerm:  # fmt: skip
-    """`data_value` with its derivatives; a residual below zero (rounding) counts as zero."""
+    """`data_value` with its derivatives; a residual below zero (rounding) counts as zero.
+
+    The value is that of all workers, the derivatives are those of this one's rows.
+    """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([mean, explained, residual, prior_mean, *variables])
         value = data_value(model, mean, explained, tf.maximum(residual, 0.0), prior_mean, Y, scale)
     sources = [mean, explained, residual, prior_mean, *variables]
     found = tape.gradient(value, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return DataTerm(value, RowGradients(*found[:3]), found[3], [tf.convert_to_tensor(x) for x in found[4:]])
+    return DataTerm(
+        summed(value)[0], RowGradients(*found[:3]), found[3], [tf.convert_to_tensor(x) for x in found[4:]]
+    )
 
 
 def _stacked(x: tf.Tensor, rank: int) -> tf.Tensor:

@@ -37,28 +37,32 @@ class Block:
 class Blocks:
     """Blocks for neighbours `[N, m]` of the rows `points [N, E]`, and M inducing points.
 
-    `own_rows`: a block's, for tests; by default as many as fit in the memory that panels may take.
+    `own_rows`: a block's, for tests; by default as many as fit in the memory that panels may take. `shard`:
+    (k, K) for the k-th of K parts of all blocks.
     """
 
     def __init__(
-        self, points: np.ndarray, neighbours: np.ndarray, size: int, own_rows: int | None = None
-    ) -> None:
+        self, points: np.ndarray, neighbours: np.ndarray, size: int, own_rows: int | None = None,
+        shard: tuple[int, int] = (0, 1),
+    ) -> None:  # fmt: skip
         self._neighbours = neighbours
         self._order = cluster_order(points)
         N = len(points)
         room = kept_bytes() // (8 * ARRAYS * size)
         most = own_rows or (N if room >= N else max(FEWEST_ROWS, int(room / GROWTH)))
-        count = max(1, -(-N // most))
+        index, shards = shard
+        count = -(-max(1, -(-N // most)) // shards) * shards  # as many for each
         self._edges = [round(N * index / count) for index in range(count + 1)]
-        self._single = self._block(0) if count == 1 else None
+        self._numbers = range(index, count, shards)
+        self._single = self._block(index) if len(self._numbers) == 1 else None
 
     def __len__(self) -> int:
-        return len(self._edges) - 1
+        return len(self._numbers)
 
     def __iter__(self) -> Iterator[Block]:
         if self._single is not None:
             return iter([self._single])
-        return map(self._block, range(len(self)))
+        return map(self._block, self._numbers)
 
     def _block(self, number: int) -> Block:
         own = self._order[self._edges[number] : self._edges[number + 1]]

@@ -44,11 +44,12 @@ from svgp.models.collapsed.panels import (
     times_thin,
 )
 from svgp.models.collapsed.posterior import OptimalPosterior, optimal_posterior
-from svgp.models.collapsed.statistics import Frame, Statistics
+from svgp.models.collapsed.statistics import Frame, Statistics, summed
 from svgp.models.neighbours.blocks import Block, Blocks
 from svgp.models.neighbours.conditional import Conditional, combination, pull_back, with_one
 from svgp.models.neighbours.process import ResidualProcess
 from svgp.models.neighbours.search import earlier_neighbours, kernel_scales, random_order
+from svgp.workers import Workers
 
 FEWEST_ROWS = 64  # of a panel: what NumPy does for each must not cost more than the arithmetic
 MOST_ROWS = 1024
@@ -86,6 +87,8 @@ class NeighbourEvidence:
     `X [N, D]`, `Y [N, P]`. `count`: neighbours m of a row; `seed`: of the order. `neighbours [N, m]`: rows
     that come earlier, NONE for none; by default searched for, and kept while the model changes. `scales [D]`
     of that search: by default the model's present lengthscales. `block_rows`, `panel_rows`: for tests.
+    `group`: each of these workers goes through its share of the rows, and what they find is summed, `[M, M]`
+    numbers and a gradient: all must call alike, with the same X and Y.
     """
 
     def __init__(
@@ -100,7 +103,9 @@ class NeighbourEvidence:
         scales: np.ndarray | None = None,
         block_rows: int | None = None,
         panel_rows: int | None = None,
+        group: Workers | None = None,
     ) -> None:
+        self.group = group or Workers()
         self.model, self.X, self.count = model, np.asarray(X, np.float64), count
         self.Y = np.asarray(Y, np.float64).reshape(len(X), -1)
         self.order = random_order(len(X), seed)
@@ -119,7 +124,8 @@ class NeighbourEvidence:
         self.neighbours = neighbours
         kept = np.isfinite(scales)
         points = self.X[:, kept] / scales[kept]
-        self._blocks = Blocks(points, neighbours, int(self.model.Z.shape[0]), self._block_rows)
+        size = int(self.model.Z.shape[0])
+        self._blocks = Blocks(points, neighbours, size, self._block_rows, self.group.shard)
 
     @staticmethod
     def trainable(model: Any) -> list[tf.Variable]:
@@ -166,7 +172,7 @@ class NeighbourEvidence:
         for block in self._blocks:
             held = self._transform(block, R, keep_going, sums)
         self.passes += 1
-        return sum(sums[1:], start=sums[0]), held if keep else None
+        return summed(sum(sums[1:], start=sums[0]), self.group), held if keep else None
 
     def _transform(
         self, block: Block, R: np.ndarray, keep_going: Callable[[], bool], sums: list[Statistics] | None
@@ -215,10 +221,10 @@ class NeighbourEvidence:
         blas.triangular_product(L_inverse, X, transpose=True)
         blas.triangular_product_right(X, L_inverse)
         Kuu_bar = -0.25 * (X + X.T)
-        evidence = evidence_from(posterior, sums, adjoint.squared_error)
+        evidence = evidence_from(posterior, sums, float(self.group.sum([adjoint.squared_error])[0]))
         from_kernel = self.process.kernel.gradients(self._lanes, Kuu_bar, adjoint.noise_bar, trace)
         from_mean = mean_gradients(self.model, self.variables, self.X, -adjoint.r_bar)
-        gradients = [one + other for one, other in zip(from_kernel, from_mean, strict=True)]
+        gradients = self.group.sum([one + other for one, other in zip(from_kernel, from_mean, strict=True)])
         if not np.isfinite(evidence) or not all(np.all(np.isfinite(g)) for g in gradients):
             raise NumericalError("the evidence with neighbours or its gradient is not finite")
         return NeighbourEvaluation(evidence, gradients, posterior, posterior.frame.jitter)

@@ -26,6 +26,7 @@ FEWEST_CALIBRATED = 100  # and how wide predictions should be
 # Trained for the evidence, bike (nearly linear in two inputs) had a few whose neighbours say little.
 WORSE = 1.02
 EARLIER = 16  # neighbours of a row where q(u) is found together with them
+TOGETHER = 1 << 17  # rows, at most, that it is found from: more would say little more of M numbers
 COUNTS = (32, 64, 128)  # neighbours that are weighed where their number is not given
 WEIGHED_ROWS = 1000  # of those left out, by which
 
@@ -167,6 +168,9 @@ def _found_together(model: Any, X: np.ndarray, Y: np.ndarray, factors: np.ndarra
         model.kernel, Gaussian(noise, floor=floor), model.Z.numpy(), num_data=model.num_data, mean=model.mean,
         whiten=model.whiten, jitter=model.jitter, num_latent=model.num_latent,
     )  # fmt: skip
+    if len(X) > TOGETHER:
+        some = np.sort(np.random.default_rng([seed, 31]).choice(len(X), TOGETHER, replace=False))
+        X, Y = X[some], Y[some]
     try:
         assign_posterior(own, NeighbourEvidence(own, X, Y, count=EARLIER, seed=seed).posterior())
     except NumericalError:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 # Where one evaluation takes longer than about half a minute (at 100 GFLOP/s) not all rows are used.
 MOST_OPERATIONS = 3e12
 OPERATIONS = 7.0  # times M^2, a row and evaluation
@@ -16,7 +18,35 @@ EVALUATIONS = 60
 RATE = 5e10  # operations a second, of two cores
 SECONDS = 600.0  # for the fit, where the config gives no time
 SHARE = 0.7  # of the time that it gives
+PASS_SHARE = 0.5  # of that time, at most, for the pass over all rows
+PASS = 2.0  # times M^2, a row of the pass
 FEWEST = 20_000
+
+
+def seconds_to_fit(config: Any, rows: int, points: int) -> float:
+    """What `config.max_seconds` leaves beside the pass over all rows; SECONDS where it gives no time."""
+    if config.max_seconds is None:
+        return SECONDS
+    passing = min(PASS * points**2 * rows / RATE, PASS_SHARE * config.max_seconds)
+    return SHARE * (config.max_seconds - passing)
+
+
+def plan(config: Any, rows: int, points: int, rate: float) -> str | None:
+    """What a fit to a subset will take at so many operations a second, in a sentence; None for all rows."""
+    fitted = rows_to_fit(config, rows, points)
+    if fitted is None or fitted >= rows:
+        return None
+    evaluation, whole = (f * points**2 * n / rate for f, n in ((OPERATIONS, fitted), (PASS, rows)))
+    limit = np.inf if config.max_seconds is None else PASS_SHARE * config.max_seconds
+    seen = (
+        "all rows" if whole <= limit else f"{int(rows * limit / whole):,} rows, as many as there is time for,"
+    )
+    given = "" if config.max_seconds is None else f", of the {config.max_seconds:g} s that there are for both"
+    return (
+        f"hyperparameters and Z from {fitted:,} of {rows:,} rows (an evaluation: about {evaluation:.2g} s), "
+        f"then one pass over {seen} for q(u), about {min(whole, limit):.2g} s{given}; "
+        f"at {rate / 1e9:.2g}e9 operations a second"
+    )
 
 
 def rows_to_fit(config: Any, rows: int, points: int) -> int | None:
@@ -30,7 +60,6 @@ def rows_to_fit(config: Any, rows: int, points: int) -> int | None:
         return wanted
     if 3.0 * points**2 * rows <= MOST_OPERATIONS:
         return None
-    seconds = SECONDS if config.max_seconds is None else SHARE * config.max_seconds
-    affordable = int(seconds * RATE / (EVALUATIONS * OPERATIONS * points**2))
+    affordable = int(seconds_to_fit(config, rows, points) * RATE / (EVALUATIONS * OPERATIONS * points**2))
     found = max(FEWEST, 10 * points, affordable)
     return found if found < rows else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.units import variable_scales
 from svgp.training.lbfgs.variables import pack, unpack, wall
-from svgp.training.methods.affordable import rows_to_fit
+from svgp.training.methods.affordable import PASS_SHARE, rows_to_fit
 from svgp.training.methods.base import Method, StepRecord
 from svgp.workers import present
 
@@ -33,9 +32,10 @@ class Collapsed(Method):
     and Z are fitted to so many rows drawn at random, and `finish()`, which also runs when the optimiser ends
     or at the last step that the config allows, gives q(u) its optimum for all rows in one pass.
     `config.max_seconds` is read between two panels of rows; a step that it cuts short changes nothing, but
-    the first evaluation is completed. A trial point where F cannot be computed makes the line search step
-    back; such repairs are counted. Raises ModelError where the model is not one for the collapsed bound,
-    NumericalError where F does not exist at the start.
+    the first evaluation is completed. Of that time the pass may take PASS_SHARE; where that is not enough it
+    goes through rows in a random order until the time is up, and q(u) is the optimum for these. A trial point
+    where F cannot be computed makes the line search step back; such repairs are counted. Raises ModelError
+    where the model is not one for the collapsed bound, NumericalError where F does not exist at the start.
     """
 
     name = "collapsed"
@@ -52,7 +52,8 @@ class Collapsed(Method):
         self._all = as_rows(X, Y)
         self._workers, self._seed = present(), config.seed
         fitted = self._fit_to(rows_to_fit(config, self._all.count, model.num_inducing))
-        self._complete = not self._subset  # whether q(u) has seen all rows
+        self._complete = not self._subset  # whether q(u) has seen all rows that there is time for
+        self._seen = fitted.count  # rows that q(u) has seen
         self._final_pass_s = 0.0
         self.variables = self.bound.variables
         X, Y = fitted.sample()
@@ -92,6 +93,8 @@ class Collapsed(Method):
         ]
         if self._subset:
             lines[0] += f"; hyperparameters and Z from {self.bound.rows.count:,} of {self._all.count:,} rows"
+            if self._seen < self._all.count:
+                lines[0] += f", q(u) from {self._seen:,}: train.max_seconds left no time for more"
         if self.optimiser.finished:
             lines.append(f"L-BFGS-B: {self.optimiser.finished}")
         return lines
@@ -140,18 +143,34 @@ class Collapsed(Method):
     @property
     def bound_of_all_rows(self) -> float | None:
         """F, which the optimal q(u) attains."""
-        return float(self._summary[0]) if self._complete and self.step else None
+        known = self._complete and self.step and self._seen == self._all.count
+        return float(self._summary[0]) if known else None
 
     def finish(self) -> bool:
-        """Give the model the optimal q(u) for all rows; False where it has it already."""
+        """Give the model the optimal q(u) for all rows (of `max_seconds`: those that are seen in time).
+
+        False where it has it already.
+        """
         if self._complete:
             return False
+        started = time.perf_counter()
         everything = CollapsedBound(self.model, self._all, workers=self._workers)
-        posterior, sums = everything.posterior()
-        everything.assign(posterior)
-        value = bound_from_sums(posterior, sums, self._all.outputs)
-        self._summary = np.array([value, value + posterior.kl, posterior.kl, posterior.frame.jitter])
+        in_time = None
+        if self.max_seconds is not None:
+            deadline = started + self.max_seconds - self._elapsed
+
+            def in_time() -> bool:
+                return time.perf_counter() < deadline
+
+        posterior, sums = everything.posterior(in_time, self._seed)
         self._complete = True
+        self._elapsed += time.perf_counter() - started
+        if sums.rows <= self.bound.rows.count:  # the subset's own says as much
+            return False
+        everything.assign(posterior)
+        self._seen = sums.rows
+        value = bound_from_sums(posterior, sums, self._all.outputs) * self._all.count / sums.rows
+        self._summary = np.array([value, value + posterior.kl, posterior.kl, posterior.frame.jitter])
         return True
 
     def restart(self, move: Move) -> float:
@@ -173,6 +192,7 @@ class Collapsed(Method):
             "step": np.asarray(self.step, np.int64),
             "elapsed": np.asarray(self._elapsed),
             "complete": np.asarray(self._complete),
+            "seen": np.asarray(self._seen, np.int64),
             "summary": self._summary,
             "scales": self._scales,
             "fitted": np.asarray(self.bound.rows.count, np.int64),  # rows; auto may choose others by now
@@ -201,6 +221,7 @@ class Collapsed(Method):
         self.optimiser.load_state(machine)
         self.step, self._elapsed = int(state["step"]), float(state["elapsed"])
         self._summary, self._complete = state["summary"].copy(), bool(state["complete"])
+        self._seen = int(state.get("seen", self._all.count if self._complete else self.bound.rows.count))
         known = np.isfinite(state["anchor/f"])
         self._anchor = (state["anchor/x"], float(state["anchor/f"]), state["anchor/g"]) if known else None
         self._time_is_up = False
@@ -217,7 +238,7 @@ class Collapsed(Method):
         started = time.perf_counter()
         self._workers.require_same("parameters", x.tobytes())
         try:
-            evaluation = self.bound.evaluate(self._agreed(keep_going))
+            evaluation = self.bound.evaluate(self._workers.agreed(keep_going, Stopped))
         except NumericalError:
             if first:
                 raise
@@ -235,14 +256,6 @@ class Collapsed(Method):
             self._adopt(evaluation)
         return answer
 
-    def _agreed(self, keep_going: Callable[[], bool]) -> Callable[[], bool]:
-        """Several workers go through their rows together or not at all, as the chief's clock says."""
-        if self._workers.alone:
-            return keep_going
-        if not self._workers.agree(float(keep_going())):
-            raise Stopped
-        return lambda: True
-
     def _objective(self, evaluation: Evaluation) -> Answer:
         """-(F + log prior) and its gradient at the model's present values, per row."""
         scale, share = -1.0 / self.bound.rows.count, self.bound.rows.count / self._all.count
@@ -253,7 +266,10 @@ class Collapsed(Method):
         return scale * value, scale * gradient / self._scales
 
     def _reserve_s(self) -> float:
-        return 0.0 if self._complete else self._final_pass_s
+        if not self._subset:
+            return 0.0
+        most = np.inf if self.max_seconds is None else PASS_SHARE * self.max_seconds
+        return min(self._final_pass_s, most)
 
     def _accept(self, x: np.ndarray) -> None:
         if self._trial is None or not np.array_equal(self._trial[0], x):
@@ -261,7 +277,7 @@ class Collapsed(Method):
         assert self._trial is not None
         _, evaluation, answer = self._trial
         self._anchor = (x.copy(), *answer)
-        self._complete = not self._subset
+        self._complete, self._seen = not self._subset, self.bound.rows.count
         self._unpack(x)
         self._adopt(evaluation)
 

@@ -19,6 +19,7 @@ from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.units import variable_scales
 from svgp.training.lbfgs.variables import pack, unpack, wall
+from svgp.workers import present
 
 COUNT = 16  # neighbours a row in training; predictions may take more
 MOVED = 0.2  # of log lengthscales since the last search: then neighbours are searched for anew
@@ -43,10 +44,11 @@ class EvidenceFit:
         self, model: Any, X: np.ndarray, Y: np.ndarray, *, seed: int = 0, count: int = COUNT
     ) -> None:
         self.model, self.X, self.Y = model, X, Y
-        self._seed, self._count = seed, count
+        self._seed, self._count, self._workers = seed, count, present()
         self.step = 0
         self.searches = 1  # the first is made with the first evaluation
         self.repairs = 0
+        self.seconds_an_evaluation = 0.0  # of the last one
         self.value = float("nan")  # the evidence of the last accepted iterate, in nats; NaN before the first
         self.evidence: NeighbourEvidence | None = None  # made when it is first needed: it searches
         self._searched = kernel_scales(model.kernel, X)  # [D] with which the neighbours were found
@@ -132,15 +134,23 @@ class EvidenceFit:
         self._unpack(x)
         if self.evidence is None:
             self.evidence = NeighbourEvidence(
-                self.model, self.X, self.Y, scales=self._searched, count=self._count, seed=self._seed
-            )
+                self.model, self.X, self.Y, scales=self._searched, count=self._count, seed=self._seed,
+                group=self._workers,
+            )  # fmt: skip
+
+        def keep_going() -> bool:
+            return deadline is None or time.perf_counter() < deadline
+
+        started = time.perf_counter()
+        self._workers.require_same("parameters", x.tobytes())
         try:
-            found = self.evidence.evaluate(lambda: deadline is None or time.perf_counter() < deadline)
+            found = self.evidence.evaluate(self._workers.agreed(keep_going, Stopped))
         except NumericalError:
             if self._anchor is None:
                 raise
             self.repairs += 1
             return wall(self._anchor, x)
+        self.seconds_an_evaluation = time.perf_counter() - started
         scale = -1.0 / len(self.X)
         value = found.evidence + float(log_prior(self.model))
         zeros = [tf.zeros_like(v) for v in self.variables]

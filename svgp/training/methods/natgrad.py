@@ -17,11 +17,13 @@ from svgp.models.dual.prior import Outcome
 from svgp.models.priors import with_prior_gradients
 from svgp.models.replacement import Move
 from svgp.rows import as_rows
+from svgp.rows.base import part_of_batch
 from svgp.training.batches import Batches
 from svgp.training.compilation import CompiledStep
 from svgp.training.methods.adam import AdamOptimiser
-from svgp.training.methods.base import Method, StepRecord, require_alone
+from svgp.training.methods.base import Method, StepRecord
 from svgp.training.methods.natgrad_whole import WholeNaturalGradient
+from svgp.workers import present
 
 # Of hyperparameters, where the config leaves it open; and Z's. Found on counts, two_classes, breast_cancer
 # and housing (Student-t) in batches of 100: with 0.03 for both, or 0.1 for both, the bound after 200 steps
@@ -63,14 +65,13 @@ class NaturalGradient(Method):
         L-BFGS-B compares bounds of neighbouring values, which float32 kernel matrices make noisy: Adam there.
         """
         exact = model.dtype.name == model.batch_dtype.name == "float64"
-        whole = rows <= config.batch_size and config.learning_rate is None
+        whole = rows <= config.batch_size and config.learning_rate is None and present().alone
         # Optima of latents that outputs mix depend on each other: q would take many steps to settle.
         apart = not model.outputs.mixes
         return WholeNaturalGradient if whole and exact and apart else cls
 
     def __init__(self, model: Any, X: Any, Y: Any, config: Any) -> None:
         require_elbo(model, self.name)
-        require_alone(self.name)
         self.model = model
         self.posterior = DiagonalDual(model) if model.q_diag else FullDual(model)
         rate = LEARNING_RATE if config.learning_rate is None else config.learning_rate
@@ -90,7 +91,8 @@ class NaturalGradient(Method):
             self._publish, input_signature=self._batches.signature, autograph=False
         )
         self._last: tuple[tf.Tensor, tf.Tensor] | None = None  # the last batch; None: the model is up to date
-        self._all = rows.sample() if rows.count <= ALL_ROWS else None
+        own = part_of_batch(rows.count, present().shard)
+        self._all = tuple(x[own] for x in rows.sample()) if rows.count <= ALL_ROWS else None
 
     @property
     def retries(self) -> int:

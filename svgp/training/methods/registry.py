@@ -9,13 +9,12 @@ from svgp.errors import ModelError
 from svgp.models.collapsed.bound import check_model
 from svgp.rows import as_rows
 from svgp.training.methods.adam import Adam
-from svgp.training.methods.affordable import MOST_OPERATIONS, rows_to_fit
+from svgp.training.methods.affordable import MOST_OPERATIONS, plan, rows_to_fit
 from svgp.training.methods.base import Method
 from svgp.training.methods.collapsed import Collapsed
 from svgp.training.methods.natgrad import NaturalGradient
 from svgp.training.methods.replacing import replacing
 from svgp.training.methods.staged import Staged, first_share, wants_evidence
-from svgp.workers import present
 
 METHODS: dict[str, type[Method]] = {
     "adam": Adam,
@@ -39,6 +38,14 @@ class Choice:
         own = first_share(config) if staged else config
         method = replacing(self.method(model, rows, None, own), rows.sample()[0], own)
         return Staged(method, rows, config) if staged else method
+
+    def plan(self, model: Any, rows: int, config: Any, rate: float) -> list[str]:
+        """What a fit to a part of the rows will take, at `rate` operations a second: a line, or none."""
+        if self.method is not Collapsed:
+            return []
+        own = first_share(config) if wants_evidence(model, self.method.name) else config
+        found = plan(own, rows, model.num_inducing, rate)
+        return [] if found is None else [found]
 
     def __str__(self) -> str:
         size = f"; {self.step_size}" if self.step_size else ""
@@ -75,8 +82,6 @@ def _named(model: Any, rows: int, config: Any) -> tuple[str, str]:
     obstacle = _obstacle_to_collapsed(model, rows, config)
     if obstacle is None:
         return "collapsed", "Gaussian noise: the best q(u) has a closed form, L-BFGS fits the rest"
-    if not present().alone:
-        return "adam", f"minibatch Adam, which several workers can share, since {obstacle}"
     return "natgrad", f"natural gradients for q(u), since {obstacle}"
 
 

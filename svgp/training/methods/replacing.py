@@ -74,6 +74,11 @@ class Replacing(Method):
         """The method's."""
         self.method.release()
 
+    @property
+    def bound_of_all_rows(self) -> float | None:
+        """The method's."""
+        return self.method.bound_of_all_rows
+
     def finish(self) -> bool:
         """What the method has left to do."""
         return self.method.finish()

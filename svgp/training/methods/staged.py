@@ -21,6 +21,7 @@ from svgp.training.methods.evidence import COUNT, EvidenceFit, twin
 from svgp.workers import present
 
 SHARE = 0.5  # of the run's steps and seconds: the first method's
+LAST_PASS, LAST_SHARE = 0.4, 0.25  # of an evaluation a row, and of the run's seconds: what `finish` may take
 LARGEST = 3e12  # operations of an evaluation, about 7 M^2 N: beyond, the evidence is that of a sample of rows
 
 
@@ -46,6 +47,7 @@ class Staged(Method):
         self._config, self._rows = config, rows
         self._second: EvidenceFit | None = None
         self._spent = 0.0  # seconds in the second stage
+        self._reserve_s = 0.0  # of the time, for `finish`
         self._over = False
         self._left = False  # the first stage, since it gained no more
         self._complete = True  # whether the neighbour model's q(u) has seen all rows that are at hand
@@ -63,6 +65,11 @@ class Staged(Method):
         if self._second is None or not np.isfinite(self._second.value):
             return None
         return self._second.value * self._rows.count / len(self._second.X)
+
+    @property
+    def bound_of_all_rows(self) -> float | None:
+        """The first method's, whose model stays as it was."""
+        return self.first.bound_of_all_rows
 
     @property
     def converged(self) -> bool:
@@ -109,7 +116,9 @@ class Staged(Method):
         model, X, Y = self.neighbour_model, *self._rows.sample()
         if model is None or self._complete:
             return changed
-        everything = NeighbourEvidence(model, X, Y, count=COUNT, seed=self._config.seed)
+        everything = NeighbourEvidence(
+            model, X, Y, count=COUNT, seed=self._config.seed, group=present()
+        )  # all workers alike
         assign_posterior(model, everything.posterior())
         self._complete = True
         return True
@@ -177,10 +186,14 @@ class Staged(Method):
             self.first.release()
             self._second = self._begin()
         limit = self._config.max_seconds
-        deadline = None if limit is None else started + limit - self.elapsed
+        deadline = None if limit is None else started + limit - self.elapsed - self._reserve_s
         try:
             if self._second.advance(deadline):
-                self._complete = len(self._second.X) == len(self._rows.sample()[0])
+                known, seen = len(self._rows.sample()[0]), len(self._second.X)
+                self._complete = seen == known
+                if limit is not None and not self._complete:
+                    one = self._second.seconds_an_evaluation
+                    self._reserve_s = min(LAST_PASS * one * known / seen, LAST_SHARE * limit)
         except Stopped:
             self._over = True
         except NumericalError:
@@ -199,11 +212,11 @@ class Staged(Method):
 
 
 def wants_evidence(model: Any, name: str) -> bool:
-    """Whether a stage on the evidence follows the method `name`: on one worker, if wanted."""
+    """Whether a stage on the evidence follows the method `name`, if wanted."""
     wanted = model.neighbours
     if wanted is None or wanted.count == 0 or wanted.fit != "evidence":
         return False
-    return name == "collapsed" and present().alone
+    return name == "collapsed"
 
 
 def first_share(config: Any) -> Any:

@@ -13,6 +13,7 @@ from svgp.config.data import DataConfig
 from svgp.config.likelihoods import LIKELIHOODS
 from svgp.data import load_dataset
 from svgp.data.held_out import held_out_rows
+from svgp.data.streamed import load
 from svgp.data.streamed import rows as streamed_rows
 from svgp.errors import DataError
 
@@ -84,6 +85,20 @@ def test_epochs_of_a_stream_see_each_row_once_in_a_new_order_and_go_on_from_any_
         np.testing.assert_array_equal(Y, seen[step])
     halves = [next(rows.batches(size, seed=5, start=3, shard=(k, 2)))[1] for k in range(2)]
     np.testing.assert_array_equal(np.concatenate(halves), seen[3])
+
+
+def test_what_is_at_hand_is_part_of_what_predictions_see(folder, monkeypatch):
+    monkeypatch.setattr(load, "SAMPLE", 300)
+    monkeypatch.setattr(load, "NEAR", 700)
+    rows = load_dataset(config(folder, stream=True), "regression").rows
+    monkeypatch.setattr(load, "NEAR", 0)
+    alone = load_dataset(config(folder, stream=True), "regression").rows
+    (X, Y), (near, targets) = rows.sample(), rows.near()
+    assert len(X) == 300 and len(near) == 700
+    np.testing.assert_array_equal(X, alone.sample()[0])  # the same rows, whatever is kept beside them
+    assert alone.near()[0] is alone.sample()[0]
+    seen = {row.tobytes() for row in np.c_[near, targets]}
+    assert len(seen) == 700 and {row.tobytes() for row in np.c_[X, Y]} < seen
 
 
 def test_shards_of_a_stream_make_up_the_whole(folder):

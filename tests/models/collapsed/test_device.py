@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from svgp.kernels import Constant, Linear, Matern32, SquaredExponential, White
 from svgp.likelihoods import Gaussian
@@ -54,6 +55,27 @@ def test_value_gradient_and_posterior_are_the_host_s(kernel, bound, form):
     np.testing.assert_allclose(found.posterior.mean, host.posterior.mean, rtol=1e-9)
     again = device.evaluate()  # sums of a pass do not reach into the next one
     assert again.bound == found.bound
+
+
+def test_the_graphs_do_as_many_operations_as_the_docstring_says(monkeypatch):
+    """By TensorFlow's profiler, in M^2 N operations, the kernel's own work left out (M is large)."""
+    monkeypatch.undo()  # strips as they are
+    M, B = 1024, 2048
+    model = SVGP(Matern32(1.3, [1.0, 2.0]), Gaussian(0.05), np.random.default_rng(0).normal(size=(M, 2)))
+    passes = DevicePasses(model, [model.Z], 2, 1, None)
+    square, thin, rows, one = [M, M], [M, 1], [B, 1], []
+
+    def counted(function, *shapes):
+        specs = [tf.TensorSpec(shape, tf.float64) for shape in shapes]
+        with backend("tensorflow"):
+            graph = tf.function(function, autograph=False).get_concrete_function(*specs).graph
+        options = tf.compat.v1.profiler.ProfileOptionBuilder
+        quiet = options(options.float_operation()).with_empty_output().build()
+        return tf.compat.v1.profiler.profile(graph, options=quiet).total_float_ops / (M * M * B)
+
+    assert counted(passes._first(True, True), [B, 2], rows, square, one) == pytest.approx(3.75, rel=0.02)
+    second = counted(passes._second(True, True), [B, 2], rows, square, square, thin, thin, one)
+    assert second == pytest.approx(4.5, rel=0.02)
 
 
 def test_a_deadline_is_read_between_chunks():

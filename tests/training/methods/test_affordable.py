@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from svgp.training.methods.affordable import EVALUATIONS, FEWEST, MOST_OPERATIONS, rows_to_fit
+from svgp.training.methods.affordable import EVALUATIONS, FEWEST, MOST_OPERATIONS, plan, rows_to_fit
 
 
 def config(subset_rows="auto", max_seconds=None):
@@ -24,6 +24,16 @@ def test_else_what_the_time_allows():
     found = rows_to_fit(config(), 10**7, 1000)
     # At 50 GFLOP/s the evaluations of these rows take ten minutes.
     assert EVALUATIONS * 7 * 1000**2 * found / 5e10 == pytest.approx(600.0, rel=1e-3)
-    assert rows_to_fit(config(max_seconds=3600.0), 10**7, 1000) == pytest.approx(4.2 * found, rel=1e-3)
+    # The pass over all rows takes 2e13 operations, 400 s of the hour.
+    share = 0.7 * (3600.0 - 400.0) / 600.0
+    assert rows_to_fit(config(max_seconds=3600.0), 10**7, 1000) == pytest.approx(share * found, rel=1e-3)
     assert rows_to_fit(config(max_seconds=1.0), 10**7, 1000) == FEWEST
     assert rows_to_fit(config(), 10**9, 1000) == found  # more rows, the same fit
+
+
+def test_the_plan_says_what_there_is_time_for():
+    assert plan(config(), 40_000, 512, 1e10) is None
+    assert "one pass over all rows for q(u), about 2e+03 s;" in plan(config(), 10**7, 1000, 1e10)
+    told = plan(config(max_seconds=1000.0), 10**7, 1000, 1e10)  # half of it for the pass
+    assert "from 50,000 of 10,000,000 rows" in told
+    assert "one pass over 2,500,000 rows, as many as there is time for, for q(u)" in told

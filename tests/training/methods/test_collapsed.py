@@ -13,7 +13,9 @@ from svgp.errors import NumericalError, RunError
 from svgp.kernels import Matern32
 from svgp.likelihoods import Gaussian
 from svgp.models import SVGP
+from svgp.models.collapsed import bound
 from svgp.models.collapsed.bound import CollapsedBound
+from svgp.rows import ArrayRows
 from svgp.training.lbfgs import machine as collapsed_lbfgs
 from svgp.training.lbfgs.box import LIMITS
 from svgp.training.lbfgs.machine import Lbfgs
@@ -225,6 +227,24 @@ def test_a_subset_is_completed_at_the_last_step_that_the_config_allows():
     X, Y = make_data()
     records = [method.advance() for _ in range(3)]
     np.testing.assert_allclose(records[-1].values()[0], method.model.elbo((X, Y)).numpy(), rtol=1e-9)
+
+
+@pytest.mark.parametrize(("block", "seen"), [(150, 150), (60, 100)])
+def test_a_pass_without_time_ends_with_the_best_q_for_the_rows_that_it_saw(monkeypatch, block, seen):
+    """Some 150 rows, the first of their shuffled order; 60 are fewer than the subset, which stands."""
+    monkeypatch.setattr(bound, "SHUFFLED_ROWS", block)
+    method = make_method(subset_rows=100, max_seconds=60.0)
+    method.advance()
+    method.spend(61.0)
+    record = method.advance()
+    rows = ArrayRows(*make_data())
+    shown = next(rows.batches(block, method._seed)) if seen == block else method.bound.rows.sample()
+    best = CollapsedBound(method.model, *shown).evaluate()
+    q_mean = method.model.q_mean.numpy().copy()
+    method.bound.assign(best.posterior)
+    np.testing.assert_allclose(q_mean, method.model.q_mean.numpy(), rtol=1e-7, atol=1e-9)
+    assert record.values()[0] == pytest.approx(best.bound * 300 / seen, rel=1e-6)
+    assert f"q(u) from {seen}" in method.notes[0] and method.bound_of_all_rows is None
 
 
 def test_the_registry_knows_it():
