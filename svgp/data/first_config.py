@@ -18,6 +18,7 @@ from svgp.data.sniff import Sniffed, sniff_table
 from svgp.data.sources import read_table
 from svgp.errors import ConfigError
 
+_SHOWN = 12  # columns left out, said at once; the config has them all
 _STATED = ("data.format.", "data.columns.")
 
 
@@ -95,7 +96,10 @@ def _told(found: Sniffed, targets: Sequence[str]) -> list[str]:
         shown = "" if kind == "number" else f" ({listed(names)})"
         parts += [f"{len(names)} {noun}{shown}"] if names else []
     lines.append(f"inputs: {', '.join(parts)}")
-    lines += [f"left out: '{name}': {found.why[name]}" for name, kind in found.columns if kind == "other"]
+    others = [f"left out: '{name}': {found.why[name]}" for name, kind in found.columns if kind == "other"]
+    lines += others[:_SHOWN]
+    if len(others) > _SHOWN:
+        lines.append(f"... and {counted(len(others) - _SHOWN, 'column')} more left out: see data.inputs")
     if found.missing:
         done = "left out" if found.policy == "drop" else "kept: the mean stands in, and an input says where"
         lines.append(f"{counted(found.missing, 'row')} with missing values, {done} (data.missing)")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -185,6 +186,12 @@ def _without_index(table: pa.Table) -> pa.Table:
     return arrow.without_views(table.drop_columns(index) if index else table)
 
 
+# KeyError and SyntaxError: of a zip archive that is no workbook, or whose XML is broken.
+_DAMAGED = (
+    pa.ArrowException, OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, KeyError, SyntaxError,
+)  # fmt: skip
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn what the readers raise into one DataError that names the file."""
@@ -199,7 +206,7 @@ def reading(path: Path) -> Iterator[None]:
             f"{path}: the text is not {error.encoding} ({error.reason}); save it as UTF-8, or set"
             " data.format.encoding"
         ) from error
-    except (pa.ArrowException, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         reason = " ".join(str(error).split())
         raise DataError(
             f"{path}: cannot be read: {reason}; the file is damaged or not what its suffix says"

@@ -167,8 +167,13 @@ def _look_alikes(dataset: Dataset) -> Iterator[str]:
         ],
         "pairs of inputs alike",
     )
-    for a in leaks:
-        yield f"input '{names[a]}' is the target up to scale; leave it out if it is not known beforehand"
+    yield from _first(
+        [
+            f"input '{names[a]}' is the target up to scale; leave it out if it is not known beforehand"
+            for a in leaks
+        ],
+        "inputs that are the target",
+    )
 
 
 def _target_findings(dataset: Dataset, Y: np.ndarray) -> Iterator[str]:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib.util
 import os
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -213,3 +215,16 @@ def test_fingerprints_are_of_the_raw_bytes(write, tmp_path):
     assert first == hashlib.sha256(b"a.parquet\x001b.parquet\x002").hexdigest()
     (tmp_path / "folder/b.parquet").rename(tmp_path / "folder/c.parquet")
     assert fingerprint(tmp_path / "folder") != first
+
+
+def test_damage_inside_an_archive_is_told_as_such(tmp_path):
+    rows = "".join(f"{i},{i * 7919 % 10007}\n" for i in range(4000))
+    packed = bytearray(gzip.compress(("a,y\n" + rows).encode()))
+    packed[2000:2100] = bytes(100)
+    (tmp_path / "bad.csv.gz").write_bytes(packed)
+    with zipfile.ZipFile(tmp_path / "letter.xlsx", "w") as archive:
+        archive.writestr("word/document.xml", "<w/>")
+    names = ["bad.csv.gz", *(["letter.xlsx"] if importlib.util.find_spec("openpyxl") else [])]
+    for name in names:
+        with pytest.raises(DataError, match=f"{name}: cannot be read.*damaged"):
+            read_table(tmp_path / name)
