@@ -183,7 +183,7 @@ def test_too_many_levels():
         ),
         (
             {"size": ["1", "!", "3"]},
-            r"new.csv: column 'size' has text .* row 12: '!'; list it under data.categorical",
+            r"new.csv: column 'size' has text .* row 12: '!'; correct it",
         ),
         ({"size": [1.0, None, None]}, r"new.csv: missing values in 'size' \(2 rows\), of 3 rows"),
         ({"colour": ["red", None, "red"]}, r"missing values in 'colour' \(1 row\)"),

@@ -193,8 +193,9 @@ def _columns(
         classes = task.find_classes(_distinct(pieces, [target])[target], target, order)
     P = len(choice.targets)
     columns = Columns(
-        task.name, choice.inputs, levels, data.unseen, choice.targets, classes, np.zeros(0), np.ones(0),
-        np.zeros(P), np.ones(P), readings, choice.extras,
+        task=task.name, inputs=choice.inputs, levels=levels, unseen=data.unseen, target_names=choice.targets,
+        classes=classes, target_mean=np.zeros(P), target_scale=np.ones(P), readings=readings,
+        extras=choice.extras,
     )  # fmt: skip
     if data.missing == "indicator":
         columns = replace(columns, gaps={name: columns.no_stand_in(name) for name in choice.inputs})
