@@ -23,6 +23,7 @@ import numpy as np
 import scipy.linalg
 import tensorflow as tf
 
+from svgp.errors import ModelError
 from svgp.models.collapsed.bound import CollapsedBound, Stopped
 from svgp.models.collapsed.panels import row_ranges
 from svgp.models.collapsed.posterior import OptimalPosterior, bound_from_sums
@@ -77,6 +78,8 @@ def certificate(
     Raises ModelError where the model is not one for the collapsed bound, NumericalError where Kuu fails.
     """
     deadline = None if max_seconds is None else time.perf_counter() + max_seconds
+    if model.likelihood.noise == "per_output":
+        raise ModelError("the certificate is for one noise variance, and each output has its own")
     bound = CollapsedBound(model, X, Y, bound="tight")
     posterior, sums = bound.posterior()
     nystrom = Nystrom(bound, posterior, sums.prior)
@@ -91,11 +94,12 @@ def certificate(
             state.step(product)
         except Stopped:
             break
-    common = -0.5 * count * outputs * np.log(2.0 * np.pi * nystrom.noise) - 0.5 * outputs * posterior.log_det
-    log_det_gap = 0.5 * outputs * sums.log_ratio
-    elbo = bound_from_sums(posterior, sums, outputs)
+    spread = count * np.log(2.0 * np.pi * nystrom.noise) + float(posterior.log_det[0])
+    common = -0.5 * outputs * spread
+    log_det_gap = 0.5 * outputs * float(sums.log_ratio[0])
+    elbo = bound_from_sums(posterior, sums)
     if not model.bound.is_tight:
-        elbo -= outputs * (0.5 * nystrom.residual / nystrom.noise - 0.5 * sums.log_ratio)
+        elbo -= 0.5 * outputs * nystrom.residual / nystrom.noise - log_det_gap
     lower = max(elbo, common - log_det_gap - 0.5 * state.high)
     upper = common - 0.5 * state.low
     return Certificate(
@@ -115,8 +119,8 @@ class Nystrom:
 
     def __init__(self, bound: CollapsedBound, posterior: OptimalPosterior, prior: float) -> None:
         self._bound, self._L_inverse = bound, posterior.frame.L_inverse
-        self.noise = posterior.frame.noise
-        self._gram = self.noise * (posterior.B - np.eye(len(posterior.B)))  # [M, M] A A^T
+        self.noise = float(posterior.frame.noise[0])
+        self._gram = self.noise * (posterior.B[0] - np.eye(len(posterior.B[0])))  # [M, M] A A^T
         self.residual = max(prior - float(np.trace(self._gram)), 0.0)
         self._shifts = (self.noise, self.noise + self.residual)
         eye = np.eye(len(self._gram))

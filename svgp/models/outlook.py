@@ -77,7 +77,7 @@ def is_collapsible(model: Any) -> bool:
 def best_bound(model: Any, X: np.ndarray, Y: np.ndarray) -> float:
     """The collapsed bound in nats, for these rows: one pass."""
     posterior, sums = CollapsedBound(model, X, Y).posterior()
-    return bound_from_sums(posterior, sums, Y.shape[1])
+    return bound_from_sums(posterior, sums)
 
 
 def residual_share(model: Any, X: np.ndarray, rows: int = 2048) -> float:

@@ -1,7 +1,7 @@
 """The collapsed bound for Gaussian noise (Titsias 2009), its gradient and its optimal q(u), streamed.
 
 With `L L^T = Kuu`, `A = L^-1 Kuf [M, N]`, `r = y - mean`, `d = kff - colsum(A o A)`, `B = I + A A^T / s2`,
-`m = B^-1 A r / s2` and residuals `e = r - A^T m`, for P outputs that share kernel and noise:
+`m = B^-1 A r / s2` and residuals `e = r - A^T m`, for P outputs that share the kernel and the noise:
 
     F = -N P/2 log(2 pi s2) - P/2 log|B| - |e|^2 / (2 s2) - |m|^2 / 2 - P sum phi(d)
     phi = d / (2 s2)   or, tight (Titsias 2025),   phi = log(1 + d / s2) / 2
@@ -14,6 +14,9 @@ Adjoints, with w = 1 / s2 or, tight, 1 / (s2 + d); by the envelope theorem m and
     Kuu_bar = -L^-T X L^-1 / 2,   X = A_bar A^T = P (A diag(w) A^T - I + B^-1) + m m^T   (symmetric)
     mean_bar = e / s2
     s2_bar  = -N P / (2 s2) + P (M - tr B^-1) / (2 s2) + |e|^2 / (2 s2^2) - P sum dphi/ds2
+
+Outputs with noise variances of their own have a B each, and F and all adjoints are sums over them: passes
+over the rows cost the same (w is summed over the outputs before it is used), P factorisations come on top.
 
 No adjoint passes through a factorisation. Cost in M^2 N operations, standard bound: cheap 1 + 2 (Kuf Kfu is
 summed, Kuf_bar is one product with Kuf), whitened 2 + 2; tight 3 + 3, and one more for rows whose A is not
@@ -91,10 +94,11 @@ class Evaluation:
 class CollapsedBound:
     """F(X, Y) of a model with Gaussian noise, as a function of the model's own variables.
 
-    `model` is an SVGP with one kernel for all outputs and a Gaussian likelihood with one
-    variance; `X [N, D]`, `Y [N, P]`, or X `svgp.rows.Rows` and no Y. `bound`: one of `svgp.models.bounds`, by
-    default the model's. `chunk`: rows a panel, for tests. `workers`: each goes through its shard of the rows,
-    and what they find is summed, `[M, M]` numbers and a gradient: all must call alike.
+    `model` is an SVGP with one kernel for all outputs and a Gaussian likelihood, of one variance or of one
+    for each output; `X [N, D]`, `Y [N, P]`, or X `svgp.rows.Rows` and no Y. `bound`: one of
+    `svgp.models.bounds`, by default the model's. `chunk`: rows a panel, for tests. `workers`: each goes
+    through its shard of the rows, and what they find is summed, `[M, M]` numbers and a gradient: all must
+    call alike.
     Raises ModelError where the model does not fit.
     """
 
@@ -138,14 +142,13 @@ class CollapsedBound:
         frame = self.frame()
         sums = self._first_pass(frame, keep_going, keep=self._kernel.keeps)
         posterior = optimal_posterior(frame, sums)
-        outputs = self.rows.outputs
-        Kuu_bar, products = covariance_adjoint(posterior, sums, outputs)
-        squared_error, from_mean = self._second_pass(posterior, keep_going)
-        squared_error = float(self.workers.sum([squared_error])[0])
-        bound, noise_bar = bound_and_noise_adjoint(posterior, sums, squared_error, outputs)
+        Kuu_bar, products = covariance_adjoint(posterior, sums)
+        squared_errors, from_mean = self._second_pass(posterior, keep_going)
+        (squared_errors,) = self.workers.sum([squared_errors])
+        bound, noise_bar = bound_and_noise_adjoint(posterior, sums, squared_errors)
         lanes: Sequence[Any] = self._lanes.lanes if self._device is None else self._device.lanes
         if not self.workers.chief:  # what all rows share is in the sum once
-            Kuu_bar, noise_bar, products = np.zeros_like(Kuu_bar), 0.0, 0.0
+            Kuu_bar, noise_bar, products = np.zeros_like(Kuu_bar), np.zeros_like(noise_bar), 0.0
         from_kernel = self._kernel.gradients(lanes, Kuu_bar, noise_bar, products)
         gradients = [one + other for one, other in zip(from_kernel, from_mean, strict=True)]
         gradients = self.workers.sum(gradients)
@@ -224,7 +227,8 @@ class CollapsedBound:
         if self._device is not None:
             return self._first_on_device(self._device, frame, keep_going, blocks)
         sizes = self.model.Z.shape[0], self.rows.outputs
-        sums = [Statistics.zero(*sizes, frame.tight and gradient) for _ in self._lanes.lanes]
+        noises = len(frame.noise)
+        sums = [Statistics.zero(*sizes, frame.tight and gradient, noises) for _ in self._lanes.lanes]
         for block in blocks:
             R = residuals(self.model, block.X, np.asarray(block.Y, np.float64))  # [n, P]
 
@@ -252,21 +256,22 @@ class CollapsedBound:
 
     def _second_pass(
         self, posterior: OptimalPosterior, keep_going: Callable[[], bool]
-    ) -> tuple[float, list[np.ndarray]]:
-        """|e|^2 and the gradient through the mean; that through Kuf and kff is left with the lanes."""
-        right = row_adjoint(posterior, self.rows.outputs)  # [M, M]
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """|e|^2 `[P]` and the gradient through the mean; that through Kuf and kff is left with the lanes."""
+        right = row_adjoint(posterior)  # [M, M]
         if self._device is None:
             self._kernel.clear(self._lanes.lanes)
         else:
             self._device.begin()
-        squared_error, from_mean = 0.0, [np.zeros(v.shape) for v in self.variables]
+        squared_errors = np.zeros(self.rows.outputs)
+        from_mean = [np.zeros(v.shape) for v in self.variables]
         for block in self._blocks():
             errors = self._errors_of(block, posterior, right, keep_going)  # [n, P]
-            squared_error += float(np.sum(errors**2))
+            squared_errors += np.sum(errors**2, 0)
             gradients = mean_gradients(self.model, self.variables, block.X, errors / posterior.frame.noise)
             from_mean = list(map(np.add, from_mean, gradients))
         self.passes += 1
-        return squared_error, from_mean
+        return squared_errors, from_mean
 
     def _errors_of(
         self, block: Block, posterior: OptimalPosterior, right: np.ndarray, keep_going: Callable[[], bool]
@@ -287,9 +292,9 @@ class CollapsedBound:
                 frame.project(panel.values)
             e = errors[rows]  # [C, P]
             np.subtract(R[rows], times_thin(panel.values, own_weights), out=e)
-            K_bar, kff_bar = panel_adjoint(posterior, right, panel, outputs=R.shape[1])
-            for column, weight in zip(e.T, weights.T, strict=True):
-                blas.add_outer(K_bar, column / frame.noise, weight)
+            K_bar, kff_bar = panel_adjoint(posterior, right, panel)
+            for column, weight in zip((e / frame.noise).T, weights.T, strict=True):
+                blas.add_outer(K_bar, column, weight)
             self._kernel.add_adjoint(X, panel, K_bar, kff_bar, lane)
 
         self._lanes.run(add, keep_going, len(R))
@@ -302,14 +307,15 @@ def length(rows: slice) -> int:
 
 
 def panel_adjoint(
-    posterior: OptimalPosterior, right: np.ndarray, panel: Panel, outputs: int
+    posterior: OptimalPosterior, right: np.ndarray, panel: Panel
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kfu_bar `[C, M]` without its term of rank P, as the panel's scratch, and kff_bar `[C]`."""
     frame, values, K_bar = posterior.frame, panel.values, panel.scratch
     if not frame.tight:
         blas.product(values, right, K_bar)
-        return K_bar, np.full(len(values), -0.5 * outputs / frame.noise)
-    w = outputs / (frame.noise + residual_variance(values, panel.kff))  # [C]
+        return K_bar, np.full(len(values), -0.5 * posterior.share * np.sum(1.0 / frame.noise))
+    d = residual_variance(values, panel.kff)  # [C]
+    w = posterior.share * np.sum(1.0 / (frame.noise + d[:, None]), 1)  # [C]
     np.multiply(values, w[:, None], out=K_bar)
     blas.product(values, right, K_bar, beta=1.0)
     blas.triangular_product_right(K_bar, frame.L_inverse)
@@ -332,8 +338,6 @@ def check_model(model: Any, outputs: int) -> None:
         raise ModelError("the collapsed bound needs one noise variance for all rows: use method: natgrad")
     if model.lacks_targets:
         raise ModelError("some targets are missing, and the collapsed bound needs all: use method: natgrad")
-    if noise != "shared":
-        raise ModelError("the collapsed bound needs one noise variance for all outputs")
     if tf.convert_to_tensor(model.q_sqrt).shape.rank != 3:
         raise ModelError("the optimal q(u) has a full covariance: use model.posterior.type: full")
     if model.outputs.mixes:

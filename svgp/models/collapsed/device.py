@@ -44,15 +44,15 @@ class DevicePasses:
         self._chunk = chunk or max(256, ENTRIES // size)
         rows, targets = tf.TensorSpec([None, columns], tf.float64), tf.TensorSpec([None, outputs], tf.float64)
         square, thin = tf.TensorSpec([size, size], tf.float64), tf.TensorSpec([size, outputs], tf.float64)
-        number = tf.TensorSpec([], tf.float64)
+        noises = tf.TensorSpec([None], tf.float64)
         self._functions = {
             (name, tight, whitened): tf.function(
                 getattr(self, name)(tight, whitened), input_signature=signature, autograph=False
             )
             for tight, whitened in ((True, True), (False, True), (False, False))
             for name, signature in (
-                ("_first", [rows, targets, square, number]),
-                ("_second", [rows, targets, square, square, thin, thin, number]),
+                ("_first", [rows, targets, square, noises]),
+                ("_second", [rows, targets, square, square, thin, thin, noises]),
             )
         }
         self.begin()
@@ -71,10 +71,10 @@ class DevicePasses:
     def statistics(self, frame: Frame, rows: int) -> Statistics:
         """The sums of pass 1, over so many rows, on the host."""
         if self._total is None:  # a worker without rows
-            return Statistics.zero(*self._sizes, frame.tight)
-        gram, projection, weighted, *numbers = (np.array(value) for value in self._total)
-        sums = (float(value) for value in numbers)  # prior, squares, log_ratio, shrinkage
-        return Statistics(gram, projection, weighted if frame.tight else None, rows, *sums)
+            return Statistics.zero(*self._sizes, frame.tight, len(frame.noise))
+        gram, projection, weighted, prior, *sums = (np.array(value) for value in self._total)
+        # squares, log_ratio, shrinkage
+        return Statistics(gram, projection, weighted if frame.tight else None, rows, float(prior), *sums)
 
     def add_second(
         self, posterior: OptimalPosterior, X: np.ndarray, R: np.ndarray, keep_going: Callable[[], bool]
@@ -83,7 +83,7 @@ class DevicePasses:
         frame, weights = posterior.frame, posterior.weights  # [M, P]
         pull = self._functions["_second", frame.tight, frame.whitened]
         own = posterior.mean if frame.whitened else weights  # of what a chunk holds
-        arrays = (frame.L_inverse, row_adjoint(posterior, R.shape[1]), own, weights, frame.noise)
+        arrays = (frame.L_inverse, row_adjoint(posterior), own, weights, frame.noise)
         operands = [tf.constant(a, tf.float64) for a in arrays]
         errors = []
         for x, r in self._chunks(X, R, keep_going):
@@ -120,14 +120,14 @@ class DevicePasses:
             Kuf, kff = self._kernel(X)
             A = blocks.lower_product(L_inverse, Kuf) if whitened else Kuf  # [M, C]
             zero, rows = tf.zeros([], tf.float64), tf.ones_like(kff)[None]  # [1, C]
-            weighted, log_ratio, shrinkage = zero, zero, zero
+            weighted, log_ratio, shrinkage = zero, tf.zeros_like(noise), tf.zeros_like(noise)
             if tight:
-                d = _residual(A, kff)  # [C]
-                weighted = blocks.weighted_gram(A, 1.0 / (noise + d)[None])
-                log_ratio = tf.reduce_sum(tf.math.log1p(d / noise))
-                shrinkage = tf.reduce_sum(d / (noise + d)) / noise
+                d = _residual(A, kff)[:, None]  # [C, 1]
+                weighted = blocks.weighted_gram(A, tf.reduce_sum(1.0 / (noise + d), 1)[None])
+                log_ratio = tf.reduce_sum(tf.math.log1p(d / noise), 0)  # [K]
+                shrinkage = tf.reduce_sum(d / (noise + d), 0) / noise
             gram = blocks.weighted_gram(A, rows)  # [M, M]
-            numbers = (tf.reduce_sum(kff), tf.reduce_sum(r * r), log_ratio, shrinkage)
+            numbers = (tf.reduce_sum(kff), tf.reduce_sum(r * r, 0), log_ratio, shrinkage)
             return gram, tf.matmul(A, r), weighted, *numbers
 
         return sums
@@ -142,10 +142,9 @@ class DevicePasses:
                 Kuf, kff = self._kernel(X)
             A = blocks.lower_product(L_inverse, Kuf) if whitened else Kuf  # [M, C]
             e = r - tf.matmul(A, own, transpose_a=True)  # [C, P]
-            outputs = tf.cast(tf.shape(r)[1], tf.float64)
-            w = (
-                outputs / (noise + _residual(A, kff)) if tight else outputs / noise + tf.zeros_like(kff)
-            )  # [C]
+            share = tf.cast(tf.shape(r)[1] / tf.size(noise), tf.float64)
+            d = _residual(A, kff) if tight else tf.zeros_like(kff)  # [C]
+            w = share * tf.reduce_sum(1.0 / (noise + d[:, None]), 1)  # [C]
             Kuf_bar = tf.matmul(right, A, transpose_a=True)  # [M, C]
             if tight:
                 Kuf_bar = blocks.lower_product(L_inverse, Kuf_bar + A * w, transpose=True)

@@ -21,8 +21,8 @@ SAMPLE = 256  # rows from which tr(Kuf Kfu) is estimated: the same at each call
 class KernelRows(Protocol):
     """The kernel as the passes over the rows see it."""
 
-    def begin(self) -> tuple[np.ndarray, float]:
-        """Read the parameters: Kuu `[M, M]` without jitter, and the noise."""
+    def begin(self) -> tuple[np.ndarray, np.ndarray]:
+        """Read the parameters: Kuu `[M, M]` without jitter, and the noise variances `[K]`."""
 
     def trace(self, X: np.ndarray) -> float:
         """About tr(Kuf Kfu) for rows X `[N, D]`, from some of them."""
@@ -41,7 +41,7 @@ class KernelRows(Protocol):
         """Add to the lane's gradient, of the rows that the panel was filled for. K_bar is overwritten."""
 
     def gradients(
-        self, lanes: Sequence[Lane], Kuu_bar: np.ndarray, noise_bar: float, products: float
+        self, lanes: Sequence[Lane], Kuu_bar: np.ndarray, noise_bar: np.ndarray, products: float
     ) -> list[np.ndarray]:
         """All of it, in the order of the variables; `products` is sum(Kuf_bar o Kuf)."""
 
@@ -64,12 +64,12 @@ class HostRows:
         self._read = tf.function(self._read_graph, input_signature=[], autograph=False)
         self._pull = tf.function(self._pull_graph, input_signature=signature, autograph=False)
 
-    def begin(self) -> tuple[np.ndarray, float]:
+    def begin(self) -> tuple[np.ndarray, np.ndarray]:
         Z, lengthscales, variance, *shapes, noise = (np.array(v, np.float64) for v in self._read())
         kind = type(self.model.kernel)
         self._kernel = host.HostStationary(kind, Z, lengthscales, float(variance), [float(s) for s in shapes])
         self._square = self._kernel.square()
-        return self._square[0], float(noise.reshape(()))
+        return self._square[0], noise
 
     def trace(self, X: np.ndarray) -> float:
         sample = np.asarray(X[:: max(1, len(X) // SAMPLE)], np.float64)
@@ -95,7 +95,7 @@ class HostRows:
         lane.sums = moments, prior + float(np.sum(kff_bar))
 
     def gradients(
-        self, lanes: Sequence[Lane], Kuu_bar: np.ndarray, noise_bar: float, products: float
+        self, lanes: Sequence[Lane], Kuu_bar: np.ndarray, noise_bar: np.ndarray, products: float
     ) -> list[np.ndarray]:
         moments = self._kernel.zero_moments()
         for lane in lanes:
@@ -127,8 +127,7 @@ class HostRows:
         """From the adjoints of what `_read_graph` reads to the variables behind it."""
         with tf.GradientTape() as tape:
             outputs = self._read_graph()
-        *others, noise_bar = adjoints
-        return _gradients(tape, outputs, self.variables, [*others, tf.reshape(noise_bar, outputs[-1].shape)])
+        return _gradients(tape, outputs, self.variables, adjoints)
 
 
 class TensorFlowRows:
@@ -139,15 +138,15 @@ class TensorFlowRows:
     def __init__(self, model: Any, variables: Sequence[tf.Variable], columns: int) -> None:
         self.model, self.variables = model, list(variables)
         rows = tf.TensorSpec([None, columns], tf.float64)
-        matrix, number = tf.TensorSpec([None, None], tf.float64), tf.TensorSpec([], tf.float64)
+        matrix, noises = tf.TensorSpec([None, None], tf.float64), tf.TensorSpec([None], tf.float64)
         self._panel = tf.function(self._panel_graph, input_signature=[rows], autograph=False)
         # Compiled, because TensorFlow's eager dispatch takes longer than the arithmetic of a small problem.
         self._square = tf.function(self._square_graph, input_signature=[], autograph=False)
-        self._pull = tf.function(self._pull_graph, input_signature=[matrix, number], autograph=False)
+        self._pull = tf.function(self._pull_graph, input_signature=[matrix, noises], autograph=False)
 
-    def begin(self) -> tuple[np.ndarray, float]:
+    def begin(self) -> tuple[np.ndarray, np.ndarray]:
         Kuu, noise = (np.asarray(value, np.float64) for value in self._square())
-        return Kuu, float(noise)
+        return Kuu, noise
 
     def trace(self, X: np.ndarray) -> float:
         sample = X[:: max(1, len(X) // SAMPLE)]
@@ -176,7 +175,7 @@ class TensorFlowRows:
             array += np.asarray(tf.convert_to_tensor(gradient))
 
     def gradients(
-        self, lanes: Sequence[Lane], Kuu_bar: np.ndarray, noise_bar: float, products: float
+        self, lanes: Sequence[Lane], Kuu_bar: np.ndarray, noise_bar: np.ndarray, products: float
     ) -> list[np.ndarray]:
         parts = [lane.sums for lane in lanes]
         parts.append(self._pull(tf.constant(Kuu_bar), tf.constant(noise_bar, tf.float64)))
@@ -188,7 +187,7 @@ class TensorFlowRows:
         return self.model.kernel.K(X, self.model.Z), self.model.kernel.K_diag(X)
 
     def _square_graph(self) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.model.kernel.K(self.model.Z), tf.reshape(_noise(self.model), [])
+        return self.model.kernel.K(self.model.Z), _noise(self.model)
 
     def _pull_graph(self, Kuu_bar: tf.Tensor, noise_bar: tf.Tensor) -> list[tf.Tensor]:
         """The gradient through Kuu and the noise."""
@@ -198,9 +197,9 @@ class TensorFlowRows:
 
 
 def _noise(model: Any) -> tf.Tensor:
-    """The one noise variance; of a likelihood that has more, or none, zero."""
-    shared = model.likelihood.noise == "shared"
-    return model.likelihood.noise_variance() if shared else tf.zeros([], tf.float64)
+    """The noise variances [K]; of a likelihood that has none, zero."""
+    known = model.likelihood.noise in ("shared", "per_output")
+    return tf.reshape(model.likelihood.noise_variance(), [-1]) if known else tf.zeros([1], tf.float64)
 
 
 def _gradients(

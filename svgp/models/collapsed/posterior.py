@@ -17,22 +17,27 @@ from svgp.models.collapsed.statistics import Frame, Statistics
 class OptimalPosterior:
     """The optimal q(v) = N(m, S S^T) of u = L v: `B = I + A A^T / s2`, `m = B^-1 A r / s2`, `S S^T = B^-1`.
 
-    B = U U^T with U *upper* triangular, so that S = U^-T is lower: no second factorisation.
+    One B for each of the frame's K noise variances. B = U U^T with U *upper* triangular, so that S = U^-T is
+    lower: no second factorisation.
     """
 
     frame: Frame
     mean: np.ndarray  # [M, P]
-    sqrt: np.ndarray  # [M, M]
-    covariance: np.ndarray  # [M, M], B^-1
-    B: np.ndarray  # [M, M]
-    log_det: float  # log|B|
+    sqrt: np.ndarray  # [K, M, M]
+    covariance: np.ndarray  # [K, M, M], B^-1
+    B: np.ndarray  # [K, M, M]
+    log_det: np.ndarray  # [K] log|B|
+
+    @property
+    def share(self) -> float:
+        """Outputs that have one noise variance in common: P where K = 1, else 1."""
+        return self.mean.shape[1] / len(self.B)
 
     @property
     def kl(self) -> float:
         """KL(q(u) || p(u)) in nats, of all outputs."""
-        size, outputs = self.mean.shape
-        spread = float(np.trace(self.covariance)) - size + self.log_det
-        return 0.5 * (float(np.sum(self.mean**2)) + outputs * spread)
+        spread = traces(self.covariance) - len(self.mean) + self.log_det  # [K]
+        return 0.5 * (float(np.sum(self.mean**2)) + self.share * float(spread.sum()))
 
     @property
     def weights(self) -> np.ndarray:
@@ -40,9 +45,10 @@ class OptimalPosterior:
         return times_thin(self.frame.L_inverse, self.mean, transpose=True)
 
     def unwhitened(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean `[M, P]` and lower Cholesky factor `[M, M]` of q(u): `L m` and `L S`, both triangular."""
+        """Mean `[M, P]` and lower Cholesky factor `[K, M, M]` of q(u): `L m` and `L S`, both triangular."""
         sqrt = self.sqrt.copy()
-        blas.triangular_product(self.frame.L, sqrt)
+        for one in sqrt:
+            blas.triangular_product(self.frame.L, one)
         return times_thin(self.frame.L, self.mean), sqrt
 
 
@@ -55,7 +61,21 @@ def optimal_posterior(frame: Frame, sums: Statistics) -> OptimalPosterior:
         blas.triangular_product_right(gram, frame.L_inverse, transpose=True)
         gram = 0.5 * (gram + gram.T)
         projection = times_thin(frame.L_inverse, projection)
-    B = gram / frame.noise
+    parts = [_factored(gram, noise) for noise in frame.noise]
+    B, sqrt, covariance, log_det = (np.stack(part) for part in zip(*parts, strict=True))
+    groups = [projection] if len(B) == 1 else [column[:, None] for column in projection.T]
+    means = [times_thin(one, group) for one, group in zip(covariance, groups, strict=True)]
+    return OptimalPosterior(frame, np.hstack(means) / frame.noise, sqrt, covariance, B, log_det)
+
+
+def traces(matrices: np.ndarray) -> np.ndarray:
+    """Of matrices `[K, M, M]`: `[K]`."""
+    return np.einsum("kii->k", matrices)
+
+
+def _factored(gram: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """B = I + gram / noise, S, B^-1 and log|B|."""
+    B = gram / noise
     B[np.diag_indices_from(B)] += 1.0
     C = np.ascontiguousarray(B[::-1, ::-1])
     inverse = blas.aligned_empty(C.shape, C.dtype)  # [M, M]
@@ -65,41 +85,39 @@ def optimal_posterior(frame: Frame, sums: Statistics) -> OptimalPosterior:
         )
     sqrt = np.ascontiguousarray(inverse[::-1, ::-1].T)  # [M, M]
     covariance = blas.mirror_lower(blas.gram(sqrt))  # [M, M]
-    mean = times_thin(covariance, projection) / frame.noise  # [M, P]
-    return OptimalPosterior(frame, mean, sqrt, covariance, B, 2.0 * float(np.sum(np.log(np.diag(C)))))
+    return B, sqrt, covariance, 2.0 * float(np.sum(np.log(np.diag(C))))
 
 
-def row_adjoint(posterior: OptimalPosterior, outputs: int) -> np.ndarray:
+def row_adjoint(posterior: OptimalPosterior) -> np.ndarray:
     """The `[M, M]` matrix by which a panel of rows is multiplied from the right for Kfu_bar.
 
-    cheap: `L^-T Q L^-1`, for Kfu; whitened: `Q L^-1`, for A^T; Q = P (I - B^-1) / s2.
-    tight: `-P B^-1 / s2`, for A^T, still to be multiplied by L^-1.
+    cheap: `L^-T Q L^-1`, for Kfu; whitened: `Q L^-1`, for A^T; Q = sum_p (I - B^-1) / s2.
+    tight: `-sum_p B^-1 / s2`, for A^T, still to be multiplied by L^-1.
     """
     frame = posterior.frame
-    scale = outputs / frame.noise
-    Q = -scale * posterior.covariance
+    scale = posterior.share / frame.noise  # [K]
+    Q = -np.tensordot(scale, posterior.covariance, 1)
     if frame.tight:
         return Q
-    Q[np.diag_indices_from(Q)] += scale
+    Q[np.diag_indices_from(Q)] += scale.sum()
     blas.triangular_product_right(Q, frame.L_inverse)
     if not frame.whitened:
         blas.triangular_product(frame.L_inverse, Q, transpose=True)
     return Q
 
 
-def covariance_adjoint(
-    posterior: OptimalPosterior, sums: Statistics, outputs: int
-) -> tuple[np.ndarray, float]:
+def covariance_adjoint(posterior: OptimalPosterior, sums: Statistics) -> tuple[np.ndarray, float]:
     """`Kuu_bar = -L^-T X L^-1 / 2` `[M, M]`, and `sum(Kuf_bar o Kuf) = tr X`, for X = A_bar A^T.
 
-    `X = P (W - I + B^-1) + m m^T`, W = A diag(1 / (s2 + d or 0)) A^T.
+    `X = sum_p (W - I + B^-1) + m m^T`, W = A diag(1 / (s2 + d or 0)) A^T.
     """
-    frame = posterior.frame
+    frame, share, outputs = posterior.frame, posterior.share, posterior.mean.shape[1]
+    X = posterior.covariance.sum(0)
     if sums.weighted is not None:
-        X = outputs * (blas.mirror_lower(sums.weighted.copy()) + posterior.covariance)
+        X = share * (blas.mirror_lower(sums.weighted.copy()) + X)
         X[np.diag_indices_from(X)] -= outputs
     else:
-        X = outputs * (posterior.B + posterior.covariance)
+        X = share * (posterior.B.sum(0) + X)
         X[np.diag_indices_from(X)] -= 2.0 * outputs
     for column in posterior.mean.T:
         blas.add_outer(X, column, column)
@@ -110,35 +128,33 @@ def covariance_adjoint(
 
 
 def bound_and_noise_adjoint(
-    posterior: OptimalPosterior, sums: Statistics, squared_error: float, outputs: int
-) -> tuple[float, float]:
-    """F in nats, and dF/ds2."""
-    s2 = posterior.frame.noise
-    size = len(posterior.B)
-    count = sums.rows * outputs
+    posterior: OptimalPosterior, sums: Statistics, squared_errors: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """F in nats, and dF/ds2 `[K]`, from the squared errors of each output `[P]`."""
+    s2, share, size = posterior.frame.noise, posterior.share, len(posterior.mean)
+    squared_error = squared_errors.reshape(len(s2), -1).sum(1)  # [K]
+    count = sums.rows * share
     if posterior.frame.tight:
         slack, slack_bar = 0.5 * sums.log_ratio, -0.5 * sums.shrinkage
     else:
-        explained = s2 * (float(np.trace(posterior.B)) - size)  # tr A A^T
+        explained = s2 * (traces(posterior.B) - size)  # tr A A^T
         slack = 0.5 * (sums.prior - explained) / s2
         slack_bar = -slack / s2
-    quadratic = squared_error / s2 + float(np.sum(posterior.mean**2))
-    bound = (
-        -0.5 * (count * np.log(2.0 * np.pi * s2) + outputs * posterior.log_det + quadratic) - outputs * slack
-    )
-    trace = float(np.trace(posterior.covariance))
-    noise_bar = 0.5 * (outputs * (size - trace) - count + squared_error / s2) / s2 - outputs * slack_bar
-    return float(bound), float(noise_bar)
+    spread = count * np.log(2.0 * np.pi * s2) + share * posterior.log_det + squared_error / s2
+    bound = -0.5 * float(np.sum(spread + 2.0 * share * slack)) - 0.5 * float(np.sum(posterior.mean**2))
+    trace = traces(posterior.covariance)
+    noise_bar = 0.5 * (share * (size - trace) - count + squared_error / s2) / s2 - share * slack_bar
+    return bound, noise_bar
 
 
-def bound_from_sums(posterior: OptimalPosterior, sums: Statistics, outputs: int) -> float:
+def bound_from_sums(posterior: OptimalPosterior, sums: Statistics) -> float:
     """F in nats from one pass: |e|^2 = r^T r - m^T A r - s2 |m|^2 loses digits where noise is small."""
     projection = sums.projection
     if not posterior.frame.whitened:
         projection = times_thin(posterior.frame.L_inverse, projection)
     m, s2 = posterior.mean, posterior.frame.noise
-    squared_error = sums.squares - float(np.sum(m * projection)) - s2 * float(np.sum(m * m))
-    return bound_and_noise_adjoint(posterior, sums, max(squared_error, 0.0), outputs)[0]
+    squared_errors = sums.squares - np.sum(m * projection, 0) - s2 * np.sum(m * m, 0)  # [P]
+    return bound_and_noise_adjoint(posterior, sums, np.maximum(squared_errors, 0.0))[0]
 
 
 def assign_posterior(model: object, posterior: OptimalPosterior) -> None:

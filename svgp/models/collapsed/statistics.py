@@ -9,7 +9,7 @@ tests/models/collapsed/test_shards.py does it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
@@ -28,12 +28,14 @@ CHEAP_ERROR = 3.0  # nats, estimated; the true error was 1e-5 to 3e-3 of the est
 class Frame:
     """What every row is seen through: `L L^T = Kuu + jitter`, the noise s2, and how sums are taken.
 
+    `noise` `[K]`: one variance for all P outputs, K = 1, or one for each of them, K = P.
+
     `whitened`: sums of A = L^-1 Kuf (stable); otherwise of Kuf itself (cheap, see `cheap_error`).
     """
 
     L: np.ndarray  # [M, M]
     L_inverse: np.ndarray  # [M, M]
-    noise: float
+    noise: np.ndarray  # [K]
     jitter: float  # absolute
     tight: bool = False
     whitened: bool = True
@@ -50,7 +52,7 @@ class Frame:
         enlarges that by at most |L^-1|_2^2 <= |L^-1|_F^2, and the smallest eigenvalue of B is 1.
         """
         norm = float(np.einsum("ij,ij->", self.L_inverse, self.L_inverse))
-        return float(np.finfo(np.float64).eps) * gram_trace * norm / self.noise
+        return float(np.finfo(np.float64).eps) * gram_trace * norm / float(self.noise.min())
 
 
 def factor_covariance(Kuu: np.ndarray, jitter: float) -> tuple[np.ndarray, np.ndarray, float]:
@@ -74,9 +76,9 @@ class Statistics:
     """Sums over rows. With A = L^-1 Kuf, r = y - mean, d = kff - colsum(A o A), one column per row n:
 
     `gram` A A^T (lower triangle), `projection` A r; if not whitened Kuf in the place of A.
-    `weighted` A diag(1 / (s2 + d)) A^T and `log_ratio` sum log(1 + d/s2), `shrinkage`
-    sum d / (s2 (s2 + d)): for the tight bound alone (`weighted` for its gradient). `prior` sum kff,
-    `squares` sum r^2, `rows`.
+    `weighted` A diag(1 / (s2 + d)) A^T, summed over the noise variances, and `log_ratio` sum log(1 + d/s2),
+    `shrinkage` sum d / (s2 (s2 + d)), of each one `[K]`: for the tight bound alone (`weighted` for its
+    gradient). `prior` sum kff, `squares` sum r^2 of each output `[P]`, `rows`.
     """
 
     gram: np.ndarray  # [M, M]
@@ -84,15 +86,16 @@ class Statistics:
     weighted: np.ndarray | None  # [M, M]
     rows: int = 0
     prior: float = 0.0
-    squares: float = 0.0
-    log_ratio: float = 0.0
-    shrinkage: float = 0.0
+    squares: np.ndarray = field(default_factory=lambda: np.zeros(1))  # [P]
+    log_ratio: np.ndarray = field(default_factory=lambda: np.zeros(1))  # [K]
+    shrinkage: np.ndarray = field(default_factory=lambda: np.zeros(1))  # [K]
 
     @staticmethod
-    def zero(size: int, outputs: int, tight: bool) -> Statistics:
+    def zero(size: int, outputs: int, tight: bool, noises: int = 1) -> Statistics:
         """Sums over no rows, for `size` inducing points; `tight`: with what its gradient needs."""
         weighted = np.zeros((size, size)) if tight else None
-        return Statistics(np.zeros((size, size)), np.zeros((size, outputs)), weighted)
+        each = np.zeros(outputs), np.zeros(noises), np.zeros(noises)
+        return Statistics(np.zeros((size, size)), np.zeros((size, outputs)), weighted, 0, 0.0, *each)
 
     def __add__(self, other: Statistics) -> Statistics:
         """Sums over the rows of both, which must have been seen through the same Frame."""
@@ -108,13 +111,11 @@ def summed(own: Statistics, workers: Workers) -> Statistics:
     """The sums over the rows of all workers, in one message."""
     if workers.alone:
         return own
-    numbers = (own.rows, own.prior, own.squares, own.log_ratio, own.shrinkage)
+    numbers = [own.rows, own.prior, own.squares, own.log_ratio, own.shrinkage]
     weighted = [] if own.weighted is None else [own.weighted]
-    found = workers.sum([own.gram, own.projection, np.array(numbers), *weighted])
-    rows, prior, squares, log_ratio, shrinkage = found[2].tolist()
-    return Statistics(
-        found[0], found[1], found[3] if weighted else None, round(rows), prior, squares, log_ratio, shrinkage
-    )
+    gram, projection, rows, prior, *each = workers.sum([own.gram, own.projection, *numbers, *weighted])
+    found = each.pop() if weighted else None
+    return Statistics(gram, projection, found, round(float(rows)), float(prior), *each)
 
 
 def add_rows(into: Statistics, frame: Frame, panel: Panel, r: np.ndarray) -> None:
@@ -124,15 +125,15 @@ def add_rows(into: Statistics, frame: Frame, panel: Panel, r: np.ndarray) -> Non
     into.projection += times_thin(values, r, transpose=True)  # [M, P]
     into.rows += len(r)
     into.prior += float(panel.kff.sum())
-    into.squares += float(np.sum(r * r))
+    into.squares += np.sum(r * r, 0)
     if frame.tight:
         d = residual_variance(values, panel.kff)  # [C]
-        total = frame.noise + d
+        total = frame.noise + d[:, None]  # [C, K]
         if into.weighted is not None:
-            np.multiply(values, (total**-0.5)[:, None], out=panel.scratch)  # [C, M]
+            np.multiply(values, np.sum(1.0 / total, 1, keepdims=True) ** 0.5, out=panel.scratch)  # [C, M]
             add_gram_of_rows(panel.scratch, into.weighted)
-        into.log_ratio += float(np.sum(np.log1p(d / frame.noise)))
-        into.shrinkage += float(np.sum(d / total)) / frame.noise
+        into.log_ratio += np.sum(np.log1p(d[:, None] / frame.noise), 0)
+        into.shrinkage += np.sum(d[:, None] / total, 0) / frame.noise
 
 
 def residual_variance(A: np.ndarray, kff: np.ndarray) -> np.ndarray:

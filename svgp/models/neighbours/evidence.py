@@ -222,7 +222,8 @@ class NeighbourEvidence:
         blas.triangular_product_right(X, L_inverse)
         Kuu_bar = -0.25 * (X + X.T)
         evidence = evidence_from(posterior, sums, float(self.group.sum([adjoint.squared_error])[0]))
-        from_kernel = self.process.kernel.gradients(self._lanes, Kuu_bar, adjoint.noise_bar, trace)
+        noise_bar = np.array([adjoint.noise_bar])
+        from_kernel = self.process.kernel.gradients(self._lanes, Kuu_bar, noise_bar, trace)
         from_mean = mean_gradients(self.model, self.variables, self.X, -adjoint.r_bar)
         gradients = self.group.sum([one + other for one, other in zip(from_kernel, from_mean, strict=True)])
         if not np.isfinite(evidence) or not all(np.all(np.isfinite(g)) for g in gradients):
@@ -250,7 +251,7 @@ class NeighbourEvidence:
             found, at, v = held.conditionals[rows.start], held.At[rows], V[rows]
             sets, D, yt = found.sets, found.D, held.yt[rows]
             e = yt - times_thin(at, w)  # [C, P]
-            blas.product(at, posterior.covariance, v)  # B^-1 at
+            blas.product(at, posterior.covariance[0], v)  # B^-1 at
             D_bar = np.einsum("cp,cp->c", e, e) + outputs * (np.einsum("cm,cm->c", at, v) - D)
             D_bar /= 2.0 * D**2
             v *= -outputs / D[:, None]
@@ -335,7 +336,7 @@ def add_transformed(into: Statistics, at: np.ndarray, yt: np.ndarray, D: np.ndar
     for output, column in enumerate(targets.T):
         into.projection[:, output] += blas.times_vector(scaled, column, transpose=True)
     into.rows += len(at)
-    into.squares += float(np.sum(targets**2))
+    into.squares += np.sum(targets**2, 0)
     into.log_ratio += float(np.sum(np.log(D)))
 
 
@@ -343,12 +344,12 @@ def evidence_from(posterior: OptimalPosterior, sums: Statistics, squared_error: 
     """The evidence in nats, `squared_error` = sum e^2 / D."""
     outputs = posterior.mean.shape[1]
     quadratic = squared_error + float(np.sum(posterior.mean**2))
-    spread = sums.rows * np.log(2.0 * np.pi) + sums.log_ratio + posterior.log_det
+    spread = sums.rows * np.log(2.0 * np.pi) + float(np.sum(sums.log_ratio + posterior.log_det))
     return -0.5 * (outputs * spread + quadratic)
 
 
 def evidence_from_sums(posterior: OptimalPosterior, sums: Statistics) -> float:
     """The same from one pass: sum e^2 / D = sum yt^2 / D - p^T w - |w|^2 loses digits with little noise."""
     w = posterior.mean
-    squared_error = sums.squares - float(np.sum(sums.projection * w)) - float(np.sum(w * w))
+    squared_error = float(np.sum(sums.squares)) - float(np.sum(sums.projection * w)) - float(np.sum(w * w))
     return evidence_from(posterior, sums, max(squared_error, 0.0))

@@ -32,10 +32,11 @@ class ResidualProcess:
     def read(self) -> None:
         """Read the parameters anew. Raises NumericalError where Kuu has no factor."""
         with single_threaded_blas():
-            Kuu, self.noise = self.kernel.begin()
+            Kuu, noise = self.kernel.begin()
+            self.noise = float(noise[0])  # of the evidence, which has one
             L, L_inverse, jitter = factor_covariance(Kuu, float(self.model.jitter))
         # The noise is in each row's own variance: of unit noise are the rows that are divided by its root.
-        self.frame = Frame(L, L_inverse, 1.0, jitter, tight=False, whitened=True)
+        self.frame = Frame(L, L_inverse, np.ones(1), jitter, tight=False, whitened=True)
 
     def project(self, X: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """A: the rows `a(x_i)^T` `[N, M]` for X `[N, D]`; M^2 operations a row, on all threads."""

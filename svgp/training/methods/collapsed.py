@@ -169,7 +169,7 @@ class Collapsed(Method):
             return False
         everything.assign(posterior)
         self._seen = sums.rows
-        value = bound_from_sums(posterior, sums, self._all.outputs) * self._all.count / sums.rows
+        value = bound_from_sums(posterior, sums) * self._all.count / sums.rows
         self._summary = np.array([value, value + posterior.kl, posterior.kl, posterior.frame.jitter])
         return True
 

@@ -212,11 +212,11 @@ class Staged(Method):
 
 
 def wants_evidence(model: Any, name: str) -> bool:
-    """Whether a stage on the evidence follows the method `name`, if wanted."""
+    """Whether a stage on the evidence follows the method `name`, if wanted: it has one noise variance."""
     wanted = model.neighbours
     if wanted is None or wanted.count == 0 or wanted.fit != "evidence":
         return False
-    return name == "collapsed"
+    return name == "collapsed" and bool(model.likelihood.noise == "shared")
 
 
 def first_share(config: Any) -> Any:

@@ -48,21 +48,24 @@ def dense_bound(model, X, Y, tight):
     Kuu = kernel.K(Z) + model.jitter * tf.eye(len(Z), dtype=tf.float64)
     Kuf = kernel.K(Z, X)
     Q = tf.matmul(Kuf, tf.linalg.solve(Kuu, Kuf), transpose_a=True)
-    C = Q + s2 * tf.eye(len(X), dtype=tf.float64)
     d = kernel.K_diag(X) - tf.linalg.diag_part(Q)
-    r = Y - model.mean(X)
-    outputs = Y.shape[1]
-    evidence = -0.5 * tf.reduce_sum(r * tf.linalg.solve(C, r))
-    evidence -= 0.5 * outputs * (tf.linalg.logdet(C) + len(X) * np.log(2.0 * np.pi))
-    price = tf.math.log1p(d / s2) if tight else d / s2
-    return evidence - 0.5 * outputs * tf.reduce_sum(price)
+    r, total = Y - model.mean(X), tf.zeros([], tf.float64)
+    for p, noise in enumerate(tf.unstack(tf.broadcast_to(s2, [Y.shape[1]]))):
+        C = Q + noise * tf.eye(len(X), dtype=tf.float64)
+        quadratic = tf.reduce_sum(r[:, p] * tf.linalg.solve(C, r[:, p : p + 1])[:, 0])
+        price = tf.math.log1p(d / noise) if tight else d / noise
+        total -= 0.5 * (quadratic + tf.linalg.logdet(C) + len(X) * np.log(2.0 * np.pi) + tf.reduce_sum(price))
+    return total
 
 
 @pytest.mark.parametrize(("bound", "form"), FORMS)
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_value_and_gradient_equal_autodiff_of_the_dense_bound(kernel, bound, form):
+@pytest.mark.parametrize(
+    ("kernel", "noise"), [("matern", 0.05), ("sum", 0.05), ("matern", [0.05, 0.4]), ("sum", [0.05, 0.4])]
+)
+def test_value_and_gradient_equal_autodiff_of_the_dense_bound(kernel, noise, bound, form):
     X, Y, Z = make_data()
-    model = make_model(KERNELS[kernel](), Z, mean=LinearMean(np.full((3, 2), 0.05), [0.1, -0.1]))
+    mean = LinearMean(np.full((3, 2), 0.05), [0.1, -0.1])
+    model = make_model(KERNELS[kernel](), Z, noise=noise, mean=mean)
     collapsed = CollapsedBound(model, X, Y, bound=bound, form=form, chunk=17)
     evaluation = collapsed.evaluate()
     with tf.GradientTape() as tape:
@@ -198,7 +201,7 @@ def test_the_cheap_form_is_refused_by_its_error_estimate_before_it_fails():
     except NumericalError:
         cheap = np.nan
     assert not abs(cheap - honest) < 1e-3  # nats of all rows: what auto allows
-    frame = Frame(np.eye(2), np.diag([1.0, 1e3]), noise=0.01, jitter=0.0)
+    frame = Frame(np.eye(2), np.diag([1.0, 1e3]), noise=np.array([0.01]), jitter=0.0)
     assert frame.cheap_error(1e4) == pytest.approx(np.finfo(float).eps * 1e4 * (1e6 + 1) / 0.01)
 
 
@@ -221,7 +224,6 @@ def test_a_deadline_is_read_between_panels_and_changes_nothing():
     ("change", "message"),
     [
         ({"likelihood": StudentT(1.0, 4.0)}, "Gaussian likelihood, got StudentT"),
-        ({"likelihood": Gaussian([0.1, 0.2])}, "one noise variance"),
         ({"q_diag": True}, "posterior.type: full"),
         ({"num_latent": 1}, "1 latent GPs and the data 2 outputs"),
         ({"kernel": Matern32([1.0, 2.0])}, "one kernel for all outputs"),

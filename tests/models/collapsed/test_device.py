@@ -30,7 +30,8 @@ def problem(kernel):
     X = rng.normal(size=(70, 3))
     Y = np.stack([np.sin(X.sum(1)), X[:, 0] ** 2], 1) + 0.1 * rng.normal(size=(70, 2))
     mean = LinearMean(np.full((3, 2), 0.1), np.zeros(2))
-    return SVGP(KERNELS[kernel](), Gaussian(0.05), rng.normal(size=(9, 3)), mean=mean, num_latent=2), X, Y
+    noise = [0.05, 0.3] if kernel == "sum" else 0.05
+    return SVGP(KERNELS[kernel](), Gaussian(noise), rng.normal(size=(9, 3)), mean=mean, num_latent=2), X, Y
 
 
 @pytest.mark.parametrize(
