@@ -100,6 +100,12 @@ class ModelConfig(Section):
         unit="the mean diagonal of Kuu", ge=0, le=1e-1,
     )  # fmt: skip
 
+    @property
+    def separate_kernels(self) -> bool:
+        """Whether each latent has a kernel of its own: unasked also where targets are of different kinds."""
+        mixed = self.outputs.type == "independent" and "+" in self.likelihood.target_task
+        return self.outputs.separate or (mixed and self.outputs.kernels is None)
+
     def conflicts(self) -> Iterator[tuple[str, str]]:
         own = {"likelihood": roles_of(type(self.likelihood)), "kernel": set[str]()}
         if self.likelihood.has_noise:

@@ -70,7 +70,7 @@ class Config(Section):
                 f"{len(targets)} targets, and a {likelihood.type_name} likelihood predicts one; choose one",
             )
         transform = self.data.target_transform
-        if transform != "none" and likelihood.task != "regression":
+        if transform != "none" and likelihood.target_task != "regression":
             yield (
                 "data.target_transform",
                 f"{transform} is for regressions, and a {likelihood.type_name} likelihood is none; use none",

@@ -16,7 +16,7 @@ from svgp.data.origin import source_of
 from svgp.data.readings import Reading, refuse_doubts
 from svgp.data.survey import Survey
 from svgp.data.target_columns import TargetColumns
-from svgp.data.tasks import TASKS
+from svgp.data.tasks import TASKS, task_named
 from svgp.data.transforms import fit_transform, transform_from_dict
 from svgp.errors import DataError
 
@@ -50,14 +50,15 @@ class Columns(InputColumns, TargetColumns):
         their task says (`svgp.data.tasks`). Rows must be complete, but for inputs in `gaps`, and finite.
         Raises DataError.
         """
-        if task not in TASKS:
+        if not set(task.split("+")) <= set(TASKS):
             raise DataError(f"task {task!r} is unknown; expected one of {', '.join(TASKS)}")
-        if not TASKS[task].several and len(targets) != 1:
+        kind = task_named(task)
+        if not kind.several and len(targets) != 1:
             raise DataError(
                 f"a {task} task has one target, got {len(targets)} ({', '.join(targets)}); train one run each"
             )
         if classes is None and len(targets) == 1:
-            classes = TASKS[task].find_classes(table, targets[0])
+            classes = kind.find_classes(table, targets[0])
         levels = {name: find_levels(table, name) for name in inputs if name in set(categorical)}
         P = len(targets)
         columns = cls(

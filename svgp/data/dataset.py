@@ -18,7 +18,7 @@ from svgp.data.names import counted, listed
 from svgp.data.origin import layout_of, mark, source_of
 from svgp.data.sources import fingerprint, read_table
 from svgp.data.split import split
-from svgp.data.tasks import TASKS, Task
+from svgp.data.tasks import Task, task_named
 from svgp.errors import DataError
 from svgp.rows import ArrayRows, Rows
 
@@ -60,9 +60,9 @@ class Dataset:
 def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> Dataset:
     """Read, check, split and scale the table that `data` (a `svgp.config.DataConfig`) describes.
 
-    `likelihood` is what `model.likelihood` holds (of which its `task`, `extra_columns` and `levels` matter
-    here), or the name of a task alone (`svgp.data.tasks`). Rows are held out by `data.test`: a seeded random
-    fraction, or a file of their own. Every statistic (means, scales, levels) comes from training
+    `likelihood` is what `model.likelihood` holds (of which its `target_task`, `extra_columns` and `levels`
+    matter here), or the name of a task alone (`svgp.data.tasks`). Rows are held out by `data.test`: a seeded
+    random fraction, or a file of their own. Every statistic (means, scales, levels) comes from training
     rows alone, or from another run's `columns`. Raises DataError, with file, column and row, for what cannot
     be used.
 
@@ -111,7 +111,7 @@ def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> 
 
 def asked_of(likelihood: Any) -> tuple[Task, dict[str, str], list[Any] | None]:
     """Task, extra columns and order of the levels that a likelihood (or a task's name) asks of a table."""
-    task = TASKS[getattr(likelihood, "task", likelihood)]
+    task = task_named(getattr(likelihood, "target_task", likelihood))
     return task, dict(getattr(likelihood, "extra_columns", {})), getattr(likelihood, "levels", None)
 
 

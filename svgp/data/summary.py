@@ -177,8 +177,10 @@ def _look_alikes(dataset: Dataset) -> Iterator[str]:
 
 
 def _target_findings(dataset: Dataset, Y: np.ndarray) -> Iterator[str]:
-    for name, values in zip(dataset.columns.target_names, Y.T, strict=True):
-        yield from dataset.columns.kind.findings(name, values[~np.isnan(values)], dataset.columns.classes)
+    columns = dataset.columns
+    for place, (name, values) in enumerate(zip(columns.target_names, Y.T, strict=True)):
+        kind = columns.kind.of_target(place)
+        yield from kind.findings(name, values[~np.isnan(values)], columns.classes)
 
 
 def _first(found: list[str], what: str) -> Iterator[str]:

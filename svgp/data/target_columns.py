@@ -13,7 +13,7 @@ from svgp.data.checks import refuse_missing, require
 from svgp.data.extras import EXTRAS, extra_values, refuse_more_than_trials
 from svgp.data.origin import row_number, source_of
 from svgp.data.raw_columns import RawColumns
-from svgp.data.tasks import TASKS, Task
+from svgp.data.tasks import Task, task_named
 from svgp.data.transforms import Transform
 from svgp.errors import DataError
 
@@ -34,7 +34,7 @@ class TargetColumns(RawColumns):
     @property
     def kind(self) -> Task:
         """The task as an object: what targets are legal, how they are scaled, whether they are classes."""
-        return TASKS[self.task]
+        return task_named(self.task)
 
     def transform_targets(self, table: pa.Table) -> np.ndarray:
         """Scaled targets `Y [N, P]`, after them the likelihood's extra columns `[N, P + E]`, float64.
@@ -151,12 +151,14 @@ class TargetColumns(RawColumns):
     def _untransformed(self, table: pa.Table) -> np.ndarray:
         require(table, self.target_names, "target")
         table = self.as_numbers(table)
-        return np.stack([self.kind.values(table, name, self.classes) for name in self.target_names], axis=1)
+        kind, named = self.kind, enumerate(self.target_names)
+        return np.stack([kind.of_target(p).values(table, name, self.classes) for p, name in named], axis=1)
 
     def _target_moments(self, table: pa.Table, standardize: bool) -> tuple[np.ndarray, np.ndarray]:
         size = len(self.target_names)
         mean, scale = np.zeros(size), np.ones(size)
         if standardize:
             for place, values in enumerate(self._raw_targets(table).T):
-                mean[place], scale[place] = self.kind.scaling(values[~np.isnan(values)])
+                kind = self.kind.of_target(place)
+                mean[place], scale[place] = kind.scaling(values[~np.isnan(values)])
         return mean, scale

@@ -52,7 +52,7 @@ class LatentStart(NamedTuple):
 
     # [n, P] about unit variance or not: of these the exact GP's evidence is asked; None: lengthscales by rule
     regressed: np.ndarray | None
-    variance: float  # prior variance of f
+    variance: float | np.ndarray  # prior variance of f, [] or [Q]
     spread: np.ndarray  # [P] variance of the targets, from which noise takes its share
     level: Level | None = None  # where q(u) starts; None: at the prior
 

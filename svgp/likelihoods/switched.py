@@ -11,14 +11,14 @@ import tensorflow as tf
 from svgp.config.registry import load_class
 from svgp.errors import ModelError
 from svgp.likelihoods.base import Likelihood
-from svgp.likelihoods.start import LatentStart, Targets
+from svgp.likelihoods.start import LatentStart, Level, Targets, variance_of
 
 
 class Switched(Likelihood):
     """Output p is observed through `parts[p]`, and depends on latent function p alone.
 
-    All parts have one latent function, no further columns, and one task. Raises ModelError otherwise, and
-    where there are not as many as outputs.
+    All parts have one latent function, no further columns, and observations that are numbers. Raises
+    ModelError otherwise, and where there are not as many as outputs.
     """
 
     def __init__(
@@ -27,14 +27,16 @@ class Switched(Likelihood):
         super().__init__(dtype=dtype, name=name)
         self.parts = list(parts)
         for part in self.parts:
-            if part.latents_per_output != 1 or part.extras or part.task != self.parts[0].task:
+            labels = part.task in ("binary", "multiclass", "ordinal")
+            if part.latents_per_output != 1 or part.extras or labels:
                 raise ModelError(
                     f"switched: {type(part).__name__} cannot be one of several likelihoods; expected parts "
-                    "of one task, each with one latent function and no column beside its target"
+                    "for numbers, each with one latent function and no column beside its target"
                 )
         if not self.parts:
             raise ModelError("switched: expected a likelihood for each output, got none")
-        self.task = self.parts[0].task
+        tasks = {part.task for part in self.parts}
+        self.task = tasks.pop() if len(tasks) == 1 else "mixed"
 
     @classmethod
     def arguments_for(cls, config: Any, targets: Targets) -> dict[str, Any]:
@@ -53,15 +55,17 @@ class Switched(Likelihood):
 
     @classmethod
     def latent_start(cls, config: Any, targets: Targets) -> LatentStart:
-        """What each part says of its own target, side by side."""
-        found = [
-            load_class(part).latent_start(part, column)
-            for part, column in zip(config.parts, _columns_of(config, targets), strict=True)
-        ]
-        known = [one.regressed for one in found if one.regressed is not None]
-        regressed = np.hstack(known) if len(known) == len(found) else None
-        variance = float(np.mean([one.variance for one in found]))
-        return LatentStart(regressed, variance, np.concatenate([one.spread for one in found]))
+        """What each part says of its own target, side by side; of one that says nothing the target itself."""
+        columns = _columns_of(config, targets)
+        named = zip(config.parts, columns, strict=True)
+        found = [load_class(part).latent_start(part, column) for part, column in named]
+        regressed, spread = [], []
+        for one, column in zip(found, columns, strict=True):
+            regressed.append(column.Y if one.regressed is None else one.regressed)
+            spread.append(variance_of(column.Y) if one.regressed is None else one.spread)
+        variance = np.array([one.variance for one in found])
+        level = _levels([one.level for one in found])
+        return LatentStart(np.hstack(regressed), variance, np.concatenate(spread), level)
 
     def arguments(self) -> dict[str, Any]:
         """Those of the parts."""
@@ -105,6 +109,15 @@ class Switched(Likelihood):
         self, f_mean: tf.Tensor, f_var: tf.Tensor, levels: tf.Tensor, *extras: tf.Tensor
     ) -> tf.Tensor:
         return self._each(lambda part, p: part._quantiles(f_mean[:, p], f_var[:, p], levels), axis=1)
+
+
+def _levels(parts: list[Level | None]) -> Level | None:
+    """Of each part's own latent: one without a level starts at its prior."""
+    if not any(parts):
+        return None
+    mean = np.array([0.0 if level is None else float(np.ravel(level.mean)[0]) for level in parts])
+    around = np.array([np.inf if level is None else float(np.max(level.around)) for level in parts])
+    return Level(mean, max(level.square for level in parts if level is not None), around)
 
 
 def _columns_of(config: Any, targets: Targets) -> list[Targets]:

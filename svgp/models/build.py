@@ -119,7 +119,7 @@ def skeleton(config: ModelConfig, shapes: dict[str, Any], precision: str) -> SVG
     names = shapes["input_names"]
     latents = shapes.get("latents", shapes["outputs"])
     kernel = empty_kernel(
-        config.outputs,
+        config,
         latents,
         lambda: kernels.from_config(
             config.kernel, names, lengthscales=np.ones(len(names)), variance=1.0, dtype=dtype
@@ -204,7 +204,7 @@ def _start_at_prior(model: SVGP) -> None:
 
 def _start_at_level(model: SVGP, level: Level) -> None:
     """q(u) moved to a latent's mean and narrowed from the prior to `level.around`, where that is wider."""
-    share = np.minimum(level.around / float(np.mean(model.kernel.K_diag(model.Z).numpy())), 1.0)
+    share = np.minimum(level.around / np.mean(model.kernel.K_diag(model.Z).numpy(), axis=-1), 1.0)
     share = np.broadcast_to(share, model.num_latent)  # [L]
     if np.all(share == 1.0):
         return

@@ -22,6 +22,11 @@ class LikelihoodSection(Section):
     has_noise: ClassVar[bool] = True  # whether it has a scale that model.priors.noise may hold
 
     @property
+    def target_task(self) -> str:
+        """The task of the targets; of several kinds (`switched`) all of them, joined by +."""
+        return self.task
+
+    @property
     def type_name(self) -> str:
         """The word that chooses it."""
         return str(getattr(self, "type"))  # noqa: B009

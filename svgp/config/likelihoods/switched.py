@@ -16,15 +16,21 @@ class SwitchedLikelihood(LikelihoodSection):
     example: ClassVar[str] = "{type: switched, parts: [{type: gaussian}, {type: student_t}]}"
     builds: ClassVar[str] = "svgp.likelihoods.switched.Switched"
     task: ClassVar[Task] = "regression"
-    suits: ClassVar[str] = "several numbers whose noise is of different kinds"
+    suits: ClassVar[str] = "several targets of different kinds: numbers, positive ones, shares, counts"
     has_noise: ClassVar[bool] = False
 
     type: Literal["switched"] = setting(..., "a likelihood for each target")
     parts: list[Likelihood] = setting(..., "the likelihoods, in the order of data.target", min_length=2)
 
+    @property
+    def target_task(self) -> str:
+        tasks = [part.task for part in self.parts]
+        return tasks[0] if len(set(tasks)) == 1 else "+".join(tasks)
+
     def conflicts(self) -> Iterator[tuple[str, str]]:
         for part in self.parts:
-            if part.task != self.task:
-                yield "parts", f"'{part.type_name}' is for another task than regression; train one run each"
+            labels = part.task in ("binary", "multiclass", "ordinal")
+            if labels or part.type_name in ("heteroskedastic", "switched"):
+                yield "parts", f"'{part.type_name}' cannot be one of several likelihoods; train one run each"
             if part.extra_columns:
                 yield "parts", f"'{part.type_name}' reads a column beside its target; train one run each"

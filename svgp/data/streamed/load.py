@@ -257,7 +257,9 @@ def _fitted(columns: Columns, found: _Found, data: Any) -> Columns:
     std = np.where(sums.std > 0, sums.std, 1.0)
     target_mean, target_scale = sums.mean[D : D + P], std[D : D + P]
     if columns.task != "regression" or columns.transforms:
-        pairs = [columns.kind.scaling(values[~np.isnan(values)]) for values in targets.T]
+        kinds = [columns.kind.of_target(place) for place in range(P)]
+        both = zip(kinds, targets.T, strict=True)
+        pairs = [kind.scaling(values[~np.isnan(values)]) for kind, values in both]
         target_mean, target_scale = np.array(pairs).T
     return replace(
         columns,

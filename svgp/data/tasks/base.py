@@ -18,6 +18,10 @@ class Task(ABC):
     continuous = False  # targets have a density: central intervals cover what they say
     several = True  # whether a run may have a list of targets
 
+    def of_target(self, place: int) -> Task:
+        """The task of one of several targets."""
+        return self
+
     @abstractmethod
     def values(self, table: pa.Table, name: str, classes: Sequence[Any] | None) -> np.ndarray:
         """Target values `[N]` in float64, before scaling; missing ones are NaN.

@@ -35,10 +35,10 @@ def start_outputs(
     from the evidence of its component's scores, the noise from what the components leave out.
     """
     settings: OutputsConfig = config.outputs
-    g = start.regressed  # [N, P]
+    g, variance = start.regressed, float(np.mean(start.variance))  # [N, P]
     if settings.type == "independent":
-        if not settings.separate or functions == 1:
-            kernel = kernel_of(start.lengthscales, start.variance)
+        if not config.separate_kernels or functions == 1:
+            kernel = kernel_of(start.lengthscales, variance)
             return OutputStart(Outputs(), kernel, functions, start.noise_scale)
         columns = g if g is not None and g.shape[1] == functions else None
         parts = _kernels(config, X, columns, functions, start, start.variance, kernel_of, seed)
@@ -46,8 +46,8 @@ def start_outputs(
     latents = latent_count(settings, functions)
     rank = latents - functions if settings.type == "icm" else latents
     if g is None or g.shape[1] != functions:
-        spread = np.full(functions, start.variance)
-        W, scores, noise = _arbitrary(functions, rank, start.variance, seed), None, start.noise_scale
+        spread = np.full(functions, variance)
+        W, scores, noise = _arbitrary(functions, rank, variance, seed), None, start.noise_scale
         rest = LEAST_OWN * spread
     else:
         spread = g.var(axis=0)
@@ -85,27 +85,28 @@ def empty_outputs(settings: OutputsConfig, functions: int, latents: int, dtype: 
     return Mixing(np.ones((functions, latents)), dtype=dtype)
 
 
-def empty_kernel(settings: OutputsConfig, latents: int, kernel_of: Any) -> kernels.Kernel:
-    """The same of the kernel; `kernel_of()` builds one."""
-    if settings.type != "icm" and settings.separate and latents > 1:
+def empty_kernel(config: Any, latents: int, kernel_of: Any) -> kernels.Kernel:
+    """The same of the kernel, for a `model` section; `kernel_of()` builds one."""
+    if config.outputs.type != "icm" and config.separate_kernels and latents > 1:
         return kernels.Separate([kernel_of() for _ in range(latents)])
     return kernel_of()
 
 
 def _kernels(
-    config: Any, X: np.ndarray, g: np.ndarray | None, latents: int, start: StartValues, variance: float,
-    kernel_of: Any, seed: int,
+    config: Any, X: np.ndarray, g: np.ndarray | None, latents: int, start: StartValues,
+    variance: float | np.ndarray, kernel_of: Any, seed: int,
 ) -> kernels.Kernel:  # fmt: skip
     """A kernel for each latent, with lengthscales by the evidence of its column of g [N, <= L]."""
+    variances = np.broadcast_to(variance, latents).tolist()
     if latents == 1:
-        return kernel_of(start.lengthscales, variance)
+        return kernel_of(start.lengthscales, variances[0])
     found = []
     for place in range(latents):
         lengthscales = start.lengthscales
         if g is not None and place < g.shape[1]:
             column = g[:, place : place + 1]
             lengthscales = lengthscales_of(config, X, column, seed=seed, subset=FEWER_ROWS)
-        found.append(kernel_of(lengthscales, variance))
+        found.append(kernel_of(lengthscales, variances[place]))
     return kernels.Separate(found)
 
 

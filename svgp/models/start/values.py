@@ -37,7 +37,7 @@ class StartValues(NamedTuple):
     """Values in the units of the model's (standardised) arrays."""
 
     lengthscales: np.ndarray  # [D]
-    variance: float  # prior variance of f
+    variance: float | np.ndarray  # prior variance of f, [] or [Q]
     noise_scale: np.ndarray  # [P] target variance from which a likelihood derives its noise
     notes: list[str]
     level: Level | None = None  # where q(u) starts; None: at the prior

@@ -21,7 +21,7 @@ class Numbers:
     outputs = ("mean", "std", "quantiles")
 
     def score(self, predictor: Predictor, columns: Columns, X: np.ndarray, Y: np.ndarray) -> dict[str, float]:
-        """rmse, nlpd (nats a row, all targets together); coverage_50, _90 and _95 unless they are counts.
+        """rmse, nlpd (nats a row, all targets together); coverage_50, _90 and _95 but of counts.
 
         For several targets also rmse_<name>. Missing targets count for nothing. A row that is censored counts
         in nlpd, with the probability of being beyond where it was seen last, and in nothing else. Of a
@@ -41,12 +41,12 @@ class Numbers:
         level = getattr(likelihood, "level", None)
         if level is not None:  # of a quantile regression: what lies below should be `level`
             found["below"] = float(np.mean((actual <= predicted)[seen])) if seen.any() else float("nan")
-        elif columns.kind.continuous:
-            levels = scores.quantile_levels()
+        elif np.any(dense := [columns.kind.of_target(p).continuous for p in range(targets.shape[1])]):
+            levels, judged = scores.quantile_levels(), seen & np.array(dense)
             quantiles = likelihood.predict_quantiles(*latent, levels, told).numpy()  # [N, P, 2 K]
             covered = dict.fromkeys(scores.LEVELS, float("nan"))  # of no row, where all are censored
-            if seen.any():
-                covered = scores.quantile_coverages(targets[seen], quantiles[seen])
+            if judged.any():
+                covered = scores.quantile_coverages(targets[judged], quantiles[judged])
             found |= {f"coverage_{level * 100:.0f}": share for level, share in covered.items()}
         if len(columns.target_names) > 1:
             for p, name in enumerate(columns.target_names):
