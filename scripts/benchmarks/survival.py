@@ -53,7 +53,8 @@ def survival_table(overrides: list[str]) -> list[dict[str, str]]:
     seconds = time.process_time() - began
     latent = predictive.latent(X_test)
     ours = predictive.likelihood.predict_log_density(*latent, Y_test).numpy()
-    rows = [row("svgp", ours, latent.mean[:, 0] + np.log(scale), float(np.asarray(model.likelihood.shape)), "")]
+    shape = float(np.asarray(model.likelihood.shape))
+    rows = [row("svgp", ours, latent.mean[:, 0] + np.log(scale), shape, "")]
     rows[0]["CPU s"] = f"{seconds:.0f}"
     forms = {
         "SciPy, no inputs": lambda x: np.ones((len(x), 1)),
