@@ -36,7 +36,7 @@ def found_values(model: Any, columns: Columns) -> list[Found]:
 
 
 def _values(found: Hyperparameter, name: str, columns: Columns) -> Iterator[Found]:
-    values = np.asarray(found.parameter, np.float64)
+    values = np.asarray(found.parameter).astype(np.float64)  # a parameter refuses to change its type
     own = found.columns or ()
     by_input = values.ndim > 0 and values.shape[-1] == len(own)
     _, of_input, of_target = LIMITS.get(found.role, (None, 0, 0))
