@@ -27,16 +27,31 @@ POSTERIORS = {
 }
 
 
+def matern(lengthscales: Any) -> Any:
+    """Matérn 3/2 with a lengthscale for each column."""
+    inner = gpytorch.kernels.MaternKernel(nu=1.5, ard_num_dims=len(lengthscales))
+    kernel = gpytorch.kernels.ScaleKernel(inner)
+    inner.lengthscale, kernel.outputscale = lengthscales, START_VARIANCE
+    return kernel
+
+
+def predicted(model: Any, likelihood: Any, X: Any, Y: Any) -> Prediction:
+    """What a model in training says of test rows X [N, D], Y [N]; it goes on training afterwards."""
+    model.eval(), likelihood.eval()
+    with torch.no_grad():
+        seen = likelihood(model(X))
+        mean, variance = seen.mean, seen.variance
+        log_density = torch.distributions.Normal(mean, variance.sqrt()).log_prob(Y)
+    model.train(), likelihood.train()
+    return Prediction(mean.numpy(), variance.numpy(), log_density.numpy())
+
+
 class Model(gpytorch.models.ApproximateGP):
     """A zero-mean Matérn 3/2 GP with inducing points, whitened (the default strategy)."""
 
     def __init__(self, Z: Any, q: Any, lengthscales: Any) -> None:
         super().__init__(gpytorch.variational.VariationalStrategy(self, Z, q, learn_inducing_locations=True))
-        self.mean = gpytorch.means.ZeroMean()
-        matern = gpytorch.kernels.MaternKernel(nu=1.5, ard_num_dims=Z.shape[1])
-        self.kernel = gpytorch.kernels.ScaleKernel(matern)
-        matern.lengthscale = lengthscales
-        self.kernel.outputscale = START_VARIANCE
+        self.mean, self.kernel = gpytorch.means.ZeroMean(), matern(lengthscales)
 
     def forward(self, X: Any) -> Any:
         return gpytorch.distributions.MultivariateNormal(self.mean(X), self.kernel(X))
@@ -76,14 +91,7 @@ class Gpytorch:
             tick()
 
     def predict(self) -> Prediction:
-        X, Y = self._test
-        self.model.eval(), self.likelihood.eval()
-        with torch.no_grad():
-            seen = self.likelihood(self.model(X))
-            mean, variance = seen.mean, seen.variance
-            log_density = torch.distributions.Normal(mean, variance.sqrt()).log_prob(Y)
-        self.model.train(), self.likelihood.train()
-        return Prediction(mean.numpy(), variance.numpy(), log_density.numpy())
+        return predicted(self.model, self.likelihood, *self._test)
 
 
 if __name__ == "__main__":

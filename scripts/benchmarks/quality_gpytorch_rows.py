@@ -10,11 +10,11 @@ import torch
 from gpytorch.variational import MeanFieldVariationalDistribution
 from gpytorch.variational.nearest_neighbor_variational_strategy import NNVariationalStrategy
 
+from benchmarks.quality_gpytorch import matern, predicted
 from benchmarks.quality_problem import Problem
 from benchmarks.quality_trainer import (
     LEARNING_RATE,
     START_NOISE,
-    START_VARIANCE,
     Prediction,
     Settings,
     serve,
@@ -24,14 +24,6 @@ from benchmarks.quality_trainer import (
 EXACT_RATE = 0.1  # as in GPyTorch's examples of exact GPs
 NEIGHBOURS = 32
 EXACT_ROWS = 20_000  # the covariance of more does not fit beside its factor in 16 GiB
-
-
-def matern(lengthscales: Any) -> Any:
-    """Matérn 3/2 with a lengthscale for each column."""
-    inner = gpytorch.kernels.MaternKernel(nu=1.5, ard_num_dims=len(lengthscales))
-    kernel = gpytorch.kernels.ScaleKernel(inner)
-    inner.lengthscale, kernel.outputscale = lengthscales, START_VARIANCE
-    return kernel
 
 
 class Exact(gpytorch.models.ExactGP):
@@ -103,14 +95,7 @@ class Rows:
         return self._bound(output, self._y[self.model.variational_strategy.current_training_indices])
 
     def predict(self) -> Prediction:
-        X, Y = self._test
-        self.model.eval(), self.likelihood.eval()
-        with torch.no_grad():
-            seen = self.likelihood(self.model(X))
-            mean, variance = seen.mean, seen.variance
-            log_density = torch.distributions.Normal(mean, variance.sqrt()).log_prob(Y)
-        self.model.train(), self.likelihood.train()
-        return Prediction(mean.numpy(), variance.numpy(), log_density.numpy())
+        return predicted(self.model, self.likelihood, *self._test)
 
 
 if __name__ == "__main__":
