@@ -40,7 +40,7 @@ class Cosine(Kernel):
     def arguments(cls, start: Any, stated: dict[str, Any]) -> dict[str, Any]:
         """The wave that is strongest in the data, along each input by itself."""
         ard = stated.pop("ard", True)
-        found = stated.get("lengthscales", dominant_periods(start) if "lengthscales" not in stated else None)
+        found = stated["lengthscales"] if "lengthscales" in stated else dominant_periods(start)
         lengthscales = np.asarray(found, float)
         if ard and lengthscales.ndim == 0:
             lengthscales = np.full(len(start.columns), lengthscales)

@@ -50,7 +50,7 @@ class Periodic(Mapped):
         """The period that is strongest in the data, along each input by itself."""
         chord = np.full(len(start.all_lengthscales), START_LENGTHSCALE)
         base = start.kernel(stated["base"], all_lengthscales=chord)
-        period = np.asarray(stated.get("period", dominant_periods(start) if "period" not in stated else 1.0))
+        period = np.asarray(stated["period"] if "period" in stated else dominant_periods(start))
         if period.ndim and getattr(stated["base"], "ard", True) is False:
             period = np.exp(np.mean(np.log(period)))
         elif not period.ndim and getattr(stated["base"], "ard", True):

@@ -2,8 +2,7 @@
 
 Mixed, f(x) = W g(x) with W [Q, L]: of independent latents the marginals are
 
-    mean f = W mean g        var f = (W o W) var g        cov f = W diag(var g) W^T        corr(f_p, f_q): its
-    own
+    mean f = W mean g        var f = (W o W) var g        cov f = W diag(var g) W^T
 
 and the prior of f has the covariance `sum_l w_l w_l^T k_l(x, x')`: linear coregionalisation (Goovaerts 1997;
 Alvarez, Rosasco & Lawrence 2012). Where all latents share one kernel k it is `B k(x, x')`, intrinsic

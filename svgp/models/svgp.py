@@ -68,8 +68,7 @@ class SVGP(tf.Module):
         q_diag: q's covariance is diagonal.
         num_latent: L, where neither the kernel, q_mean nor q_sqrt tells (default: what one output needs).
         outputs: how latents become the functions that the likelihood reads (`svgp.models.outputs`); None:
-        they
-            are these. With a mixing and a likelihood without Gaussian noise, "tight" is "standard".
+            they are these. With a mixing and a likelihood without Gaussian noise, "tight" is "standard".
         batch_dtype: float type of the [M, B] matrices (None: the kernel's own). float32 under a float64
             kernel is `precision: mixed`.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 
 import tensorflow as tf
 
@@ -32,11 +32,6 @@ def choose_device(wanted: str) -> str:
         except RuntimeError:
             break  # the GPU is in use already, by an earlier run of this process: its setting stays
     return "/GPU:0" if gpus else "/CPU:0"
-
-
-def device_scope(name: str) -> AbstractContextManager[None]:
-    """Everything made inside lives on the device `name`, as of `choose_device`."""
-    return tf.device(name)
 
 
 def describe_device(name: str) -> str:

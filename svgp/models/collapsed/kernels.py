@@ -184,10 +184,11 @@ class TensorFlowRows:
 
     def _panel_graph(self, X: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Kfu `[C, M]` and kff `[C]`."""
-        return self.model.kernel.K(X, self.model.Z), self.model.kernel.K_diag(X)
+        kernel = self.model.kernel
+        return kernel.K(X, self.model.Z, dtype=tf.float64), kernel.K_diag(X, dtype=tf.float64)
 
     def _square_graph(self) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.model.kernel.K(self.model.Z), _noise(self.model)
+        return self.model.kernel.K(self.model.Z, dtype=tf.float64), _noise(self.model)
 
     def _pull_graph(self, Kuu_bar: tf.Tensor, noise_bar: tf.Tensor) -> list[tf.Tensor]:
         """The gradient through Kuu and the noise."""

@@ -61,7 +61,8 @@ class TensorFlowSets(TensorFlowRows):
 
     def __init__(self, model: Any, variables: Sequence[tf.Variable], columns: int) -> None:
         super().__init__(model, variables, columns)
-        self._sets = tf.function(model.kernel.K, autograph=False)  # traced for each shape
+        # In float64 whatever the kernel's type: what the points leave is a difference. Traced for each shape.
+        self._sets = tf.function(lambda X: model.kernel.K(X, dtype=tf.float64), autograph=False)
 
     def sets(self, X: np.ndarray) -> tuple[np.ndarray, Any]:
         count = len(X)

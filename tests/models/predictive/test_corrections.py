@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from svgp import kernels, likelihoods
 from svgp.models import SVGP, Predictive
@@ -58,6 +59,20 @@ def test_batches_and_the_memory_for_projections_do_not_matter(model, monkeypatch
     found = NeighbourRows(model, X, RESIDUAL, NOISE, 6).correct(NEW, np.ones(1), np.ones(1))
     for name in ("mean", "residual", "nearest"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-10, atol=1e-13)
+
+
+def test_what_the_points_leave_is_taken_in_float64_from_a_float32_model_too():
+    """The residual covariance is a difference: of float32 kernel matrices it had errors as large as noise."""
+    rows = np.random.default_rng(0).uniform(-2, 2, (200, 2))
+    residual, noise = np.sin(3.0 * rows[:, :1]), np.full((200, 1), 1e-4)
+    means = []
+    for dtype in (tf.float64, tf.float32):
+        kernel = kernels.Matern32(1.0, [0.7, 0.9], dtype=dtype)
+        likelihood = likelihoods.Gaussian(1e-3, dtype=dtype)
+        model = SVGP(kernel, likelihood, rows[:10].astype(dtype.as_numpy_dtype), num_data=200, jitter=1e-5)
+        near = NeighbourRows(model, rows, residual, noise, 16)
+        means.append(near.correct(rows[:50] + 0.01, np.ones(1), np.ones(1)).mean)
+    np.testing.assert_allclose(means[1], means[0], atol=1e-4)
 
 
 def test_a_row_is_not_its_own_neighbour(model):
