@@ -17,7 +17,7 @@ def run(*words: object) -> None:
     assert not ended.value.code
 
 
-def test_a_european_table_with_dates_gaps_and_signs(tmp_path, capsys, monkeypatch):
+def test_a_european_table_with_dates_gaps_and_signs(tmp_path, capsys, monkeypatch, no_plots):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(3)
     size = rng.random(60) * 2

@@ -71,7 +71,7 @@ def test_where_predictions_see_neighbours_fewer_points_are_ever_taken(make_confi
 
 
 def test_a_run_notes_its_number_and_resumes_with_it(make_config, tmp_path, no_plots, monkeypatch):
-    tree = make_config("count", method="natgrad", max_steps=2, max_epochs=None).to_dict()
+    tree = make_config("count", max_steps=2, max_epochs=None).to_dict()
     tree["model"]["inducing"]["count"] = "auto"
     run = svgp.train(Config.from_dict(tree), run_dir=tmp_path / "run")
     weighed = files.read_json(run.path / "inducing_choice.json")

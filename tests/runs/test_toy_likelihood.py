@@ -60,7 +60,7 @@ def registered() -> Any:
     LIKELIHOODS.forget("logistic_noise")
 
 
-def test_it_trains_predicts_and_opens_again(tmp_path: Any, registered: None) -> None:
+def test_it_trains_predicts_and_opens_again(tmp_path: Any, registered: None, no_plots: None) -> None:
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 6, 120)
     y = 10.0 * np.sin(x) + rng.logistic(size=120)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,9 +16,9 @@ from svgp.training import make_method
 COLUMNS = SimpleNamespace(input_names=["a", "b"], input_mean=np.zeros(2), input_scale=np.ones(2))
 
 
-def farthest(method, keep, batch_size=150, seed=0):
-    """How far beyond the data's box the farthest point is after some training."""
-    rng = np.random.default_rng(seed)
+def distances(method, keep, batch_size):
+    """How far beyond the data's box the farthest point is, after each step of training."""
+    rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, size=(150, 2))
     Y = np.exp(X.sum(1, keepdims=True)) + 0.05 * rng.normal(size=(150, 1))  # steepest in a corner
     config = ModelConfig.model_validate(
@@ -33,15 +34,17 @@ def farthest(method, keep, batch_size=150, seed=0):
     rate = {("natgrad", 150): None, ("natgrad", 50): 1.0}.get((method, batch_size), 0.1)
     settings = TrainConfig(method=method, batch_size=batch_size, learning_rate=rate)
     machine = make_method(model, X, Y, settings)
-    for _ in range(60):
+    while True:
         machine.advance()
-    Z = model.Z.numpy()
-    return float(np.maximum(X.min(0) - Z, Z - X.max(0)).max())
+        Z = model.Z.numpy()
+        yield float(np.maximum(X.min(0) - Z, Z - X.max(0)).max())
 
 
 @pytest.mark.parametrize(
     ("method", "batch_size"), [("adam", 150), ("natgrad", 150), ("natgrad", 50), ("collapsed", 150)]
 )
 def test_points_stay_in_the_range_of_the_data(method, batch_size):
-    assert farthest(method, True, batch_size) <= 1e-12
-    assert farthest(method, False, batch_size) > 0.05
+    free = distances(method, False, batch_size)
+    left = next(step for step, distance in zip(range(1, 61), free, strict=False) if distance > 0.05)
+    kept = list(itertools.islice(distances(method, True, batch_size), left + 3))
+    assert max(kept) <= 1e-12
