@@ -44,11 +44,17 @@ def table(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a few steps on a small curve, trained once for all tests here. Tests leave it as it is."""
+    """A run of a few steps on a small curve, trained once for all tests here, without pictures.
+
+    Tests leave it as it is.
+    """
+    from svgp.runs import Run
+
     folder = tmp_path_factory.mktemp("trained")
     config = folder / "config.yaml"
     config.write_text(SMALL, encoding="utf-8")
-    with pytest.raises(SystemExit) as ended:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(Run, "write_plots", lambda run: [])
         main(["train", str(config), "--run-dir", str(folder / "runs/small/first")])
     assert not ended.value.code
     return folder / "runs/small/first"

@@ -67,7 +67,7 @@ def test_a_config_with_an_equals_sign_in_its_name(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal to a process")
-def test_ctrl_c_saves_and_resume_goes_on(svgp, run_folder, tmp_path):
+def test_ctrl_c_saves_and_resume_goes_on(svgp, run_folder, tmp_path, no_plots):
     config = run_folder.parents[2] / "config.yaml"
     run = tmp_path / "run"
     words = [

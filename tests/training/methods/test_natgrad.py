@@ -72,10 +72,16 @@ def collapsed(model, X, Y):
     return -0.5 * (len(X) * np.log(2.0 * np.pi) + np.linalg.slogdet(C)[1] + quadratic + trace / s2)
 
 
+@pytest.fixture(scope="module")
+def pool(pool_of):
+    """All rows in a batch, and hyperparameters that stay."""
+    return pool_of(lambda kind, **options: NaturalGradient(*make(kind, **options), settings()))
+
+
 @pytest.mark.parametrize("whiten", [False, True])
-def test_one_step_is_exact_for_gaussian_noise(whiten):
+def test_one_step_is_exact_for_gaussian_noise(whiten, without_graphs):
     model, X, Y = make("gaussian", whiten=whiten)
-    method = NaturalGradient(model, X, Y, settings(learning_rate=0.1))
+    method = without_graphs(NaturalGradient(model, X, Y, settings(learning_rate=0.1)))
     record = method.advance()
     method.publish()
     expected = collapsed(model, X, Y)
@@ -84,10 +90,10 @@ def test_one_step_is_exact_for_gaussian_noise(whiten):
     assert method.retries == 0
 
 
-def test_one_step_gives_the_exact_evidence_where_the_inducing_points_are_the_data():
+def test_one_step_gives_the_exact_evidence_where_the_inducing_points_are_the_data(without_graphs):
     X, Y = table("gaussian", rows=30)
     model = SVGP(Matern32(), Gaussian(0.1), X, num_data=30, jitter=1e-10)
-    record = NaturalGradient(model, X, Y, settings()).advance()
+    record = without_graphs(NaturalGradient(model, X, Y, settings())).advance()
     np.testing.assert_allclose(record.values()[0], log_evidence(model, X, Y), rtol=1e-6)
 
 
@@ -95,9 +101,9 @@ def test_one_step_gives_the_exact_evidence_where_the_inducing_points_are_the_dat
     "options", [{}, {"whiten": True}, {"q_diag": True}, {"q_diag": True, "whiten": True}]
 )
 @pytest.mark.parametrize("kind", LIKELIHOODS)
-def test_q_climbs_to_where_its_gradient_vanishes(kind, options):
-    model, X, Y = make(kind, **options)
-    method = NaturalGradient(model, X, Y, settings())
+def test_q_climbs_to_where_its_gradient_vanishes(kind, options, pool):
+    method = pool(kind, **options)
+    model, (X, Y) = method.model, table(kind)
     elbos = [method.advance().values()[0] for _ in range(40)]
     assert np.all(np.diff(elbos) >= -1e-7 * np.abs(elbos[-1]))
     method.publish()
@@ -123,12 +129,12 @@ def test_latents_with_one_kernel_and_with_their_own(options):
     assert float(model.elbo((X, Y))) > record.values()[0] - 1e-6
 
 
-@pytest.mark.parametrize("bound", ["standard", "tight"])
+@pytest.mark.parametrize("options", [{}, {"bound": "tight"}])
 @pytest.mark.parametrize("kind", ["gaussian", "poisson"])
-def test_hyperparameters_follow_the_bounds_own_gradient(kind, bound):
+def test_hyperparameters_follow_the_bounds_own_gradient(kind, options, pool):
     """At q's optimum the held duals change nothing to first order, so any parametrisation agrees."""
-    model, X, Y = make(kind, bound=bound)
-    method = NaturalGradient(model, X, Y, settings())
+    method = pool(kind, **options)
+    model, (X, Y) = method.model, table(kind)
     for _ in range(40):
         method.advance()
     method.publish()
@@ -143,9 +149,8 @@ def test_hyperparameters_follow_the_bounds_own_gradient(kind, bound):
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-3)
 
 
-def test_steps_on_outliers_are_shortened_and_counted():
-    model, X, Y = make("student_t")
-    method = NaturalGradient(model, X, Y, settings())
+def test_steps_on_outliers_are_shortened_and_counted(pool):
+    method = pool("student_t")
     for _ in range(15):
         assert np.isfinite(method.advance().values()).all()
     assert method.retries > 0
@@ -213,9 +218,9 @@ def test_minibatches_come_near_the_optimum_of_all_hyperparameters(kind, gap):
     assert reached > best - gap
 
 
-def test_held_duals_are_given_up_by_a_batch_only_where_they_fail():
+def test_held_duals_are_given_up_by_a_batch_only_where_they_fail(without_graphs):
     model, X, Y = make("bernoulli")
-    method = NaturalGradient(model, X, Y, settings(batch_size=20))
+    method = without_graphs(NaturalGradient(model, X, Y, settings(batch_size=20)))
     for _ in range(5):
         method.advance()
     posterior, part = method.posterior, (tf.constant(X[:20]), tf.constant(Y[:20]))
@@ -246,9 +251,9 @@ def test_held_duals_are_given_up_by_a_batch_only_where_they_fail():
     assert int(posterior._carry_over(batch, factor, whole=False)[1]) == 1
 
 
-def test_a_step_that_is_not_finite_changes_nothing_and_is_reported():
+def test_a_step_that_is_not_finite_changes_nothing_and_is_reported(without_graphs):
     model, X, Y = make("gaussian")
-    method = NaturalGradient(model, X, Y, settings(batch_size=20))
+    method = without_graphs(NaturalGradient(model, X, Y, settings(batch_size=20)))
     method.advance()
     before = method.state()
     method._iterator = iter([(tf.constant(X[:20]), tf.constant(Y[:20] * np.nan))])

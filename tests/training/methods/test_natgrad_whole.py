@@ -48,12 +48,29 @@ def settings(**more):
 DIAGONAL = {"q_diag": True, "whiten": True}
 
 
+@pytest.fixture(scope="module")
+def pool(pool_of):
+    return pool_of(
+        lambda kind, **options: WholeNaturalGradient(*make(kind, rows=40, inducing=8, **options), settings())
+    )
+
+
+@pytest.fixture(scope="module")
+def wide_reference():
+    """The bound that natural gradients reach in float64."""
+    model, X, Y = make("poisson")
+    method = NaturalGradient(model, X, Y, settings(method="auto"))
+    for _ in range(25):
+        method.advance()
+    method.publish()
+    return float(model.elbo((X, Y)))
+
+
 @pytest.mark.parametrize(
     ("kind", "options"), [("student_t", {}), ("bernoulli", {}), ("poisson", {}), ("poisson", DIAGONAL)]
 )
-def test_the_gradient_is_that_of_the_bound_with_q_maximised_out(kind, options):
-    model, X, Y = make(kind, rows=30, inducing=6, **options)
-    method = WholeNaturalGradient(model, X, Y, settings())
+def test_the_gradient_is_that_of_the_bound_with_q_maximised_out(kind, options, pool):
+    method = pool(kind, **options)
     x = method.optimiser.start
     _, gradient = method._evaluate(x)
     direction = np.random.default_rng(0).normal(size=len(x)) * 1e-3
@@ -62,10 +79,10 @@ def test_the_gradient_is_that_of_the_bound_with_q_maximised_out(kind, options):
 
 
 @pytest.mark.parametrize("kind", LIKELIHOODS)
-def test_reaches_what_twenty_times_as_many_adam_steps_reach(kind):
-    model, X, Y = make(kind, rows=40, inducing=8)
-    rival, *_ = make(kind, rows=40, inducing=8, whiten=True)
-    method = WholeNaturalGradient(model, X, Y, settings())
+def test_reaches_what_twenty_times_as_many_adam_steps_reach(kind, pool):
+    method = pool(kind)
+    model = method.model
+    rival, X, Y = make(kind, rows=40, inducing=8, whiten=True)
     adam = Adam(rival, X, Y, settings(learning_rate=0.05))
     for _ in range(6):
         record = method.advance()
@@ -78,10 +95,9 @@ def test_reaches_what_twenty_times_as_many_adam_steps_reach(kind):
 
 
 @pytest.mark.parametrize("options", [{}, {"q_diag": True}])
-def test_state_continues_bit_for_bit(options):
-    straight, resumed = (
-        WholeNaturalGradient(*make("poisson", inducing=6, **options), settings()) for _ in range(2)
-    )
+def test_state_continues_bit_for_bit(options, pool):
+    straight = pool("poisson", **options)
+    resumed = WholeNaturalGradient(*make("poisson", rows=40, inducing=8, **options), settings())
     for _ in range(2):
         straight.advance()
     middle = straight.state()
@@ -101,8 +117,8 @@ def test_state_of_the_method_with_a_learning_rate_is_refused():
         method.load_state(other.state())
 
 
-def test_a_point_without_a_bound_sends_the_search_back(monkeypatch):
-    method = WholeNaturalGradient(*make("poisson"), settings())
+def test_a_point_without_a_bound_sends_the_search_back(monkeypatch, pool):
+    method = pool("poisson")
     settle, calls = method._compiled_settle, []
 
     def sometimes(X, Y):
@@ -118,14 +134,16 @@ def test_a_point_without_a_bound_sends_the_search_back(monkeypatch):
     assert any("stepped back" in note for note in method.notes)
 
 
-def test_no_bound_at_the_start_is_an_error():
-    model, X, Y = make("gaussian")
+def test_no_bound_at_the_start_is_an_error(monkeypatch, pool):
+    method = pool("gaussian")
+    X, Y = method._data
+    monkeypatch.setattr(method, "_data", (X, np.nan * Y))
     with pytest.raises(NumericalError, match="starting values"):
-        WholeNaturalGradient(model, X, np.full_like(Y, np.nan), settings()).advance()
+        method.advance()
 
 
 def test_with_nothing_else_to_train_one_step_is_the_end():
-    model, X, Y = make("poisson")
+    model, X, Y = make("poisson", rows=40, inducing=8)
     method = WholeNaturalGradient(model, X, Y, settings())
     method.posterior.hyperparameters = method.variables = []
     method.optimiser = Lbfgs(np.zeros(0), np.zeros((0, 2)))
@@ -154,7 +172,7 @@ def test_the_batch_and_the_config_decide_how_hyperparameters_move(config, expect
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed"])
-def test_auto_takes_natural_gradients_in_any_precision(precision):
+def test_auto_takes_natural_gradients_in_any_precision(precision, wide_reference):
     reference, X, Y = make("poisson")
     narrow = tf.float32 if precision == "float32" else tf.float64
     kernel = Matern32(variance=1.2, lengthscales=[0.8], dtype=narrow)
@@ -162,9 +180,9 @@ def test_auto_takes_natural_gradients_in_any_precision(precision):
     model = SVGP(kernel, Poisson(dtype=narrow), Z, num_data=60, jitter=1e-5, batch_dtype=tf.float32)
     config = settings(method="auto")
     assert choose(model, len(X), config).method is NaturalGradient
-    method, wide = make_method(model, X, Y, config), NaturalGradient(reference, X, Y, config)
+    method = make_method(model, X, Y, config)
     for _ in range(25):
-        method.advance(), wide.advance()
-    method.publish(), wide.publish()
+        method.advance()
+    method.publish()
     data = (X.astype(narrow.as_numpy_dtype), Y.astype(narrow.as_numpy_dtype))
-    np.testing.assert_allclose(float(model.elbo(data)), float(reference.elbo((X, Y))), atol=0.3)
+    np.testing.assert_allclose(float(model.elbo(data)), wide_reference, atol=0.3)
