@@ -144,7 +144,9 @@ class HostStationary:
         found = self.gradients(sums, products)
         return found._replace(Z=2.0 * found.Z)  # Z is on both sides
 
-    def sets(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def sets(
+        self, X: np.ndarray, memory: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """K(X_c, X_c) `[C, s, s]` of C sets of s points `[C, s, D]`, and its slope.
 
         Each set is centred on its first point: a last one that is far costs the others no digits. The
@@ -152,13 +154,14 @@ class HostStationary:
         """
         x = (X - X[:, :1]) * self._inverse  # [C, s, D]
         norm = np.einsum("csd,csd->cs", x, x)
-        K = np.matmul(x, -2.0 * x.transpose(0, 2, 1))
+        shape = (*x.shape[:2], x.shape[1])
+        K, slope = memory or (np.empty(shape), np.empty(shape))
+        np.matmul(x, -2.0 * x.transpose(0, 2, 1), out=K)
         K += norm[:, :, None]
         K += norm[:, None, :]
         K *= self._kind.scale
         diagonal = np.einsum("css->cs", K)
         diagonal[...] = 0.0
-        slope = np.empty_like(K)
         self._kind.fill(K, slope, self.variance, *self._shapes)
         diagonal[...] = self.variance
         if not self.separate_slope:

@@ -9,7 +9,7 @@ import numpy as np
 from svgp.linalg.host import threads
 from svgp.linalg.host.blas import _call, _stride, product
 
-STRIP = 64  # rows of a result of which only the lower triangle is wanted
+STRIP = 128  # rows of a result of which only the lower triangle is wanted
 
 
 def add_gram_of_rows(A: np.ndarray, into: np.ndarray) -> None:

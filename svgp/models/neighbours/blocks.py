@@ -2,7 +2,9 @@
 
 All rows make one block where `[N, M]` numbers fit, and what the first pass over them computes the second one
 uses again. Otherwise rows are cut into blocks along an order in which near rows stand together, so that most
-neighbours of a block are its own rows; the others are computed for it as well.
+neighbours of a block are its own rows; the others are computed for it as well. How many others there are
+depends on the data (twice as many rows at 16 neighbours in two dimensions, several times in many): blocks are
+made smaller until the largest fits.
 """
 
 from __future__ import annotations
@@ -16,8 +18,7 @@ from svgp.models.collapsed.panels import kept_bytes
 from svgp.models.neighbours.conditional import index_sets
 from svgp.models.neighbours.search import NONE, cluster_order
 
-ARRAYS = 4  # of [rows, M] that a block holds
-GROWTH = 2.0  # about how many more rows a block has with its outside neighbours
+GROWTH = 2.0  # about how many more rows a block has with its outside neighbours: tried first
 FEWEST_ROWS = 256
 
 
@@ -47,14 +48,25 @@ class Blocks:
     ) -> None:  # fmt: skip
         self._neighbours = neighbours
         self._order = cluster_order(points)
-        N = len(points)
-        room = kept_bytes() // (8 * ARRAYS * size)
-        most = own_rows or (N if room >= N else max(FEWEST_ROWS, int(room / GROWTH)))
-        index, shards = shard
-        count = -(-max(1, -(-N // most)) // shards) * shards  # as many for each
-        self._edges = [round(N * index / count) for index in range(count + 1)]
-        self._numbers = range(index, count, shards)
+        N, members, room = len(points), neighbours.shape[1] + 1, kept_bytes() // 8
+        index, self._shards = shard
+        if own_rows is None and numbers_held(N, N, size, members) > room:
+            own_rows = int(room / numbers_held(GROWTH, 1, size, members))
+            while not self._cut(own_rows, size, members) <= room and own_rows > FEWEST_ROWS:
+                own_rows = int(0.8 * own_rows)
+            own_rows = max(own_rows, FEWEST_ROWS)
+        self._cut(own_rows or N, size, members)
+        self._numbers = range(index, len(self._edges) - 1, self._shards)
         self._single = self._block(index) if len(self._numbers) == 1 else None
+
+    def _cut(self, own_rows: int, size: int, members: int) -> float:
+        """Cut the rows into blocks of up to so many; the numbers that the largest one holds."""
+        count = (
+            -(-max(1, -(-len(self._order) // own_rows)) // self._shards) * self._shards
+        )  # as many for each
+        self._edges = [round(len(self._order) * index / count) for index in range(count + 1)]
+        blocks = [self._rows(number) for number in range(count)] if count > 1 else []
+        return max((numbers_held(len(o) + len(x), len(o), size, members) for o, x in blocks), default=0)
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -64,14 +76,26 @@ class Blocks:
             return iter([self._single])
         return map(self._block, self._numbers)
 
-    def _block(self, number: int) -> Block:
+    def _rows(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """A block's own rows and their neighbours outside."""
         own = self._order[self._edges[number] : self._edges[number + 1]]
+        wanted: np.ndarray = np.zeros(len(self._order), bool)
+        neighbours = self._neighbours[own]
+        wanted[neighbours[neighbours != NONE]] = True
+        wanted[own] = False
+        return own, np.flatnonzero(wanted)
+
+    def _block(self, number: int) -> Block:
+        own, outside = self._rows(number)
         neighbours = self._neighbours[own]
         place = np.full(len(self._order), NONE)
         place[own] = np.arange(len(own))
-        wanted = np.unique(neighbours[neighbours != NONE])
-        outside = wanted[place[wanted] == NONE]
         place[outside] = np.arange(len(own), len(own) + len(outside))
         local = np.where(neighbours == NONE, NONE, place[neighbours])
         sets, present = index_sets(np.arange(len(own)), local)
         return Block(np.concatenate([own, outside]), len(own), sets, present)
+
+
+def numbers_held(rows: float, own: float, size: int, members: int) -> float:
+    """By a block: `[rows, M]` twice, `[own, M]` twice, and three matrices of each own row's set."""
+    return 2.0 * size * (rows + own) + 3.0 * members**2 * own

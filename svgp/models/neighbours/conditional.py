@@ -72,15 +72,17 @@ def condition(
     K: np.ndarray,
     lam: np.ndarray,
     at: np.ndarray | None = None,
+    C: np.ndarray | None = None,
 ) -> Conditional:
     """b and D of C rows, from `A [U, M]` of the pool, `K [C, m + 1, m + 1]` and `lam [C, m + 1]` of the sets.
 
-    `at [C, M]`, where given, is filled: what it needs is at hand. Where C is singular (duplicate rows of no
-    noise) its diagonal gets more until it is not. Raises NumericalError where that does not help, or a number
-    is not finite.
+    `at [C, M]`, where given, is filled: what it needs is at hand. `C [C, m, m]`: memory for it. Where C is
+    singular (duplicate rows of no noise) its diagonal gets more until it is not. Raises NumericalError where
+    that does not help, or a number is not finite.
     """
     count, m = present.shape
-    found = Conditional(sets, present, np.empty((count, m, m)), np.empty((count, m)), np.empty(count))
+    whole = np.empty((count, m, m)) if C is None else C
+    found = Conditional(sets, present, whole, np.empty((count, m)), np.empty(count))
     prior = float(np.einsum("cii->ci", K).mean()) if count else 1.0
     for part, rows in gathered(A, sets):
         here, C = present[part], found.C[part]

@@ -47,7 +47,7 @@ from svgp.models.collapsed.posterior import OptimalPosterior, optimal_posterior
 from svgp.models.collapsed.statistics import Frame, Statistics, summed
 from svgp.models.neighbours.blocks import Block, Blocks
 from svgp.models.neighbours.conditional import Conditional, combination, pull_back, with_one
-from svgp.models.neighbours.process import ResidualProcess
+from svgp.models.neighbours.process import ResidualProcess, SetMemory
 from svgp.models.neighbours.search import earlier_neighbours, kernel_scales, random_order
 from svgp.workers import Workers
 
@@ -75,7 +75,10 @@ class Held:
 
     A: np.ndarray  # [U, M]
     slope: np.ndarray  # [U, M] of K(X, Z), where the kernel's adjoint needs nothing else
-    At: np.ndarray  # [own, M]
+    V: np.ndarray  # [own, M] at_bar - ut, in the second pass
+    At: np.ndarray  # [own, M]; it follows V in memory
+    both: np.ndarray  # [2 own, M] V and At
+    sets: SetMemory  # of the own rows
     conditionals: dict[int, Conditional]  # by the first row of a panel
     yt: np.ndarray  # [own, P]
 
@@ -113,7 +116,7 @@ class NeighbourEvidence:
         self.passes = 0  # over all rows
         self.process = ResidualProcess(model, self.X.shape[1], self.variables)
         self._block_rows = block_rows
-        self._arrays: tuple[np.ndarray, ...] | None = None
+        self._arrays: dict[int, np.ndarray] = {}
         self._make_lanes(panel_rows)
         self.search(kernel_scales(model.kernel, self.X) if scales is None else scales, neighbours)
 
@@ -188,7 +191,8 @@ class NeighbourEvidence:
         def transform(lane: Lane, number: int, rows: slice) -> None:
             sets, present, at = block.sets[rows], block.present[rows], held.At[rows]
             lam = np.full(sets.shape, noise)
-            found = self.process.condition(X, held.A, sets, present, lam, at, keep)
+            memory = SetMemory(*(x[rows] for x in held.sets)) if keep else None
+            found = self.process.condition(X, held.A, sets, present, lam, at, memory)
             held.yt[rows] = np.einsum("cs,csp->cp", with_one(found.b), r[sets])
             held.conditionals[rows.start] = found
             if sums is not None:
@@ -242,13 +246,12 @@ class NeighbourEvidence:
         """Add the adjoints of a block's own rows."""
         X, r, outputs = self.X[block.rows], R[block.rows], R.shape[1]
         kernel, w = self.process.kernel, posterior.mean
-        V = np.empty_like(held.At)  # [own, M] at_bar - ut
-        weights: np.ndarray = np.empty((2, *block.sets.shape))  # bt and u
+        weights: np.ndarray = np.empty((2, *block.sets.shape))  # bt and -u
         yt_bar = np.empty_like(held.yt)
         scalars = np.zeros((len(self._lanes), 2))  # sum e^2 / D, noise_bar
 
         def rows_back(lane: Lane, number: int, rows: slice) -> None:
-            found, at, v = held.conditionals[rows.start], held.At[rows], V[rows]
+            found, at, v = held.conditionals[rows.start], held.At[rows], held.V[rows]
             sets, D, yt = found.sets, found.D, held.yt[rows]
             e = yt - times_thin(at, w)  # [C, P]
             blas.product(at, posterior.covariance[0], v)  # B^-1 at
@@ -260,7 +263,7 @@ class NeighbourEvidence:
             yt_bar[rows] = -e / D[:, None]
             b_bar = -np.einsum("cmp,cp->cm", r[sets[:, :-1]], yt_bar[rows])
             bt, u = with_one(found.b), pull_back(held.A, found, v, D_bar, b_bar)
-            weights[0, rows], weights[1, rows] = bt, u
+            weights[0, rows], weights[1, rows] = bt, -u
             K, kept = found.covariances or kernel.sets(X[sets])
             K_bar = (0.5 * u)[:, :, None] * bt[:, None, :]
             K_bar += K_bar.transpose(0, 2, 1).copy()
@@ -268,8 +271,12 @@ class NeighbourEvidence:
             scalars[number] += np.sum(e**2 / D[:, None]), np.sum(u * bt)
 
         self._run(rows_back, block.own, keep_going)
-        back = [combination(block.sets, x, len(block.rows)).T.tocsr() for x in weights]  # [U, own]
-        adjoint.r_bar[block.rows] += back[0] @ yt_bar
+        size = len(block.rows)
+        twice = np.concatenate([block.sets, block.sets])
+        back = combination(twice, weights.reshape(twice.shape), size).T.tocsr()  # [U, 2 own]
+        for output, column in enumerate(yt_bar.T):
+            parts = (weights[0] * column[:, None]).ravel()
+            adjoint.r_bar[block.rows, output] += np.bincount(block.sets.ravel(), parts, size)
 
         def kernel_back(lane: Lane, number: int, rows: slice) -> None:
             panel = lane.panel(rows.stop - rows.start)
@@ -277,7 +284,7 @@ class NeighbourEvidence:
                 panel.slope = held.slope[rows]
             else:
                 self.process.panel(X[rows], panel.values, lane)
-            K_bar = back[0][rows] @ V - back[1][rows] @ held.At  # A_bar
+            K_bar = back[rows] @ held.both  # A_bar
             add_symmetric_product(K_bar, held.A[rows], adjoint.moments[number])
             blas.triangular_product_right(K_bar, posterior.frame.L_inverse)
             kernel.add_adjoint(X[rows], panel, K_bar, np.zeros(len(K_bar)), lane)
@@ -297,14 +304,21 @@ class NeighbourEvidence:
         self._lanes = [Lane(self._chunk, size) for _ in range(max(1, count))]
 
     def _memory(self, block: Block, outputs: int) -> Held:
-        """Arrays for a block, in the same memory each time where all rows make one block."""
-        size = int(self.model.Z.shape[0])
-        if self._arrays is None or len(self._blocks) > 1:
-            rows = len(block.rows)
-            kept = rows if self.process.kernel.keeps else 0
-            self._arrays = tuple(np.empty((count, size)) for count in (rows, kept, block.own))
-        A, slope, At = self._arrays
-        return Held(A, slope, At, {}, np.empty((block.own, outputs)))
+        """Arrays for a block, in the same memory each time."""
+        size, rows, own, members = int(self.model.Z.shape[0]), len(block.rows), block.own, block.sets.shape[1]
+        kept = self.process.kernel.keeps
+        A, both = self._array(0, (rows, size)), self._array(1, (2 * own, size))
+        slope = self._array(2, (rows if kept else 0, size))
+        C = self._array(3, (own, members - 1, members - 1))
+        K, K_slope = (self._array(place, (own if kept else 0, members, members)) for place in (4, 5))
+        sets, yt = SetMemory(C, K, K_slope), np.empty((own, outputs))
+        return Held(A, slope, both[:own], both[own:], both, sets, {}, yt)
+
+    def _array(self, place: int, shape: tuple[int, ...]) -> np.ndarray:
+        count = int(np.prod(shape))
+        if place not in self._arrays or len(self._arrays[place]) < count:
+            self._arrays[place] = np.empty(count)
+        return self._arrays[place][:count].reshape(shape)
 
     def _run(
         self, work: Callable[[Lane, int, slice], None], rows: int, keep_going: Callable[[], bool]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +16,14 @@ from svgp.models.collapsed.panels import Lane, Lanes, Panel
 from svgp.models.collapsed.statistics import Frame, factor_covariance
 from svgp.models.neighbours.conditional import Conditional, condition
 from svgp.models.neighbours.sets import kernel_sets
+
+
+class SetMemory(NamedTuple):
+    """For what the sets of C rows need; the same at each evaluation: new memory would take a tenth of it."""
+
+    C: np.ndarray  # [C, m, m]
+    K: np.ndarray  # [C, m + 1, m + 1]
+    slope: np.ndarray  # [C, m + 1, m + 1]
 
 
 class ResidualProcess:
@@ -73,16 +81,18 @@ class ResidualProcess:
         present: np.ndarray,
         lam: np.ndarray,
         at: np.ndarray | None = None,
-        keep: bool = False,
+        memory: SetMemory | None = None,
     ) -> Conditional:
         """b and D of rows given their neighbours (see `svgp.models.neighbours.conditional`).
 
         X `[U, D]`, A `[U, M]` of a pool of rows, `sets [C, m + 1]` the pool's rows [neighbours; row],
         `present [C, m]` (`index_sets` makes both), `lam [C, m + 1]` noise variances of the sets; the last
-        is part of D, and 0 there gives the variance of f. `at [C, M]` is filled, where given; `keep`: the
-        covariances, for the adjoint. Runs on the calling thread; threads may share it.
+        is part of D, and 0 there gives the variance of f. `at [C, M]` is filled, where given; `memory`: the
+        covariances are kept there for the adjoint. Runs on the calling thread; threads may share it.
         """
-        covariances = self.kernel.sets(X[sets])
-        found = condition(A, sets, present, covariances[0], lam, at)
-        found.covariances = covariances if keep else None
+        if memory is None:
+            return condition(A, sets, present, self.kernel.sets(X[sets])[0], lam, at)
+        covariances = self.kernel.sets(X[sets], (memory.K, memory.slope))
+        found = condition(A, sets, present, covariances[0], lam, at, memory.C)
+        found.covariances = covariances
         return found

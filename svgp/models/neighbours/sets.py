@@ -13,12 +13,17 @@ from svgp.kernels.host import KernelGradients
 from svgp.models.collapsed.kernels import HostRows, KernelRows, TensorFlowRows
 from svgp.models.collapsed.panels import Lane
 
+Memory = tuple[np.ndarray, np.ndarray] | None
+
 
 class KernelSets(KernelRows, Protocol):
     """The kernel as predictions with neighbours see it: panels K(X, Z), and sets K(X_c, X_c)."""
 
-    def sets(self, X: np.ndarray) -> tuple[np.ndarray, Any]:
-        """`[C, s, s]` for C sets of s points `[C, s, D]`, and what `add_sets_adjoint` wants to have back."""
+    def sets(self, X: np.ndarray, memory: Memory = None) -> tuple[np.ndarray, Any]:
+        """`[C, s, s]` for C sets of s points `[C, s, D]`, and what `add_sets_adjoint` wants to have back.
+
+        `memory`: two arrays `[C, s, s]` that may be used for it.
+        """
 
     def add_sets_adjoint(
         self, X: np.ndarray, K_bar: np.ndarray, K: np.ndarray, kept: Any, lane: Lane
@@ -40,8 +45,8 @@ class HostSets(HostRows):
         for lane in lanes:
             lane.set_sums = [np.zeros(self._columns), 0.0, np.zeros(len(self.model.kernel.shapes))]
 
-    def sets(self, X: np.ndarray) -> tuple[np.ndarray, Any]:
-        return self._kernel.sets(X)
+    def sets(self, X: np.ndarray, memory: Memory = None) -> tuple[np.ndarray, Any]:
+        return self._kernel.sets(X, memory)
 
     def add_sets_adjoint(
         self, X: np.ndarray, K_bar: np.ndarray, K: np.ndarray, kept: Any, lane: Lane
@@ -64,7 +69,7 @@ class TensorFlowSets(TensorFlowRows):
         # In float64 whatever the kernel's type: what the points leave is a difference. Traced for each shape.
         self._sets = tf.function(lambda X: model.kernel.K(X, dtype=tf.float64), autograph=False)
 
-    def sets(self, X: np.ndarray) -> tuple[np.ndarray, Any]:
+    def sets(self, X: np.ndarray, memory: Memory = None) -> tuple[np.ndarray, Any]:
         count = len(X)
         # Kernels want to know the batch's size: of powers of two there are few.
         padded = 1 << max(0, count - 1).bit_length()

@@ -11,6 +11,7 @@ from svgp.likelihoods import Gaussian
 from svgp.means import Linear
 from svgp.models import SVGP
 from svgp.models.collapsed.posterior import optimal_posterior
+from svgp.models.neighbours import blocks
 from svgp.models.neighbours.evidence import NeighbourEvidence, evidence_from_sums
 
 NOISE = 0.05
@@ -122,3 +123,20 @@ def test_fewer_rows_than_neighbours(rows):
     K = np.asarray(model.kernel.K(X[:rows])) + NOISE * np.eye(rows)
     truth = scipy.stats.multivariate_normal(np.zeros(rows), K).logpdf((Y - 0.3)[:rows, 0])
     assert evidence.evaluate().evidence == pytest.approx(truth, abs=1e-9)
+
+
+def test_blocks_fit_in_the_memory_that_they_may_take_however_far_neighbours_are(monkeypatch):
+    """What blocks hold is counted, so that a million rows take no more memory than fit."""
+    monkeypatch.setattr(blocks, "kept_bytes", lambda: 1 << 22)
+    monkeypatch.setattr(blocks, "FEWEST_ROWS", 64)
+    rng = np.random.default_rng(0)
+    points, size, m = rng.uniform(size=(6000, 6)), 40, 8
+    near = rng.integers(0, 6000, (6000, m))  # the worst: none of its own rows
+    near[::2] = np.arange(0, 6000, 2)[:, None]
+    found = blocks.Blocks(points, near, size)
+    numbers = [blocks.numbers_held(len(b.rows), b.own, size, m + 1) for b in found]
+    assert len(found) > 1 and 8 * max(numbers) <= 1 << 22
+    own = np.concatenate([b.rows[: b.own] for b in found])
+    np.testing.assert_array_equal(np.sort(own), np.arange(6000))
+    for b in found:
+        np.testing.assert_array_equal(b.rows[b.sets[:, :-1]], near[b.rows[: b.own]])
