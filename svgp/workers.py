@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -40,6 +41,7 @@ class Workers:
         self._strategy, self.index = strategy, index
         self.count = 1 if strategy is None else int(strategy.num_replicas_in_sync)
         self._compiled: Any = None
+        self.sums, self.summing_s = 0, 0.0  # messages outside of graphs, and the seconds that they took
 
     @property
     def alone(self) -> bool:
@@ -55,6 +57,16 @@ class Workers:
     def shard(self) -> tuple[int, int]:
         """(index, count), as `svgp.rows.Rows.batches` takes it."""
         return self.index, self.count
+
+    def describe(self, seconds: float) -> list[str]:
+        """What sums over workers took of so many seconds: a line, or none for one worker."""
+        if self.alone:
+            return []
+        share = 100.0 * self.summing_s / max(seconds, self.summing_s, 1e-9)
+        return [
+            f"{self.count} workers: {self.sums:,} sums outside of graphs took {self.summing_s:.3g} s, "
+            f"{share:.3g}% of the session: messages, and waiting for the slowest"
+        ]
 
     def sum_flat(self, x: tf.Tensor) -> tf.Tensor:
         """The sum of all workers' vectors x `[n]`, the same bits on each; within a graph or outside."""
@@ -85,7 +97,9 @@ class Workers:
             self._compiled = tf.function(
                 self.sum_flat, input_signature=[tf.TensorSpec([None], tf.float64)], autograph=False
             )
+        began = time.perf_counter()
         flat = self._compiled(tf.constant(np.concatenate([x.ravel() for x in found]))).numpy()
+        self.sums, self.summing_s = self.sums + 1, self.summing_s + time.perf_counter() - began
         parts = np.split(flat, np.cumsum([x.size for x in found])[:-1])
         return [part.reshape(x.shape) for part, x in zip(parts, found, strict=True)]
 

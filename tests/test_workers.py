@@ -62,6 +62,7 @@ def test_workers_agree(found):
         assert found[index]["clock"] == 5.0 and found[index]["any"] == [True, False]
         assert found[index]["sent"] == "from the chief"
         assert "differ in their starting values" in found[index]["differing"]
+        assert "2 workers: " in found[index]["told"][0] and "100%" in found[index]["told"][0]
 
 
 def test_a_worker_that_is_lost_ends_the_others_with_a_message(found):
@@ -76,4 +77,5 @@ def test_a_process_alone_sums_what_it_has(monkeypatch):
     with joined() as group:
         assert group.alone and group.chief and group.shard == (0, 1)
     assert Workers().sum([np.ones(2)])[0].tolist() == [1.0, 1.0]
+    assert Workers().describe(1.0) == []
     assert Workers().agree(3.0) == 3.0 and Workers().broadcast(b"x") == b"x"

@@ -116,6 +116,7 @@ def main(out: Path) -> None:
             "any": [group.any(group.index == 1), group.any(False)],
             "sent": group.broadcast(b"from the chief" if group.chief else b"").decode(),
             "differing": differing(group),
+            "told": group.describe(1e-3),
         }
         (out / f"{group.index}.json").write_text(json.dumps(found))
     if group.index == 1:

@@ -57,14 +57,18 @@ def train(
     """
     with joined() as workers:
         if workers.chief:
-            return _chosen(config, run_dir, resume, progress or Silent())
+            run = _chosen(config, run_dir, resume, progress or Silent())
+            workers.agree(0.0)  # the others wait for pictures and report: one that leaves before looks lost
+            return run
         # The others do as the chief does, in a folder that nobody sees, and write nothing else.
         with tempfile.TemporaryDirectory() as own:
             if resume is not None:
                 shutil.copytree(
                     resume, own, dirs_exist_ok=True, ignore=shutil.ignore_patterns("plots", "*.html")
                 )
-            return _chosen(config, own, None if resume is None else own, Silent())
+            run = _chosen(config, own, None if resume is None else own, Silent())
+            workers.agree(0.0)
+            return run
 
 
 def _chosen(

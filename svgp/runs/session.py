@@ -260,7 +260,13 @@ class Session:
         Y, regression = columns.targets_of(self.dataset.Y), columns.task == "regression"
         flat = on_signal(self.evaluator, X, Y) if regression else []
         # Of flat predictions neither the inputs nor, of a constant target, the intervals mean anything.
-        said = [*self.method.notes, *self.dataset.rows.notes, *(flat or on_relevance(used))]
+        session_s = time.perf_counter() - self._began
+        said = [
+            *self.method.notes,
+            *self.dataset.rows.notes,
+            *present().describe(session_s),
+            *(flat or on_relevance(used)),
+        ]
         whole = 0 if self.dataset.test_rows is None else self.dataset.test_rows.count
         if rows < whole:
             said.append(f"scores are of {rows:,} of {whole:,} test rows, drawn at random; evaluate takes all")
