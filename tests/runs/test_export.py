@@ -123,6 +123,7 @@ def test_the_columns_are_named_beside_it(tmp_path):
         "inputs": ["a", "b"],
         "categories": {"colour": ["blue", "grün", "red"], "size": ["1", "2"]},
         "unseen": "zeros",
+        "extras": {},
         "targets": ["label"],
         "outputs": ["probability", "label"],
         "classes": ["no", "yes"],

@@ -97,7 +97,7 @@ def test_flat_predictions_are_remarked_on_once(constant):
     dataset = SimpleNamespace(
         X=X,
         Y=Y,
-        rows=SimpleNamespace(count=len(X)),
+        rows=SimpleNamespace(count=len(X), notes=[]),
         test_rows=SimpleNamespace(count=len(X)),
         columns=SimpleNamespace(task="regression", targets_of=lambda Y: Y),
     )
@@ -105,6 +105,8 @@ def test_flat_predictions_are_remarked_on_once(constant):
     known.model = SimpleNamespace(submodules=[])
     session = SimpleNamespace(
         dataset=dataset,
+        test_rows=dataset.test_rows,
+        _began=0.0,
         evaluator=known,
         method=SimpleNamespace(notes=[]),
         model=SimpleNamespace(bound=BOUNDS["tight"]),
