@@ -109,12 +109,15 @@ class Staged(Method):
         return StepRecord(self.step, float(self.step), values)
 
     def finish(self) -> bool:
-        """What the first method has left to do, and q(u) of the neighbour model for all rows at hand."""
+        """What the first method has left to do, and q(u) of the neighbour model for all rows at hand.
+
+        Where `max_seconds` leaves far too little for that, q(u) stays that of the rows that were fitted.
+        """
         changed = self.first.finish()
         if self._second is not None:
             self._second.release()
         model, X, Y = self.neighbour_model, *self._rows.sample()
-        if model is None or self._complete:
+        if model is None or self._complete or self._is_late():
             return changed
         everything = NeighbourEvidence(
             model, X, Y, count=COUNT, seed=self._config.seed, group=present()
@@ -122,6 +125,20 @@ class Staged(Method):
         assign_posterior(model, everything.posterior())
         self._complete = True
         return True
+
+    def _is_late(self) -> bool:
+        limit = self._config.max_seconds
+        if limit is None:
+            return False
+        left = max(limit - self.elapsed, LAST_SHARE * limit)
+        return bool(present().agree(float(self._last_pass_s() > left)))
+
+    def _last_pass_s(self) -> float:
+        """What q(u) for all rows at hand may take, by the last evaluation of some."""
+        assert self._second is not None
+        return (
+            LAST_PASS * self._second.seconds_an_evaluation * len(self._rows.sample()[0]) / len(self._second.X)
+        )
 
     def publish(self) -> None:
         """What the first method keeps elsewhere."""
@@ -189,11 +206,9 @@ class Staged(Method):
         deadline = None if limit is None else started + limit - self.elapsed - self._reserve_s
         try:
             if self._second.advance(deadline):
-                known, seen = len(self._rows.sample()[0]), len(self._second.X)
-                self._complete = seen == known
+                self._complete = len(self._second.X) == len(self._rows.sample()[0])
                 if limit is not None and not self._complete:
-                    one = self._second.seconds_an_evaluation
-                    self._reserve_s = min(LAST_PASS * one * known / seen, LAST_SHARE * limit)
+                    self._reserve_s = min(self._last_pass_s(), LAST_SHARE * limit)
         except Stopped:
             self._over = True
         except NumericalError:

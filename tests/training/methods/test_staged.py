@@ -83,6 +83,19 @@ def test_neighbours_are_searched_for_again_where_lengthscales_move(trained, monk
     assert found.evidence > trained[0].evidence - 1.0
 
 
+def test_q_of_all_rows_is_left_out_where_it_would_take_far_longer_than_there_is():
+    found = method(subset_rows=60, max_steps=3, max_seconds=1000)
+    for _ in range(3):
+        found.advance()
+    own, second = found.neighbour_model, found._second
+    before = own.q_mean.numpy()
+    second.seconds_an_evaluation = 1e6
+    assert not found.finish()
+    np.testing.assert_array_equal(own.q_mean, before)
+    second.seconds_an_evaluation = 1e-3
+    assert found.finish() and not np.allclose(own.q_mean, before)
+
+
 def test_without_time_there_is_no_neighbour_model():
     found = method(max_steps=None, max_seconds=1e-9)
     for _ in range(3):
