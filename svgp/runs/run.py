@@ -233,10 +233,11 @@ class Run:
         columns = self.columns.matched(tables(), str(data) if whole is None else source_of(whole))
         parts = []
         for table in tables():
-            if self.config.data.missing == "drop":
-                table = table.filter(columns.complete_rows(table, targets=True))
-                if table.num_rows == 0:
-                    continue
+            complete = columns.complete_rows(table, targets=True)
+            if not complete.all() and self.config.data.missing == "drop":
+                table = table.filter(complete)
+            if table.num_rows == 0:
+                continue
             X, Y = columns.transform_inputs(table), columns.transform_targets(table)
             parts.append((len(X), score(self.predictive, self.columns, X, Y)))
         if not parts:

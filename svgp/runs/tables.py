@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from svgp.runs.run import Run
 
 
+_OF_TABLES = (".xlsx", ".xlsm", ".sqlite", ".sqlite3", ".db", ".duckdb")
+
+
 def format_for(run: Run, path: str | Path) -> TableFormat:
     """How to read a file: as it looks, or as the run's data.format says where only that gives its inputs.
 
-    A table, sheet or query that the config names comes first. Of a file that neither gives, as it looks.
+    Of a database or a workbook the table, sheet or query that the config names comes first. Where neither
+    gives them, as it looks.
     """
-    if _gives_inputs(run, path, AS_FOUND) and not _stated(run).table:
+    if not str(path).lower().endswith(_OF_TABLES) and _gives_inputs(run, path, AS_FOUND):
         return AS_FOUND
-    stated = _stated(run)
+    stated = TableFormat(**run.config.data.format.model_dump())
     return stated if stated != AS_FOUND and _gives_inputs(run, path, stated) else AS_FOUND
-
-
-def _stated(run: Run) -> TableFormat:
-    return TableFormat(**run.config.data.format.model_dump())
 
 
 def _gives_inputs(run: Run, path: str | Path, format: TableFormat) -> bool:

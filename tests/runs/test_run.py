@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 from dataclasses import replace
 
 import numpy as np
@@ -154,3 +156,20 @@ def test_predict_reads_a_file_as_the_config_says_where_it_must_and_never_replace
     with pytest.raises(DataError, match="is the table itself"):
         run.predict_file(usual, usual)
     assert set(run.evaluate(usual)) == {"rmse", "nlpd", "coverage_50", "coverage_90", "coverage_95"}
+
+
+def test_of_a_workbook_or_database_the_table_that_the_config_names_comes_first(regression, tmp_path):
+    path = tmp_path / "all.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as base:
+        for name, x in (("first", 0.5), ("second", -0.5)):
+            base.execute(f"CREATE TABLE {name} (x REAL, z REAL, colour TEXT)")
+            base.execute(f"INSERT INTO {name} VALUES ({x}, 200, 'red')")
+        base.commit()
+    run = svgp.load_run(regression.path)
+    with pytest.raises(DataError, match="has 2 tables"):
+        run.predict_file(path, tmp_path / "out.csv")
+    stated = run.config.data.format.model_copy(update={"table": "second"})
+    data = run.config.data.model_copy(update={"format": stated})
+    run.__dict__["config"] = run.config.model_copy(update={"data": data})
+    run.predict_file(path, tmp_path / "out.csv")
+    assert read_table(tmp_path / "out.csv")["x"].to_pylist() == [-0.5]
