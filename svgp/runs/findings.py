@@ -100,6 +100,8 @@ def on_calibration(
 
 def on_neighbours(summary: Mapping[str, Any], rows: int, bytes_held: int) -> list[str]:
     """What neighbours bring (`svgp.models.predictive.fit_predictive`), or that they were not worth it."""
+    if needed := summary.get("neighbours_need"):
+        return [f"predictions are of the inducing points alone: neighbours need {needed}"]
     asked, count = summary.get("neighbours_asked", 0), summary.get("neighbours", 0)
     if not asked:
         return []

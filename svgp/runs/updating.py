@@ -16,7 +16,7 @@ from svgp.errors import DataError, ModelError, NumericalError, RunError
 from svgp.inducing import further_points
 from svgp.models import SVGP, load_model, load_model_state, model_state, save_model
 from svgp.models.build import skeleton
-from svgp.models.predictive import Predictive, fit_predictive
+from svgp.models.predictive import Predictive, Sites, fit_predictive
 from svgp.models.predictive.cavities import LEAST_LEFT, is_gaussian
 from svgp.models.streaming import fold_in, refresh, remember
 from svgp.models.whitened import assign_whitened, extended, frame_of, whitened
@@ -45,8 +45,8 @@ def update(
 
     metrics.json has `update.before.*`, the scores of the new rows by the model before it saw them (a
     forecast), and `test.*` where the config's own test rows are still there. Columns are scaled as they were.
-    Where the run's predictions see neighbours, those of the new run see old and new rows (Gaussian noise; for
-    other likelihoods a note says that they do not). Raises DataError, ModelError, RunError.
+    Where the run's predictions see neighbours, those of the new run see old and new rows. Raises DataError,
+    ModelError, RunError.
     """
     from svgp.runs.run import Run
 
@@ -70,7 +70,7 @@ def update(
     source = {"name": str(data), "sha256": fingerprint(data)} if isinstance(data, (str, Path)) else {}
     precision = description["precision"]
     environment = describe_environment(device="cpu", precision=precision, data={**source, "rows": len(X)})
-    files.write_json(folder.environment, {**environment, "updated_from": str(run.path), "notes": _notes(run)})
+    files.write_json(folder.environment, {**environment, "updated_from": str(run.path)})
     save_model(
         folder.model, model, run.config.model, columns=columns, precision=precision,
         predictive=_predictive(run, model, X, Y),
@@ -87,7 +87,6 @@ def update(
         "method": "update",
         "inducing": model.num_inducing,
         "rows": rows,
-        "notes": _notes(run),
     }
     files.write_json(folder.metrics, found)
     folder.write_status("finished", stopped="updated", steps=streamed.passes, finished=timestamp())
@@ -117,22 +116,29 @@ def _predictive(run: Run, model: SVGP, X: np.ndarray, Y: np.ndarray) -> Predicti
     """What the updated model says of rows: calibrated by the new ones, its neighbours old and new rows.
 
     A run with neighbours carries its training rows. For Gaussian noise their targets come back from the
-    residuals that it keeps; for other likelihoods the updated run goes without.
+    residuals that it keeps; for other likelihoods it is their sites that come back, and stay as they are.
     """
-    config, rows, count = run.config.model, run.predictive.neighbours, 0
-    if rows is not None and is_gaussian(run.model.likelihood):
-        count = rows.count
-        X, Y = np.concatenate([rows.X, X]), np.concatenate([_targets(run.predictive), Y])
+    config, rows, count, sites = run.config.model, run.predictive.neighbours, 0, None
+    if rows is not None:
+        count, targets = rows.count, _targets(run.predictive)
+        if is_gaussian(run.model.likelihood):
+            X, Y = np.concatenate([rows.X, X]), np.concatenate([targets, Y])
+        else:
+            sites = Sites(rows.X, targets, rows.noise)
     try:
         return fit_predictive(
-            model, X, Y, neighbours=count, calibrate=config.calibration != "none", seed=run.config.train.seed
-        )
+            model, X, Y, neighbours=count, calibrate=config.calibration != "none",
+            seed=run.config.train.seed, sites=sites,
+        )  # fmt: skip
     except NumericalError:
         return Predictive(model)
 
 
 def _targets(predictive: Predictive) -> np.ndarray:
-    """Of the rows that are neighbours, `[N, P]`: from `y - mean`, or that over `1 - h` (leave-one-out)."""
+    """Of the rows that are neighbours, targets or the means of their sites, `[N, L]`.
+
+    From `y - mean`, or that over `1 - h` (leave-one-out).
+    """
     rows = predictive.neighbours
     assert rows is not None
     parts = predictive.source.parts(rows.X)
@@ -166,9 +172,3 @@ def _test_scores(run: Run) -> dict[str, float]:
         return {f"test.{name}": value for name, value in run.evaluate().items()}
     except (DataError, ModelError, RunError):
         return {}
-
-
-def _notes(run: Run) -> list[str]:
-    if run.predictive.neighbours is None or is_gaussian(run.model.likelihood):
-        return []
-    return ["predictions come from the inducing points: neighbours of this likelihood are not carried over"]

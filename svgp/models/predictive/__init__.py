@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from svgp.models.predictive.calibration import Calibration
 from svgp.models.predictive.draws import predictive_draws
-from svgp.models.predictive.fit import fit_predictive
+from svgp.models.predictive.fit import Sites, fit_predictive
 from svgp.models.predictive.joint import joint_covariance
 from svgp.models.predictive.predictive import Latent, Predictive
 from svgp.models.predictive.sparse import Parts, SparseRows
@@ -14,6 +14,7 @@ __all__ = [
     "Latent",
     "Parts",
     "Predictive",
+    "Sites",
     "SparseRows",
     "fit_predictive",
     "joint_covariance",

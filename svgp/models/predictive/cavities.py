@@ -52,9 +52,15 @@ def cavities(likelihood: Any, parts: Parts, Y: np.ndarray) -> Cavities:
         invalid = int(np.sum(precision < 0.0))
         precision = np.where(weak, WEAKEST / prior, precision)
         target = mean + np.where(weak, 0.0, a) / precision
-    left = np.maximum(1.0 - s * precision, LEAST_LEFT)
+    return without_sites(parts, target, 1.0 / precision, invalid)
+
+
+def without_sites(parts: Parts, target: np.ndarray, noise: np.ndarray, invalid: int = 0) -> Cavities:
+    """Of rows whose sites, means `target` and variances `noise` `[N, L]`, are known."""
+    mean, s = (np.asarray(x, np.float64) for x in (parts.mean, parts.explained))
+    left = np.maximum(1.0 - s / noise, LEAST_LEFT)
     residual = (target - mean) / left
-    return Cavities(target - residual, s / left, target, 1.0 / precision, invalid)
+    return Cavities(target - residual, s / left, target, noise, invalid)
 
 
 def is_gaussian(likelihood: Any) -> bool:

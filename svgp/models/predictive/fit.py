@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -12,12 +12,12 @@ from svgp.kernels import Kernel
 from svgp.likelihoods import Gaussian
 from svgp.models.collapsed.posterior import assign_posterior
 from svgp.models.neighbours.evidence import NeighbourEvidence
-from svgp.models.predictive.cavities import cavities
+from svgp.models.predictive.cavities import Cavities, cavities, without_sites
 from svgp.models.predictive.corrections import NeighbourRows
 from svgp.models.predictive.leave_one_out import LEAST_GAIN, is_better
 from svgp.models.predictive.left_out import LeftOut, Verdict
 from svgp.models.predictive.predictive import Predictive
-from svgp.models.predictive.sparse import SparseRows
+from svgp.models.predictive.sparse import Parts, SparseRows
 
 ROWS = 3000  # that are left out, one at a time
 FEWEST_ROWS = 30  # that can tell whether neighbours help
@@ -40,6 +40,7 @@ def fit_predictive(
     calibrate: bool = True,
     seed: int = 0,
     own: Any = None,
+    sites: Sites | None = None,
 ) -> Predictive:
     """What `model`, trained on scaled rows X `[N, D]`, Y `[N, P]`, should say of new ones.
 
@@ -48,14 +49,13 @@ def fit_predictive(
     q(u) was found together with them (`svgp.models.neighbours.evidence`). Without one, the model's residuals
     are corrected, or for Gaussian noise q(u) is found anew together with the neighbours, kernel and Z as they
     are: whichever says more of the rows left out; and no neighbours where they say no more than the inducing
-    points alone. `calibrate`: find c, beta and the shape of the errors. Raises NumericalError where Kuu has
-    no factor.
+    points alone. `sites`: further rows that are neighbours, without Gaussian noise. `calibrate`: find c, beta
+    and the shape of the errors. Raises NumericalError where Kuu has no factor.
     """
     sparse = SparseRows(model)
-    # A residual of a mixture is no residual of one latent's process.
-    alone_in_kernel = shares_a_kernel(model.kernel, X) and not model.outputs.mixes
+    lacking = _lacks(model, X)
     most = COUNTS[-1] if neighbours == "auto" else neighbours
-    count = min(most, len(X) - 1) if alone_in_kernel else 0
+    count = min(most, len(X) - 1) if lacking is None else 0
     chosen = np.sort(np.random.default_rng([seed, 23]).permutation(len(X))[:ROWS])
     targets = Y[:, : model.likelihood.num_outputs(model.num_functions)]  # NaN where one is missing
     known = len(X) >= FEWEST_ROWS and bool(np.all(np.ptp(targets, axis=0) > 0))
@@ -66,6 +66,14 @@ def fit_predictive(
     used = np.arange(len(X)) if count else chosen
     parts = sparse.parts(X[used])
     cavity = cavities(model.likelihood, parts, Y[used])
+    if count and sites is not None:
+        # They come last, so that rows left out keep their numbers.
+        others = sparse.parts(sites.X)
+        more = without_sites(others, sites.target, sites.noise)
+        parts = Parts(*map(_stacked, parts, others))
+        mean, explained, target, noise = map(_stacked, cavity[:-1], more[:-1])
+        cavity = Cavities(mean, explained, target, noise, cavity.invalid)
+        X = _stacked(X, sites.X)
     at = chosen if count else slice(None)
     alone = LeftOut.alone(model, Y[chosen], parts, cavity, at)
     ways = [alone]
@@ -97,6 +105,7 @@ def fit_predictive(
     summary = {
         "neighbours": 0 if rows is None else rows.count,
         "neighbours_asked": count if neighbours == "auto" else neighbours,
+        "neighbours_need": lacking if neighbours else None,
         "jointly": rows is not None and rows.joint is not None,
         "jitter": None if rows is None else float(rows.model.jitter),
         "rows_left_out": len(chosen),
@@ -110,6 +119,25 @@ def fit_predictive(
         **(ways[best].proximity(calibration) if rows is not None else {}),
     }
     return Predictive(model, calibration, rows, summary, sparse=sparse)
+
+
+class Sites(NamedTuple):
+    """Rows of which the sites are known and not the observations: X `[S, D]`, the others `[S, L]`."""
+
+    X: np.ndarray
+    target: np.ndarray
+    noise: np.ndarray
+
+
+def _stacked(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.concatenate([one, other])
+
+
+def _lacks(model: Any, X: np.ndarray) -> str | None:
+    """What a model's predictions need to see neighbours, and it has not."""
+    if model.outputs.mixes:  # a residual of a mixture is no residual of one latent's process
+        return "outputs that do not mix latent GPs"
+    return None if shares_a_kernel(model.kernel, X) else "one kernel for all latent GPs"
 
 
 def _errs(verdict: Verdict, alone: Verdict) -> bool:

@@ -9,8 +9,11 @@ from scipy.special import ndtri
 from svgp import kernels, likelihoods
 from svgp.models import SVGP, Predictive, fit_predictive
 from svgp.models.collapsed import CollapsedBound
+from svgp.models.predictive import Sites, SparseRows
+from svgp.models.predictive.cavities import cavities
 from svgp.models.predictive.left_out import LeftOut
 from svgp.models.predictive.tails import fit_shape
+from svgp.runs.findings import on_neighbours
 
 RNG = np.random.default_rng(7)
 N = 1200
@@ -160,6 +163,21 @@ def test_classes_with_neighbours():
     helped = fit_predictive(model, X, labels, neighbours=16)
     assert helped.summary["neighbours"] == 16
     assert mean_log_density(helped, new) > mean_log_density(Predictive(model), new) + 0.2
+    # Rows of which only the sites are known, as an update has them, are neighbours like the others.
+    half, parts = N // 2, SparseRows(model).parts(X[N // 2 :])
+    known = cavities(model.likelihood, parts, labels[half:])
+    sites = Sites(X[half:], known.target, known.noise)
+    again = fit_predictive(model, X[:half], labels[:half], neighbours=16, sites=sites).neighbours
+    for name in ("X", "residual", "noise"):
+        np.testing.assert_allclose(getattr(again, name), getattr(helped.neighbours, name), rtol=1e-8)
+
+
+def test_why_a_model_has_no_neighbours_is_said():
+    Y = np.hstack([wiggly(X), -wiggly(X)])[:200]
+    kernel = kernels.Separate([kernels.Matern32(1.0, 0.6), kernels.Matern32(1.0, 0.5)])
+    model = SVGP(kernel, likelihoods.Gaussian(0.1), X[:5], num_latent=2, num_data=200)
+    summary = fit_predictive(model, X[:200], Y, neighbours="auto").summary
+    assert on_neighbours(summary, 0, 0)[0].endswith("neighbours need one kernel for all latent GPs")
 
 
 @pytest.mark.parametrize("rows", [1, 20])
