@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +73,20 @@ def regression(make_config: Any) -> Any:
     import svgp
 
     return svgp.train(make_config("regression", max_epochs=3))
+
+
+@pytest.fixture
+def on_a_table_of_its_own(regression: Any, tables: dict[str, Path]) -> Callable[[Path], Path]:
+    """A function that makes a folder of a copy of the run, as if trained on the table that it returns."""
+
+    def copy(folder: Path) -> Path:
+        table = folder.with_suffix(".csv")
+        shutil.copy(tables["regression"], table)
+        shutil.copytree(regression.path, folder)
+        config = folder / "config.yaml"
+        text = config.read_text()
+        assert str(tables["regression"]) in text
+        config.write_text(text.replace(str(tables["regression"]), str(table)))
+        return table
+
+    return copy

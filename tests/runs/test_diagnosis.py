@@ -102,17 +102,14 @@ def test_advice_knows_which_methods_have_a_learning_rate(regression, make_config
     assert setup.rows == 48 and setup.init == "kmeans" and setup.trainable
 
 
-def test_data_that_moved_or_changed_are_named(make_config, tables, tmp_path, no_plots):
-    table = tmp_path / "table.csv"
-    shutil.copy(tables["regression"], table)
-    values = make_config(max_steps=1).to_dict()
-    values["data"]["path"] = str(table)
-    svgp.train(Config.from_dict(values), run_dir=tmp_path / "run")
+def test_data_that_moved_or_changed_are_named(on_a_table_of_its_own, tmp_path):
+    table = on_a_table_of_its_own(tmp_path / "run")
+    assert diagnose(tmp_path / "run")["sentences"]
     table.write_text(table.read_text().replace("red", "blue"))
     with pytest.raises(RunError, match="data have changed"):
         diagnose(tmp_path / "run")
     table.unlink()
-    with pytest.raises(RunError, match=r"needs the rows that the run was trained on.*table\.csv"):
+    with pytest.raises(RunError, match=r"needs the rows that the run was trained on.*run\.csv"):
         diagnose(tmp_path / "run")
 
 

@@ -111,12 +111,8 @@ def test_resuming_refuses_another_run(make_config, regression, tmp_path):
         svgp.train(resume=tmp_path)
 
 
-def test_resuming_refuses_data_that_changed(make_config, tables, tmp_path):
-    table = tmp_path / "table.csv"
-    shutil.copy(tables["regression"], table)
-    values = make_config(max_steps=1).to_dict()
-    values["data"]["path"] = str(table)
-    svgp.train(Config.from_dict(values), run_dir=tmp_path / "run")
+def test_resuming_refuses_data_that_changed(on_a_table_of_its_own, tmp_path):
+    table = on_a_table_of_its_own(tmp_path / "run")
     table.write_text(table.read_text().replace("red", "green"))
     with pytest.raises(RunError, match="data have changed"):
         svgp.train(resume=tmp_path / "run")
