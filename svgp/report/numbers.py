@@ -114,7 +114,13 @@ def comparison(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 _FORETOLD = (
     ("Training, for the steps taken", "forecast.train_s", "wall_s", "s", 1.0),
-    ("With evaluations and what predictions need", "forecast.session_s", "session_s", "s", 1.0),
+    (
+        "The last session, evaluations and end included",
+        "forecast.session_s",
+        "session_s",
+        "s",
+        1.0,
+    ),
     ("Memory at the peak", "forecast.peak_bytes", "peak_bytes", "GB", 1e-9),
 )
 

@@ -59,13 +59,16 @@ class Forecast:
         """Of the whole command."""
         return _START_S + _PILOT_S * self.chosen + self.train_s + self.score_s + self.end_s
 
-    def compared(self, steps: int) -> dict[str, float]:
+    def compared(self, steps: int, lately: int | None = None) -> dict[str, float]:
         """For metrics.json, after so many steps: `forecast.train_s` (`wall_s` is what it took),
-        `forecast.session_s` (`session_s`: with evaluations and the end), and both `peak_bytes`."""
-        share = steps / max(1, self.steps)
+        `forecast.session_s` (`session_s`: with evaluations and the end), and both `peak_bytes`.
+
+        `lately`: how many of the steps this session took; None: all.
+        """
+        share, own = (count / max(1, self.steps) for count in (steps, steps if lately is None else lately))
         found = {
             "forecast.train_s": self.train_s * share,
-            "forecast.session_s": (self.train_s + self.score_s) * share + self.end_s,
+            "forecast.session_s": (self.train_s + self.score_s) * own + self.end_s,
             "forecast.peak_bytes": self.peak_bytes,
         }
         peak = peak_bytes()

@@ -68,7 +68,7 @@ class Session:
         self._subset = fixed_subset(dataset.X, config.train.seed)
         self._diagnosed_at: int | None = None
         self._saved_s = self.state.wall_s
-        self._began = time.perf_counter()
+        self._began, self._first_step = time.perf_counter(), method.step
         shape = dataset.X.shape[1], self.model.num_latent
         self._forecast = forecast(
             config, dataset.rows.count, *shape, points=self.model.num_inducing, at_hand=len(dataset.X)
@@ -249,7 +249,7 @@ class Session:
             **({"predictive": summary} if summary else {}),
             **({"notes": notes} if notes else {}),
             "session_s": time.perf_counter() - self._began,
-            **self._forecast.compared(self.method.step),
+            **self._forecast.compared(self.method.step, self.method.step - self._first_step),
         }
 
     def _notes(self, used: dict[str, float], test: dict[str, Any]) -> list[str]:

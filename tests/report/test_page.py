@@ -172,7 +172,7 @@ def test_what_was_foretold_stands_beside_what_it_took():
     }  # fmt: skip
     assert foretold(metrics) == [
         ("Training, for the steps taken", "12.3 s", "10 s"),
-        ("With evaluations and what predictions need", "15 s", "16 s"),
+        ("The last session, evaluations and end included", "15 s", "16 s"),
         ("Memory at the peak", "1.5 GB", "1.25 GB"),
     ]
     assert foretold({"wall_s": 10.0}) == []  # of an update nothing is foretold

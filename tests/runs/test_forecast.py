@@ -94,3 +94,6 @@ def test_neighbours_are_a_second_stage_and_part_of_the_end():
     metrics = seen.compared(done)
     assert metrics["forecast.train_s"] == pytest.approx(done / seen.steps * seen.train_s)
     assert metrics["forecast.session_s"] > metrics["forecast.train_s"] + seen.end_s
+    resumed = seen.compared(done, lately=0)  # a session that only ended what another had trained
+    assert resumed["forecast.train_s"] == metrics["forecast.train_s"]
+    assert resumed["forecast.session_s"] == seen.end_s
