@@ -32,6 +32,7 @@ from svgp.models.predictive.sparse import SparseRows
 BATCH = 256  # queries at a time: neighbours of near ones overlap
 SEARCHED = 1 << 16  # queries whose neighbours are found at a time
 SMALLEST_NOISE = 1e-10  # of the prior variance
+SHARED = 2  # times as long takes a pair that all rows of a batch share, looked up, as one of a row's own
 ROWS = 1024  # from which that is taken
 
 
@@ -221,26 +222,41 @@ class NeighbourRows:
     def _ingredients(self, found: Found, A: np.ndarray) -> Iterator[tuple[slice, np.ndarray, Ingredients]]:
         """Ranges of a batch's rows, A of their neighbours `[t, m, M]` for a moment, and what is known."""
         present = found.neighbours != NONE
-        pool, places = self._pool(found.neighbours, present)
-        near = self.X[np.where(present, found.neighbours, 0)]  # [T, m, D]
-        K = self.process.kernel.sets(np.concatenate([near, found.X[:, None]], 1))[0]  # [T, m + 1, m + 1]
-        own = np.maximum(K[:, -1, -1] - np.einsum("tm,tm->t", A, A), 0.0)  # [T]
+        used, place = np.unique(found.neighbours[present], return_inverse=True)
+        places: np.ndarray = np.zeros(found.neighbours.shape, np.int64)  # anywhere, if it is missing
+        places[present] = place
+        T, m = places.shape
+        whole, K = None, np.empty(0)
+        if SHARED * (len(used) + T) ** 2 < T * (m + 1) ** 2:
+            # With few inputs and many neighbours all pairs of a batch are fewer than each row's own pairs.
+            pool = self._kept[0][used] if self._kept else self.process.project(self.X[used])
+            whole = self._residual_covariance(np.concatenate([self.X[used], found.X]), np.vstack([pool, A]))
+            sets = np.column_stack([places, len(used) + np.arange(T)])
+            own = np.diag(whole)[len(used) :]
+        else:
+            near = self.X[np.where(present, found.neighbours, 0)]  # [T, m, D]
+            K = self.process.kernel.sets(np.concatenate([near, found.X[:, None]], 1))[0]  # [T, m + 1, m + 1]
+            own = K[:, -1, -1] - np.einsum("tm,tm->t", A, A)  # [T]
+            if self._kept:
+                pool, places = self._kept[0], np.where(present, found.neighbours, 0)
+            else:
+                pool = self.process.project(self.X[used])
+        own = np.maximum(own, 0.0)
         for part, rows in gathered(pool, places):
-            R = K[part, :-1, :-1] - np.matmul(rows, rows.transpose(0, 2, 1))  # [t, m, m]
-            cross = K[part, :-1, -1] - np.matmul(rows, A[part, :, None])[..., 0]  # [t, m]
+            if whole is None:
+                R = K[part, :-1, :-1] - np.matmul(rows, rows.transpose(0, 2, 1))  # [t, m, m]
+                cross = K[part, :-1, -1] - np.matmul(rows, A[part, :, None])[..., 0]  # [t, m]
+            else:
+                both = whole[sets[part, :, None], sets[part, None, :]]
+                R, cross = both[:, :-1, :-1], both[:, :-1, -1]
             if not (here := present[part]).all():
-                R *= here[:, :, None] & here[:, None, :]
-                cross *= here
+                R, cross = R * (here[:, :, None] & here[:, None, :]), cross * here
             yield part, rows, Ingredients(R, cross, own[part], found.neighbours[part], found.distances[part])
 
-    def _pool(self, neighbours: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A of training rows, and where in it the neighbours `[T, m]` are (anywhere, if they are missing)."""
-        if self._kept:
-            return self._kept[0], np.where(present, neighbours, 0)
-        used, place = np.unique(neighbours[present], return_inverse=True)
-        places: np.ndarray = np.zeros(neighbours.shape, np.int64)
-        places[present] = place
-        return self.process.project(self.X[used]), places
+    def _residual_covariance(self, X: np.ndarray, A: np.ndarray) -> np.ndarray:
+        """R of rows X `[U, D]`, A `[U, M]`, all by all."""
+        K = self.process.kernel.sets(X[None])[0][0]
+        return blas.mirror_lower(blas.gram(A, -1.0, K))
 
     def _explained(self, at: np.ndarray) -> np.ndarray:
         """`|S^T at|^2` `[T, L]` for at `[L, T, M]`, which is overwritten."""

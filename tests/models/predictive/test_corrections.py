@@ -50,12 +50,15 @@ def test_neighbours_against_dense_matrices(model, count, c, beta):
         assert found.nearest[place] == pytest.approx(far.min(), rel=1e-9)
 
 
-def test_batches_and_the_memory_for_projections_do_not_matter(model, monkeypatch):
+@pytest.mark.parametrize("kept", [0, 1 << 20])
+@pytest.mark.parametrize("shared", [0, np.inf])  # products of all pairs in a batch: always, never
+def test_batches_memory_and_what_they_share_do_not_matter(model, monkeypatch, kept, shared):
     from svgp.models.predictive import corrections
 
     expected = NeighbourRows(model, X, RESIDUAL, NOISE, 6).correct(NEW, np.ones(1), np.ones(1))
     monkeypatch.setattr(corrections, "BATCH", 4)
-    monkeypatch.setattr(corrections, "kept_bytes", lambda: 0)
+    monkeypatch.setattr(corrections, "kept_bytes", lambda: kept)
+    monkeypatch.setattr(corrections, "SHARED", shared)
     found = NeighbourRows(model, X, RESIDUAL, NOISE, 6).correct(NEW, np.ones(1), np.ones(1))
     for name in ("mean", "residual", "nearest"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-10, atol=1e-13)
