@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -93,6 +94,9 @@ def fit_predictive(
             joint = None if own is None else _joint(own, X, Y, count)
         if joint is not None:
             ways.append(joint(count, chosen))
+    single = _without_twin(X, chosen)
+    for way in ways:
+        way.single = single
     verdicts = [way.judge(calibrate) for way in ways]
     best = 0
     for number, verdict in enumerate(verdicts):
@@ -145,6 +149,18 @@ def _errs(verdict: Verdict, alone: Verdict) -> bool:
     if verdict.squared_error is None or alone.squared_error is None:
         return False
     return verdict.squared_error > WORSE * alone.squared_error
+
+
+def _without_twin(X: np.ndarray, at: np.ndarray) -> np.ndarray | None:
+    """Which of the rows `at [T]` of X `[N, D]` no other row equals; None where these are too few to tell.
+
+    A row that stands in the table twice is predicted by its twin without error. In wine, of which a fifth is
+    there twice, that hid larger errors of all others, with a noise that had gone to nothing.
+    """
+    rows = [row.tobytes() for row in X + 0.0]  # one zero, not two
+    times = Counter(rows)
+    single = np.array([times[rows[row]] == 1 for row in at])
+    return single if single.sum() >= FEWEST_ROWS else None
 
 
 def shares_a_kernel(kernel: Kernel, inputs: np.ndarray) -> bool:

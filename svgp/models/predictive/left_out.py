@@ -24,7 +24,8 @@ class Verdict(NamedTuple):
     density: float
     reached: float  # by the best calibration, which may not have been worth a change
     rows: NeighbourRows | None  # its neighbours
-    squared_error: float | None = None  # mean over rows, of all outputs; None where f is not in their units
+    # Mean over rows without a twin, of all outputs; None where f is not in their units.
+    squared_error: float | None = None
 
 
 @dataclass
@@ -40,6 +41,7 @@ class LeftOut:
     noise: np.ndarray  # of its site
     rows: NeighbourRows | None = None
     ingredients: Ingredients | None = None
+    single: np.ndarray | None = None  # [T] rows whose inputs no other row has; None: all
 
     @staticmethod
     def alone(model: Any, Y: np.ndarray, parts: Parts, cavity: Cavities, at: Any) -> LeftOut:
@@ -112,7 +114,8 @@ class LeftOut:
             predict, error = self._prediction(p), self.error[:, p]
             fits.append(loo.fit(predict, error) if calibrate else loo.as_it_is(predict, error))
             mean = predict(fits[-1].noise, fits[-1].residual)[0]
-            squared_error += float(np.mean((error - mean) ** 2))
+            squares = (error - mean) ** 2
+            squared_error += float(np.mean(squares if self.single is None else squares[self.single]))
         size = max(len(fit.shape.scales) for fit in fits)
         # A normal among mixtures is one of equal scales.
         scales = np.stack([np.resize(fit.shape.scales, size) for fit in fits])

@@ -188,8 +188,8 @@ class Staged(Method):
 
     @property
     def stage(self) -> int:
-        """1 where the objective is the evidence."""
-        return 0 if self.evidence is None else 1
+        """From 1 on where the objective is the evidence, which jumps where neighbours are found anew."""
+        return 0 if self.evidence is None or self._second is None else self._second.searches
 
     def next_stage(self) -> bool:
         """On to the evidence."""

@@ -11,6 +11,7 @@ from svgp.models import SVGP, Predictive, fit_predictive
 from svgp.models.collapsed import CollapsedBound
 from svgp.models.predictive import Sites, SparseRows
 from svgp.models.predictive.cavities import cavities
+from svgp.models.predictive.fit import _without_twin
 from svgp.models.predictive.left_out import LeftOut
 from svgp.models.predictive.tails import fit_shape
 from svgp.runs.findings import on_neighbours
@@ -178,6 +179,29 @@ def test_why_a_model_has_no_neighbours_is_said():
     model = SVGP(kernel, likelihoods.Gaussian(0.1), X[:5], num_latent=2, num_data=200)
     summary = fit_predictive(model, X[:200], Y, neighbours="auto").summary
     assert on_neighbours(summary, 0, 0)[0].endswith("neighbours need one kernel for all latent GPs")
+
+
+def test_rows_that_stand_there_twice_do_not_speak_for_the_others(rough, monkeypatch):
+    Y = rough[1]
+    twice = np.concatenate([X[:150], X[:150], X[150:300]]), np.concatenate([Y[:150], Y[:150], Y[150:300]])
+    assert _without_twin(twice[0], np.array([0, 149, 150, 299])) is None  # none of these is single
+    single = _without_twin(twice[0], np.arange(450))
+    np.testing.assert_array_equal(single, np.arange(450) >= 300)
+    judge, seen = LeftOut.judge, []
+
+    def judged(self, calibrate):
+        found = judge(self, calibrate)
+        seen.append((self.single, found.squared_error, self.error))
+        return found
+
+    monkeypatch.setattr(LeftOut, "judge", judged)
+    fit_predictive(trained(twice[1]), *twice, calibrate=False, neighbours=0)  # no neighbours, no verdict
+    fit_predictive(trained(twice[1]), *twice, calibrate=False, neighbours=4)
+    verdicts = [(error, by) for own, error, by in seen if own is not None]
+    np.testing.assert_array_equal(seen[-2][0], single)
+    alone = verdicts[0]
+    assert alone[0] == pytest.approx(float(np.mean(alone[1][single] ** 2)))
+    assert alone[0] != pytest.approx(float(np.mean(alone[1] ** 2)))
 
 
 @pytest.mark.parametrize("rows", [1, 20])
