@@ -23,12 +23,10 @@ from svgp.errors import ModelError, NumericalError
 from svgp.inducing import greedy_variance
 from svgp.linalg.host.threads import single_threaded_blas
 from svgp.models import build_model
+from svgp.runs.forecast import GRID, MOST_WITH_NEIGHBOURS, has_second_stage
 from svgp.training import make_method
 from svgp.training.methods.affordable import EVALUATIONS, MOST_OPERATIONS, OPERATIONS, RATE, SECONDS, SHARE
 
-GRID = tuple(round(2 ** (k / 2)) for k in range(6, 21))  # 8, 11, 16, ..., 1024
-# With a stage on the evidence: kin40k in ten minutes of two cores has NLPD -1.43 with 512 points.
-MOST_WITH_NEIGHBOURS = 512
 PILOT_ROWS, PILOT_POINTS, PILOT_STEPS = 1000, 64, 15
 CURVE_ROWS = 2048  # among which greedy points are taken, and as many again that judge them
 WORTH = 0.01  # nats a row that twice as many points must gain
@@ -42,7 +40,8 @@ def with_count(config: Config, dataset: Dataset) -> tuple[Config, dict[str, Any]
     points = config.model.inducing
     if points.count != "auto" or points.init == "file" or config.model.start_from is not None:
         return config, None
-    most = MOST_WITH_NEIGHBOURS if _sees_neighbours(config, dataset) else GRID[-1]
+    few = has_second_stage(config) and dataset.rows.in_memory
+    most = MOST_WITH_NEIGHBOURS if few else GRID[-1]
     found = weigh(config, dataset, most)
     inducing = points.model_copy(update={"count": found["count"]})
     return config.model_copy(update={"model": config.model.model_copy(update={"inducing": inducing})}), found
@@ -70,13 +69,6 @@ def weigh(config: Config, dataset: Dataset, most: int = GRID[-1]) -> dict[str, A
     ]
     count, why = _taken(weighed, len(shares) if len(shares) < min(half, most) else None, config.train)
     return {"count": count, "rows": rows, "noise": noise, "weighed": weighed, "sentence": f"{count} {why}"}
-
-
-def _sees_neighbours(config: Config, dataset: Dataset) -> bool:
-    """Whether training goes on with the evidence with neighbours, as far as can be told without a model."""
-    neighbours, method = config.model.neighbours, config.train.method
-    collapsed = config.model.likelihood.collapsible and method in ("auto", "collapsed")
-    return collapsed and neighbours.count != 0 and neighbours.fit == "evidence" and dataset.rows.in_memory
 
 
 def residual_curve(

@@ -77,7 +77,17 @@ def fit_predictive(
         X = _stacked(X, sites.X)
     at = chosen if count else slice(None)
     alone = LeftOut.alone(model, Y[chosen], parts, cavity, at)
-    ways = [alone]
+    ways: list[LeftOut] = []
+    verdicts: list[Verdict] = []
+    single = _without_twin(X, chosen)
+
+    def judge(way: LeftOut) -> Verdict:
+        way.single = single
+        ways.append(way)
+        verdicts.append(way.judge(calibrate))
+        return verdicts[-1]
+
+    judge(alone)
     if count:
         after = NeighbourRows(model, X, cavity.residual, cavity.noise, count)
 
@@ -88,16 +98,12 @@ def fit_predictive(
         if neighbours == "auto":
             few = chosen[np.sort(np.random.default_rng([seed, 37]).permutation(len(chosen))[:WEIGHED_ROWS])]
             count = _enough(joint or corrected, few, count, calibrate)
-        ways.append(corrected(count, chosen))
+        verdict = judge(corrected(count, chosen))
         if joint is None:
-            own = _found_together(model, X, Y, ways[1].judge(calibrate).calibration.noise, seed)
+            own = _found_together(model, X, Y, verdict.calibration.noise, seed)
             joint = None if own is None else _joint(own, X, Y, count)
         if joint is not None:
-            ways.append(joint(count, chosen))
-    single = _without_twin(X, chosen)
-    for way in ways:
-        way.single = single
-    verdicts = [way.judge(calibrate) for way in ways]
+            judge(joint(count, chosen))
     best = 0
     for number, verdict in enumerate(verdicts):
         # Against the inducing points alone with a margin, one against the other without.
