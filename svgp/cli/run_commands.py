@@ -165,8 +165,6 @@ def update(
     metrics = updated.metrics
     shown = ("update.", "test.")
     print_metrics({name: x for name, x in metrics.items() if name.startswith(shown) or name == "wall_s"})
-    for note in metrics["notes"]:
-        note_line(note)
     print(f"\nrun     {updated.path}")
 
 

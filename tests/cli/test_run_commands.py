@@ -120,3 +120,9 @@ def test_diagnose_prints_sentences_or_json(svgp, run_folder, tmp_path):
     found = json.loads(svgp("diagnose", run, "--json").out)
     assert found["sentences"][-1] in ended.out
     assert json.loads((run / "diagnose.json").read_text())["sentences"] == found["sentences"]
+
+
+def test_update_folds_rows_into_a_new_run(svgp, run_folder, points, tmp_path):
+    ended = svgp("update", run_folder, points, "--run-dir", tmp_path / "updated")
+    assert ended.code == 0, ended.err
+    assert "update.rows" in ended.out and str(tmp_path / "updated") in ended.out
