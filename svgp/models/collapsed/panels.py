@@ -69,7 +69,7 @@ class Lanes:
         self._wanted = chunk or max(FEWEST_ROWS, (SHARED_ENTRIES if alone else PANEL_ENTRIES) // size)
         self._most = 1 if alone else min(threads.workers(), max(1, -(-rows // self._wanted)))
         self.panels = self._cut(rows)
-        self._longest = max(panel.stop - panel.start for panel in self.panels)
+        self._longest = min(max(rows, 1), self._wanted)  # other numbers of rows may be cut into longer panels
         self.lanes = [Lane(self._longest, size) for _ in range(self._most)]
         room = kept_bytes() // (2 * 8 * size * self._longest)  # panels
         # The first ones: dealt out in turn, so that each lane has as many of them.
