@@ -109,6 +109,7 @@ def _with_habits(model: SVGP, config: ModelConfig, X: np.ndarray, Y: np.ndarray)
         model.inducing_range = X.min(axis=0), X.max(axis=0)
     model.replace_redundant = config.inducing.replace_redundant
     model.neighbours = config.neighbours
+    model.judged = config.calibration != "none" or config.neighbours.count != 0
     model.lacks_targets = bool(np.isnan(Y).any())
     return model
 

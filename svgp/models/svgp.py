@@ -130,6 +130,7 @@ class SVGP(tf.Module):
         self.replace_redundant = False  # give redundant points new places
         self.priors: PriorsConfig | None = None  # on hyperparameters
         self.neighbours: NeighboursConfig | None = None  # a stage of training for them
+        self.judged = False  # after training, by rows that it should not have seen
         self.lacks_targets = False  # in some rows
 
     @property

@@ -179,7 +179,7 @@ class Session:
             return fit_predictive(
                 self.model, *dataset.rows.near(), neighbours=model.neighbours.count,
                 calibrate=model.calibration != "none", seed=self.config.train.seed,
-                own=self.method.neighbour_model,
+                own=self.method.neighbour_model, unseen=self.method.unseen,
             )  # fmt: skip
         except (NumericalError, np.linalg.LinAlgError) as error:
             self.progress.note(f"predictions are neither calibrated nor corrected: {error}")

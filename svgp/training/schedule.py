@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from svgp.training.methods.affordable import rows_to_fit
+from svgp.training.methods.affordable import rows_to_learn
 from svgp.training.methods.base import Method
 
 GROWTH = 1.1  # an iterative method is evaluated again when its steps have grown by so much
@@ -46,7 +46,7 @@ class Schedule:
         """
         every = config.evaluate_every
         if method.iterative and test_rows:
-            seen = min(rows_to_fit(config, rows, method.model.num_inducing) or rows, rows)
+            seen = min(rows_to_learn(method.model, rows, config) or rows, rows)
             every = max(every, float(math.ceil(SHARE * test_rows / (PREDICTION * seen))))
         ends = [config.max_epochs, config.max_steps and config.max_steps / method.steps_per_epoch]
         known = [end for end in ends if end]

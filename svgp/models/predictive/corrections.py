@@ -3,12 +3,13 @@
 With the residual process R of `svgp.models.neighbours`, residuals r of the training rows and their noise
 variances lam, a row whose nearest training rows are n gets
 
-    b = (beta R[n, n] + diag(c lam_n))^-1 beta R[n, *]
-    mean += b^T r_n         variance of f = s* + beta R[*, *] - beta R[*, n] b
+    b = (R[n, n] + rho diag(lam_n))^-1 R[n, *]
+    mean += b^T r_n         variance of f = s* + beta (R[*, *] - R[*, n] b)
 
-with beta and c of `svgp.models.predictive.calibration` (1 where nothing was fitted); s* is what q(u) leaves.
-After the fact r are cavity residuals. Where q(v) = N(w, S S^T) was found together with the neighbours
-(`joint`: by the evidence), r are plain ones, `y - mean`, and what q leaves is `|S^T at|^2`,
+with beta of `svgp.models.predictive.calibration` (1 where nothing was fitted), which says how wide and leaves
+the mean alone; s* is what q(u) leaves. After the fact r are cavity residuals, of a model whose noise covers
+what the inducing points leave: rho says how much of it is noise. Where q(v) = N(w, S S^T) was found
+together with the neighbours (`joint`), rho is 1, r are plain, `y - mean`, and what q leaves is `|S^T at|^2`,
 `at = a* - sum_j b_j a_nj`: with all rows as neighbours that is the exact posterior. Source: Sang & Huang 2012
 ("full-scale approximation"), with neighbours in the place of tapering as in Datta et al. 2016.
 """
@@ -82,8 +83,8 @@ class NeighbourRows:
     """The training rows as predictions see them: X `[N, D]`, residuals and noise variances `[N, L]`.
 
     `model` has `kernel`, `Z` and `jitter`, and one kernel for all latents. `joint`: its q(u), where that was
-    found together with the neighbours. A snapshot. Rows' projections `[N, M]` are kept where they fit in the
-    memory that panels may take, else made anew for each batch.
+    found together with the neighbours. `ratio [L]`: rho; default: ones. A snapshot. Rows' projections
+    `[N, M]` are kept where they fit in the memory that panels may take, else made anew for each batch.
     """
 
     def __init__(
@@ -94,10 +95,12 @@ class NeighbourRows:
         noise: np.ndarray,
         count: int,
         joint: SparseRows | None = None,
+        ratio: np.ndarray | None = None,
     ) -> None:
         self.model, self.joint = model, joint
         self.X = np.ascontiguousarray(X, np.float64)
         self.residual, self.noise = np.asarray(residual, np.float64), np.asarray(noise, np.float64)
+        self.ratio = np.ones(self.noise.shape[1]) if ratio is None else np.asarray(ratio, np.float64)
         self.count = min(count, len(X))
         self.process = ResidualProcess(model, X.shape[1])
         self.nearest = Nearest(self.X, kernel_scales(model.kernel, self.X))
@@ -111,9 +114,15 @@ class NeighbourRows:
         other.count = min(count, len(self.X))
         return other
 
-    def correct(self, X: np.ndarray, noise: np.ndarray, residual: np.ndarray) -> Correction:
-        """Of rows X `[Q, D]`, with c and beta `[L]` each."""
-        shape = (len(X), len(noise))
+    def with_ratio(self, ratio: np.ndarray) -> NeighbourRows:
+        """The same rows with another rho `[L]`."""
+        other = copy.copy(self)
+        other.ratio = np.asarray(ratio, np.float64)
+        return other
+
+    def correct(self, X: np.ndarray, residual: np.ndarray) -> Correction:
+        """Of rows X `[Q, D]`, with beta `[L]`."""
+        shape = (len(X), len(residual))
         explained = None if self.joint is None else np.empty(shape)
         out = Correction(np.empty(shape), np.empty(shape), explained, np.empty(len(X)))
 
@@ -124,23 +133,22 @@ class NeighbourRows:
                 out.mean[rows] = self.joint_mean(batch)
                 explained[rows] = self._explained(batch.at)
 
-        self.conditioned(X, noise, residual, fill)
+        self.conditioned(X, residual, fill)
         return out
 
     def conditioned(
         self,
         X: np.ndarray,
-        noise: np.ndarray,
         residual: np.ndarray,
         use: Callable[[np.ndarray, Conditioned], None],
     ) -> None:
-        """`use(rows, batch)`, on several threads, for batches of X `[Q, D]`, with c and beta `[L]` each."""
+        """`use(rows, batch)`, on several threads, for batches of X `[Q, D]`, with beta `[L]`."""
         X = np.ascontiguousarray(X, np.float64)
         for start in range(0, len(X), SEARCHED):
             found = self.find(X[start : start + SEARCHED])
 
             def task(rows: np.ndarray, start: int = start, found: Found = found) -> None:
-                use(start + rows, self._condition(found.take(rows), noise, residual))
+                use(start + rows, self._condition(found.take(rows), residual))
 
             self._in_batches(found, task)
 
@@ -155,41 +163,36 @@ class NeighbourRows:
         sparse = np.stack([blas.times_vector(batch.A, column) for column in weights], axis=1)
         return batch.mean + sparse + np.asarray(self.model.mean(batch.found.X))
 
-    def left_out(self, X: np.ndarray, without: np.ndarray) -> tuple[Ingredients, np.ndarray | None]:
-        """Of training rows X `[T, D]`, numbers `without [T]`: what is known of them from the others.
-
-        And, where q(u) was found jointly, what it leaves of each `[T, L]`, at c = beta = 1.
-        """
+    def left_out(self, X: np.ndarray, without: np.ndarray) -> Ingredients:
+        """Of training rows X `[T, D]`, numbers `without [T]`: what is known of them from the others."""
         found = self._find_others(np.ascontiguousarray(X, np.float64), without)
-        T, m, latents = len(X), self.count, self.residual.shape[1]
+        T, m = len(X), self.count
         whole = Ingredients(np.empty((T, m, m)), np.empty((T, m)), np.empty(T), *found[1:])
-        explained = None if self.joint is None else np.empty((T, latents))
 
         def fill(rows: np.ndarray) -> None:
-            batch, ones = found.take(rows), np.ones(latents)
+            batch = found.take(rows)
             for part, _, parts in self._ingredients(batch, self.process.project(batch.X)):
                 for into, values in zip(whole[:3], parts[:3], strict=True):
                     into[rows[part]] = values
-            if explained is not None:
-                explained[rows] = self._explained(self._condition(batch, ones, ones).at)
 
         self._in_batches(found, fill)
-        return whole, explained
+        return whole
 
-    def weights(self, parts: Ingredients, latent: int, c: float, beta: float) -> np.ndarray:
+    def weights(self, parts: Ingredients, latent: int) -> np.ndarray:
         """b `[T, m]` of one latent GP."""
-        lam = self.values(self.noise[:, latent], parts.neighbours, 1.0)
-        C = beta * parts.covariance
-        np.einsum("tii->ti", C)[...] += np.maximum(c * lam, beta * self.floor)
-        return np.linalg.solve(C, beta * parts.cross[..., None])[..., 0]
+        C = parts.covariance.copy()
+        np.einsum("tii->ti", C)[...] += self.values(self.variances(latent), parts.neighbours, 1.0)
+        return np.linalg.solve(C, parts.cross[..., None])[..., 0]
 
-    def apply(
-        self, parts: Ingredients, latent: int, beta: float, b: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """What the weights b `[T, m]` add to the mean, and the variance that is left: `[T]` both."""
+    def apply(self, parts: Ingredients, latent: int, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What weights b `[T, m]` add to the mean, and what is left of residual variance: `[T]` both."""
         r = self.values(self.residual[:, latent], parts.neighbours, 0.0)
-        left = beta * (parts.own - np.einsum("tm,tm->t", parts.cross, b))
+        left = parts.own - np.einsum("tm,tm->t", parts.cross, b)
         return np.einsum("tm,tm->t", b, r), np.maximum(left, 0.0)
+
+    def variances(self, latent: int) -> np.ndarray:
+        """`rho lam [N]` of one latent GP, and no less than keeps equal rows apart."""
+        return np.maximum(self.ratio[latent] * self.noise[:, latent], self.floor)
 
     def values(self, values: np.ndarray, neighbours: np.ndarray, missing: float) -> np.ndarray:
         """`values [N]` of training rows at `neighbours [T, m]`, `missing` where there is none."""
@@ -205,16 +208,17 @@ class NeighbourRows:
         with threads.single_threaded_blas():
             threads.run_all([partial(task, rows) for rows in batches])
 
-    def _condition(self, found: Found, noise: np.ndarray, residual: np.ndarray) -> Conditioned:
-        (T, m), L = found.neighbours.shape, len(noise)
+    def _condition(self, found: Found, residual: np.ndarray) -> Conditioned:
+        (T, m), L = found.neighbours.shape, len(residual)
         A = self.process.project(found.X)  # [T, M]
         out = Conditioned(
             found, A, np.empty((L, T, m)), np.empty((L, *A.shape)), np.empty((T, L)), np.empty((T, L))
         )
         for part, rows, parts in self._ingredients(found, A):
-            for latent, (c, beta) in enumerate(zip(noise, residual, strict=True)):
-                b = self.weights(parts, latent, float(c), float(beta))
-                out.mean[part, latent], out.residual[part, latent] = self.apply(parts, latent, beta, b)
+            for latent, beta in enumerate(residual):
+                b = self.weights(parts, latent)
+                out.mean[part, latent], left = self.apply(parts, latent, b)
+                out.residual[part, latent] = beta * left
                 out.b[latent, part] = b
                 out.at[latent, part] = A[part] - np.matmul(b[:, None, :], rows)[:, 0]
         return out

@@ -53,7 +53,7 @@ class NeighbourDraws:
         own = predictive.calibration
         self.predictive, self.count, self.seed = predictive, count, seed
         self.rows = predictive.neighbours
-        self.errors = LocalErrors(self.rows, own.noise, own.residual)
+        self.errors = LocalErrors(self.rows, own.residual)
         rng = np.random.default_rng([seed, 11])
         kernel, Z = self.rows.model.kernel, self.rows.model.Z.numpy()
         root = np.asarray(predictive.source.q_sqrt, np.float64)  # [L, M, M]
@@ -84,7 +84,7 @@ class NeighbourDraws:
             seen = batch.A if self.rows.joint is None else batch.at
             draws[:, rows] = seen @ self._spread + self._mean(batch).T[:, :, None] + draw(batch)
 
-        self.rows.conditioned(X, self.errors.noise, self.errors.residual, fill)
+        self.rows.conditioned(X, self.errors.residual, fill)
         return draws.transpose(2, 1, 0)
 
     def _mean(self, batch: Conditioned) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,23 +11,20 @@ import numpy as np
 from svgp.errors import NumericalError
 from svgp.kernels import Kernel
 from svgp.likelihoods import Gaussian
-from svgp.models.collapsed.posterior import assign_posterior
-from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.models.predictive.cavities import Cavities, cavities, without_sites
 from svgp.models.predictive.corrections import NeighbourRows
 from svgp.models.predictive.leave_one_out import LEAST_GAIN, is_better
 from svgp.models.predictive.left_out import LeftOut, Verdict
 from svgp.models.predictive.predictive import Predictive
 from svgp.models.predictive.sparse import Parts, SparseRows
+from svgp.models.predictive.taken_out import find_posterior, folds, predicted, seen_jointly
 
 ROWS = 3000  # that are left out, one at a time
 FEWEST_ROWS = 30  # that can tell whether neighbours help
 FEWEST_CALIBRATED = 100  # and how wide predictions should be
-# Of the squared error without neighbours: a density gained everywhere does not make up for rows far off.
+# Of the least squared error: a density gained everywhere does not make up for rows far off.
 # Trained for the evidence, bike (nearly linear in two inputs) had a few whose neighbours say little.
 WORSE = 1.02
-EARLIER = 16  # neighbours of a row where q(u) is found together with them
-TOGETHER = 1 << 17  # rows, at most, that it is found from: more would say little more of M numbers
 COUNTS = (32, 64, 128)  # neighbours that are weighed where their number is not given
 WEIGHED_ROWS = 1000  # of those left out, by which
 
@@ -42,6 +39,7 @@ def fit_predictive(
     seed: int = 0,
     own: Any = None,
     sites: Sites | None = None,
+    unseen: np.ndarray | None = None,
 ) -> Predictive:
     """What `model`, trained on scaled rows X `[N, D]`, Y `[N, P]`, should say of new ones.
 
@@ -51,16 +49,18 @@ def fit_predictive(
     are corrected, or for Gaussian noise q(u) is found anew together with the neighbours, kernel and Z as they
     are: whichever says more of the rows left out; and no neighbours where they say no more than the inducing
     points alone. `sites`: further rows that are neighbours, without Gaussian noise. `calibrate`: find c, beta
-    and the shape of the errors. Raises NumericalError where Kuu has no factor.
+    and the shape of the errors. `unseen`: numbers of rows that kernel, noise and Z were not fitted to, which
+    tell best how large errors are; None: any are left out. Raises NumericalError where Kuu has no factor.
     """
     sparse = SparseRows(model)
     lacking = _lacks(model, X)
     most = COUNTS[-1] if neighbours == "auto" else neighbours
     count = min(most, len(X) - 1) if lacking is None else 0
-    chosen = np.sort(np.random.default_rng([seed, 23]).permutation(len(X))[:ROWS])
+    pool = np.arange(len(X)) if unseen is None else unseen
+    chosen = np.sort(np.random.default_rng([seed, 23]).permutation(pool)[:ROWS])
     targets = Y[:, : model.likelihood.num_outputs(model.num_functions)]  # NaN where one is missing
-    known = len(X) >= FEWEST_ROWS and bool(np.all(np.ptp(targets, axis=0) > 0))
-    calibrate = calibrate and len(X) >= FEWEST_CALIBRATED
+    known = len(chosen) >= FEWEST_ROWS and bool(np.all(np.ptp(targets, axis=0) > 0))
+    calibrate = calibrate and len(chosen) >= FEWEST_CALIBRATED
     if not known or not (calibrate or count):
         return Predictive(model, sparse=sparse)
     # Neighbours need the residuals of all rows, calibration those of some.
@@ -94,23 +94,17 @@ def fit_predictive(
         def corrected(count: int, at: np.ndarray) -> LeftOut:
             return LeftOut.corrected(after.with_count(count), Y[at], parts, cavity, X, at)
 
-        joint = None if own is None else _joint(own, X, Y, count)
+        joint = None if own is None else _joint(own, X, Y, chosen, count, seed)
         if neighbours == "auto":
             few = chosen[np.sort(np.random.default_rng([seed, 37]).permutation(len(chosen))[:WEIGHED_ROWS])]
             count = _enough(joint or corrected, few, count, calibrate)
         verdict = judge(corrected(count, chosen))
         if joint is None:
             own = _found_together(model, X, Y, verdict.calibration.noise, seed)
-            joint = None if own is None else _joint(own, X, Y, count)
+            joint = None if own is None else _joint(own, X, Y, chosen, count, seed)
         if joint is not None:
             judge(joint(count, chosen))
-    best = 0
-    for number, verdict in enumerate(verdicts):
-        # Against the inducing points alone with a margin, one against the other without.
-        better = is_better(verdict.density, verdicts[0].reached, len(chosen))
-        better = better and not _errs(verdict, verdicts[0])
-        if better and verdict.density > verdicts[best].density:
-            best = number
+    best = _best(verdicts, len(chosen))
     calibration, density, _, rows, _ = verdicts[best]
     summary = {
         "neighbours": 0 if rows is None else rows.count,
@@ -150,11 +144,20 @@ def _lacks(model: Any, X: np.ndarray) -> str | None:
     return None if shares_a_kernel(model.kernel, X) else "one kernel for all latent GPs"
 
 
-def _errs(verdict: Verdict, alone: Verdict) -> bool:
-    """Whether a few rows are further off than without neighbours, which a mean log density hardly feels."""
-    if verdict.squared_error is None or alone.squared_error is None:
-        return False
-    return verdict.squared_error > WORSE * alone.squared_error
+def _best(verdicts: Sequence[Verdict], rows: int) -> int:
+    """The number of the one to be taken; the first is of the inducing points alone.
+
+    The highest mean log density of those with about the least squared error: a few rows that are further off
+    are hardly felt by a density. Against the inducing points alone with a margin.
+    """
+    errors = [verdict.squared_error for verdict in verdicts if verdict.squared_error is not None]
+    best = 0
+    for number, verdict in enumerate(verdicts):
+        errs = verdict.squared_error is not None and verdict.squared_error > WORSE * min(errors)
+        better = not errs and is_better(verdict.density, verdicts[0].reached, rows)
+        if better and (best == 0 or verdict.density > verdicts[best].density):
+            best = number
+    return best
 
 
 def _without_twin(X: np.ndarray, at: np.ndarray) -> np.ndarray | None:
@@ -191,15 +194,15 @@ def _enough(way: Way, at: np.ndarray, most: int, calibrate: bool) -> int:
     return count
 
 
-def _joint(own: Any, X: np.ndarray, Y: np.ndarray, most: int) -> Way:
-    source = SparseRows(own)
-    parts = source.parts(X)
-    residual = Y - parts.mean
-    noise = cavities(own.likelihood, parts, Y).noise
-    rows = NeighbourRows(own, X, residual, noise, most, joint=source)
+def _joint(own: Any, X: np.ndarray, Y: np.ndarray, chosen: np.ndarray, most: int, seed: int) -> Way | None:
+    rows = seen_jointly(own, X, Y, most)
+    try:
+        parts = folds(own, X, Y, chosen, most, seed)
+    except NumericalError:
+        return None
 
     def way(count: int, at: np.ndarray) -> LeftOut:
-        return LeftOut.jointly(rows.with_count(count), Y[at], parts, residual, X, at)
+        return predicted(parts, rows.with_count(count), X, Y, at)
 
     return way
 
@@ -218,11 +221,8 @@ def _found_together(model: Any, X: np.ndarray, Y: np.ndarray, factors: np.ndarra
         model.kernel, Gaussian(noise, floor=floor), model.Z.numpy(), num_data=model.num_data, mean=model.mean,
         whiten=model.whiten, jitter=model.jitter, num_latent=model.num_latent,
     )  # fmt: skip
-    if len(X) > TOGETHER:
-        some = np.sort(np.random.default_rng([seed, 31]).choice(len(X), TOGETHER, replace=False))
-        X, Y = X[some], Y[some]
     try:
-        assign_posterior(own, NeighbourEvidence(own, X, Y, count=EARLIER, seed=seed).posterior())
+        find_posterior(own, X, Y, seed)
     except NumericalError:
         return None
     return own

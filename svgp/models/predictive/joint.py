@@ -1,13 +1,13 @@
 """f at several rows together: what predictions with neighbours leave open is a Gaussian process as well.
 
 Each row's prediction weighs its own neighbours n by b. With the residual process h, of covariance `beta R`,
-and noise e_n of variance c lam_n that lies on the training rows' residuals, its error is
+and noise e_n of variance beta rho lam_n that lies on the training rows' residuals, its error is
 
     f - (prediction) = (at or a)^T (v - E v) + d(x)      d(x) = h(x) - b^T (h_n + e_n)
 
 in the letters of `svgp.models.predictive.corrections`. All that is linear: d at two rows has the covariance
 
-    beta (k~(x, x') - at^T at') + sum_j b_j b'_j c lam_j,   j in both sets of neighbours
+    beta (k~(x, x') - at^T at') + beta sum_j b_j b'_j rho lam_j,   j in both sets of neighbours
 
 k~ the kernel weighed by [1, -b] on both sides. On the diagonal it is the variance that a single prediction
 gives; it is a covariance whatever the neighbours are; with all rows as neighbours it is that of the exact
@@ -31,14 +31,14 @@ NUGGET = 1e-6  # of the prior variance: less than that is rounding
 
 
 class LocalErrors:
-    """d(x) of `rows` at c and beta `[L]`: a process."""
+    """d(x) of `rows` at beta `[L]`: a process."""
 
-    def __init__(self, rows: NeighbourRows, noise: np.ndarray, residual: np.ndarray) -> None:
-        self.rows, self.noise, self.residual = rows, noise, residual
+    def __init__(self, rows: NeighbourRows, residual: np.ndarray) -> None:
+        self.rows, self.residual = rows, residual
 
     def at(self, X: np.ndarray) -> Conditioned:
         """What predictions weigh at rows X `[T, D]`, all in memory."""
-        (T, m), L, M = (len(X), self.rows.count), len(self.noise), len(self.rows.process.frame.L)
+        (T, m), L, M = (len(X), self.rows.count), len(self.residual), len(self.rows.process.frame.L)
         found = Found(np.empty(X.shape), np.empty((T, m), np.int64), np.empty((T, m)))
         whole = Conditioned(
             found, np.empty((T, M)), np.empty((L, T, m)), np.empty((L, T, M)), np.empty((T, L)),
@@ -51,14 +51,14 @@ class LocalErrors:
             whole.A[rows], whole.mean[rows], whole.residual[rows] = batch.A, batch.mean, batch.residual
             whole.b[:, rows], whole.at[:, rows] = batch.b, batch.at
 
-        self.rows.conditioned(X, self.noise, self.residual, collect)
+        self.rows.conditioned(X, self.residual, collect)
         return whole
 
     def covariance(self, one: Conditioned, other: Conditioned | None = None) -> np.ndarray:
         """Of d at two lots of rows: `[L, T, T']`; `other` None: of `one` with itself."""
         left = [self._side(one, rows) for rows in self._blocks(one)]
         right = left if other is None else [self._side(other, rows) for rows in self._blocks(other)]
-        C = np.empty((len(self.noise), len(one.A), len((other or one).A)))
+        C = np.empty((len(self.residual), len(one.A), len((other or one).A)))
         for number, a in enumerate(left):
             for b in right[: number + 1] if other is None else right:
                 found = a.covariance(b, self.residual)  # [L, t, t']
@@ -72,9 +72,8 @@ class LocalErrors:
 
     def variances(self, latent: int, neighbours: np.ndarray) -> np.ndarray:
         """Of what lies on the residuals of training rows, `[U]`: noise, and the kernel's own white noise."""
-        c, beta, rows = self.noise[latent], self.residual[latent], self.rows
-        lam = np.maximum(c * rows.noise[neighbours, latent], beta * rows.floor)
-        return lam + beta * nugget(rows.model.kernel, rows.X[neighbours])
+        lam = self.rows.variances(latent)[neighbours]
+        return self.residual[latent] * (lam + nugget(self.rows.model.kernel, self.rows.X[neighbours]))
 
     def _blocks(self, batch: Conditioned) -> list[np.ndarray]:
         order = cluster_order(self.rows.nearest.scaled(batch.found.X))
@@ -83,7 +82,7 @@ class LocalErrors:
     def _side(self, batch: Conditioned, rows: np.ndarray) -> _Side:
         used, weights = neighbour_weights(batch.found.neighbours[rows], batch.b[:, rows])
         points = np.concatenate([self.rows.X[used], batch.found.X[rows]])
-        deviations = np.stack([np.sqrt(self.variances(latent, used)) for latent in range(len(self.noise))])
+        deviations = np.stack([np.sqrt(self.variances(latent, used)) for latent in range(len(self.residual))])
         return _Side(self.rows.model.kernel, rows, points, used, weights, deviations, batch.at[:, rows])
 
 
@@ -142,7 +141,7 @@ def joint_covariance(predictive: Any, X: np.ndarray) -> np.ndarray:
     """
     own, rows, source = predictive.calibration, predictive.neighbours, predictive.source
     if rows is not None:
-        errors = LocalErrors(rows, own.noise, own.residual)
+        errors = LocalErrors(rows, own.residual)
         batch = errors.at(X)
         C = errors.covariance(batch)
         for latent, root in enumerate(source.q_sqrt):

@@ -1,8 +1,9 @@
 """Fitting what `calibration` holds: the density of training rows that were left out, as high as it goes.
 
-For a row with cavity residual r (`cavities`) the prediction of r is a mean and a variance that depend on c
-and beta. These two are found under Student-t errors, which a few far rows do not bend, the shape of the
-errors then by `tails.fit_shape`; where that gains nothing errors stay normal, and c and beta are found so.
+For a row with cavity residual r (`cavities`) the prediction of r is a mean and a variance; the variance
+depends on c and beta, and where neighbours correct a model after the fact the mean on c / beta. The two are
+found under Student-t errors, which a few far rows do not bend, the shape of the errors then by
+`tails.fit_shape`; where that gains nothing errors stay normal, and c and beta are found so.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-from svgp.models.predictive.cavities import LEAST_LEFT
 from svgp.models.predictive.corrections import Ingredients
 from svgp.models.predictive.tails import NORMAL, Shape, fit_shape
 
@@ -38,37 +38,25 @@ class Fit(NamedTuple):
     reached: float  # the same of the best that was found, which may not have been worth a change
 
 
-def from_sparse(explained: np.ndarray, residual: np.ndarray, noise: float) -> Prediction:
-    """By the inducing points alone: cavity variances `[T]`, residual variances `[T]`, s2."""
+def of_width(explained: np.ndarray, residual: np.ndarray, noise: float) -> Prediction:
+    """Of errors r of a mean that is given: variances `[T]` that q(u) leaves, residual variances `[T]`, s2."""
     nothing = np.zeros_like(explained)
     return lambda c, beta: (nothing, c * noise + explained + beta * residual)
 
 
-def from_neighbours(
-    parts: Ingredients, explained: np.ndarray, r: np.ndarray, near: np.ndarray, noise: float, joint: bool
-) -> Prediction:
-    """By their neighbours as well, whose residuals are `near [T, m]`; r `[T]` are the rows' own.
+def from_neighbours(parts: Ingredients, explained: np.ndarray, near: np.ndarray, noise: float) -> Prediction:
+    """By neighbours whose cavity residuals are `near [T, m]`; c / beta weighs them.
 
-    One eigendecomposition a row serves all c and beta. `joint`: q(u) has seen the row, so that its error and
-    what q(u) leaves are enlarged by `1 / (1 - h)`, `h = explained / D` at c = beta = 1, as in a regression on
-    `at`, whose rows are independent given q(u).
+    One eigendecomposition a row serves all c and beta.
     """
     values, vectors = np.linalg.eigh(parts.covariance)  # [T, m], [T, m, m]
     values = np.maximum(values, 0.0)
     cross, near = (np.einsum("tji,tj->ti", vectors, x) for x in (parts.cross, near))
 
-    def conditional(c: float, beta: float) -> tuple[np.ndarray, np.ndarray]:
-        weights = beta * cross / (beta * values + c * noise)  # [T, m]
-        left = beta * np.maximum(parts.own - np.sum(weights * cross, axis=1), 0.0)
-        return np.sum(weights * near, axis=1), c * noise + left
-
-    kept = np.ones_like(r)
-    if joint:
-        kept = np.maximum(1.0 - explained / conditional(1.0, 1.0)[1], LEAST_LEFT)
-
     def predict(c: float, beta: float) -> tuple[np.ndarray, np.ndarray]:
-        mean, D = conditional(c, beta)
-        return r - (r - mean) / kept, D + explained / kept
+        weights = cross / (values + c / beta * noise)  # [T, m]
+        left = beta * np.maximum(parts.own - np.sum(weights * cross, axis=1), 0.0)
+        return np.sum(weights * near, axis=1), c * noise + left + explained
 
     return predict
 

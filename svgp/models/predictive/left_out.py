@@ -41,6 +41,8 @@ class LeftOut:
     noise: np.ndarray  # of its site
     rows: NeighbourRows | None = None
     ingredients: Ingredients | None = None
+    prior: np.ndarray | None = None  # residual variance before neighbours had a say
+    nearest: np.ndarray | None = None  # [T] distance of the nearest, in lengthscales
     single: np.ndarray | None = None  # [T] rows whose inputs no other row has; None: all
 
     @staticmethod
@@ -57,20 +59,8 @@ class LeftOut:
     ) -> LeftOut:
         """By neighbours after the fact; X, parts and cavity are of all training rows."""
         found = LeftOut.alone(rows.model, Y, parts, cavity, at)
-        found.rows, found.ingredients = rows, rows.left_out(X[at], at)[0]
+        found.rows, found.ingredients = rows, rows.left_out(X[at], at)
         return found
-
-    @staticmethod
-    def jointly(
-        rows: NeighbourRows, Y: np.ndarray, parts: Parts, residual: np.ndarray, X: np.ndarray, at: np.ndarray
-    ) -> LeftOut:
-        """By neighbours and a q(u) that belong together, with plain residuals `[N, L]`."""
-        ingredients, explained = rows.left_out(X[at], at)
-        assert explained is not None
-        return LeftOut(
-            rows.model, Y, parts.mean[at], explained, parts.residual[at], residual[at], rows.noise[at], rows,
-            ingredients,
-        )  # fmt: skip
 
     def judge(self, calibrate: bool) -> Verdict:
         """The best calibration (or none)."""
@@ -85,7 +75,7 @@ class LeftOut:
             beta = 1.0
         none = Calibration.none(latents)
         own = Calibration(none.noise, np.full(latents, beta), none.scales, none.weights)
-        return Verdict(own, densities[beta], reached, self.rows)
+        return Verdict(own, densities[beta], reached, self._weighing(own))
 
     def proximity(self, calibration: Calibration) -> dict[str, float]:
         """How near the neighbours of the rows are, and how much of the residual variance they explain.
@@ -94,12 +84,19 @@ class LeftOut:
         share of residual variance; `too_far`: share of rows of whose residual variance they explain less
         than a tenth.
         """
-        assert self.rows is not None and self.ingredients is not None
-        c, beta = float(calibration.noise[0]), float(calibration.residual[0])
-        b = self.rows.weights(self.ingredients, 0, c, beta)
-        own = np.maximum(self.ingredients.own, np.finfo(float).tiny)
-        left = self.rows.apply(self.ingredients, 0, beta, b)[1] / (beta * own)  # [T]
-        nearest = self.ingredients.distances[:, 0]
+        rows, parts = self._weighing(calibration), self.ingredients
+        assert rows is not None
+        if parts is None:
+            assert self.prior is not None and self.nearest is not None
+            own, left, nearest = self.prior[:, 0], self.residual[:, 0], self.nearest
+        else:
+            own, left, nearest = (
+                parts.own,
+                rows.apply(parts, 0, rows.weights(parts, 0))[1],
+                parts.distances[:, 0],
+            )
+        own = np.maximum(own, np.finfo(float).tiny)
+        left = left / own  # [T]
         return {
             "nearest_median": float(np.median(nearest)),
             "nearest_p95": float(np.quantile(nearest, 0.95)),
@@ -124,25 +121,30 @@ class LeftOut:
         noise, residual = (np.array([getattr(fit, name) for fit in fits]) for name in ("noise", "residual"))
         density, reached = (float(sum(getattr(fit, name) for fit in fits)) for name in ("density", "reached"))
         calibration = Calibration(noise, residual, scales, weights)
-        return Verdict(calibration, density, reached, self.rows, squared_error)
+        return Verdict(calibration, density, reached, self._weighing(calibration), squared_error)
+
+    def _weighing(self, calibration: Calibration) -> NeighbourRows | None:
+        """The neighbours; after the fact noise and residual count as `calibration` has found them."""
+        if self.rows is None or self.ingredients is None:
+            return self.rows
+        return self.rows.with_ratio(calibration.noise / calibration.residual)
 
     def _prediction(self, latent: int) -> loo.Prediction:
         explained, noise = self.explained[:, latent], float(self.noise[0, latent])
         if self.rows is None or self.ingredients is None:
-            return loo.from_sparse(explained, self.residual[:, latent], noise)
+            return loo.of_width(explained, self.residual[:, latent], noise)
         near = self.rows.values(self.rows.residual[:, latent], self.ingredients.neighbours, 0.0)
-        joint = self.rows.joint is not None
-        return loo.from_neighbours(self.ingredients, explained, self.error[:, latent], near, noise, joint)
+        return loo.from_neighbours(self.ingredients, explained, near, noise)
 
     def _density(self, beta: float) -> float:
         """Mean log density at the cavities, with residual variances times beta; any likelihood."""
         mean, variance = self.mean.copy(), self.explained + beta * self.residual
         if self.rows is not None and self.ingredients is not None:
+            rows = self.rows.with_ratio(np.full(mean.shape[1], 1.0 / beta))
             for latent in range(mean.shape[1]):
-                b = self.rows.weights(self.ingredients, latent, 1.0, beta)
-                more, left = self.rows.apply(self.ingredients, latent, beta, b)
+                more, left = rows.apply(self.ingredients, latent, rows.weights(self.ingredients, latent))
                 mean[:, latent] += more
-                variance[:, latent] = self.explained[:, latent] + left
+                variance[:, latent] = self.explained[:, latent] + beta * left
         kind = self.model.dtype.as_numpy_dtype
         found = self.model.likelihood.predict_log_density(mean.astype(kind), variance.astype(kind), self.Y)
         return float(np.mean(found))

@@ -53,14 +53,14 @@ class Predictive:
         """p(f*) at scaled inputs X `[N, D]`."""
         own, rows = self.calibration, self.neighbours
         if rows is not None and rows.joint is not None:
-            correction = rows.correct(X, own.noise, own.residual)  # the mean of q(f) included
+            correction = rows.correct(X, own.residual)  # the mean of q(f) included
             assert correction.explained is not None
             mean, variance = correction.mean, correction.explained + correction.residual
             return Latent(mean.astype(self.sparse.dtype), variance.astype(self.sparse.dtype))
         found = self.sparse.parts(X)
         mean, residual = found.mean, own.residual * found.residual
         if rows is not None:
-            correction = rows.correct(X, own.noise, own.residual)
+            correction = rows.correct(X, own.residual)
             mean, residual = mean + correction.mean, correction.residual
         return Latent(_of(found.mean, mean), _of(found.mean, found.explained + residual))
 
@@ -69,6 +69,7 @@ class Predictive:
         found = {f"calibration.{name}": x for name, x in self.calibration.arrays().items()}
         if (rows := self.neighbours) is not None:
             found |= {"rows.X": rows.X, "rows.residual": rows.residual, "rows.noise": _thrifty(rows.noise)}
+            found["rows.ratio"] = rows.ratio
             if rows.joint is not None:
                 found |= {
                     f"{OWN}{name}": np.asarray(x.numpy()) for name, x in named_variables(rows.model).items()
@@ -87,9 +88,11 @@ class Predictive:
         if "rows.X" in arrays:
             residual = arrays["rows.residual"]
             noise = np.broadcast_to(arrays["rows.noise"], residual.shape)
+            # Earlier versions let c and beta weigh neighbours.
+            ratio = arrays.get("rows.ratio", calibration.noise / calibration.residual)
             rows = NeighbourRows(
                 model if own is None else own, arrays["rows.X"], residual, noise, int(summary["neighbours"]),
-                joint=None if own is None else SparseRows(own),
+                joint=None if own is None else SparseRows(own), ratio=ratio,
             )  # fmt: skip
         return Predictive(model, calibration, rows, summary)
 

@@ -30,9 +30,7 @@ class ServedPredictive(tf.Module):
         self._scale = tf.constant(calibration.residual, self.dtype)  # [L]
         self._neighbours = None
         if predictive.neighbours is not None:
-            self._neighbours = _Neighbours(
-                predictive.neighbours, calibration.noise, calibration.residual, self._posterior
-            )
+            self._neighbours = _Neighbours(predictive.neighbours, calibration.residual, self._posterior)
 
     def predict_f(self, X: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and variance [N, L] of f at scaled inputs X [N, D]."""
@@ -70,9 +68,9 @@ class ServedPredictive(tf.Module):
 
 
 class _Neighbours(tf.Module):
-    """`NeighbourRows` with c and beta, in a graph; everything in float64."""
+    """`NeighbourRows` with beta, in a graph; everything in float64."""
 
-    def __init__(self, rows: NeighbourRows, noise: np.ndarray, residual: np.ndarray, posterior: Any) -> None:
+    def __init__(self, rows: NeighbourRows, residual: np.ndarray, posterior: Any) -> None:
         super().__init__()
         self._count, self._joint = rows.count, rows.joint is not None
         nearest = rows.nearest
@@ -81,10 +79,9 @@ class _Neighbours(tf.Module):
         self._points, self._X, self._residual = (
             tf.Variable(x, trainable=False, dtype=tf.float64) for x in (nearest.points, rows.X, rows.residual)
         )
-        lam = rows.noise if np.any(rows.noise != rows.noise[:1]) else rows.noise[:1]
-        self._lam = tf.Variable(
-            np.maximum(noise * lam, residual * rows.floor), trainable=False
-        )  # [1 or N, L]
+        lam = np.stack([rows.variances(latent) for latent in range(len(residual))], axis=1)
+        lam = lam if np.any(lam != lam[:1]) else lam[:1]
+        self._lam = tf.Variable(lam, trainable=False)  # [1 or N, L]
         self._beta = residual
         self._posterior = posterior
         self._L_inverse = tf.cast(posterior.L_inverse[0], tf.float64)  # [M, M]
@@ -124,8 +121,8 @@ class _Neighbours(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         beta, lam = float(self._beta[latent]), tf.convert_to_tensor(self._lam)[:, latent]
         noise = lam[0] + tf.zeros_like(cross) if lam.shape[0] == 1 else tf.gather(lam, neighbours)  # [T, m]
-        C = tf.linalg.set_diag(beta * covariance, beta * tf.linalg.diag_part(covariance) + noise)
-        b = tf.linalg.solve(C, beta * cross[..., None])[..., 0]  # [T, m]
+        C = tf.linalg.set_diag(covariance, tf.linalg.diag_part(covariance) + noise)
+        b = tf.linalg.solve(C, cross[..., None])[..., 0]  # [T, m]
         r = tf.gather(tf.convert_to_tensor(self._residual)[:, latent], neighbours)  # [T, m]
         left = tf.maximum(beta * (own - tf.reduce_sum(cross * b, 1)), 0.0)
         at = A[:, -1] - tf.einsum("tm,tmk->tk", b, A[:, :-1])  # [T, M]

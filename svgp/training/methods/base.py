@@ -149,6 +149,11 @@ class Method(ABC):
         """Give back memory that the next step would take again."""
 
     @property
+    def unseen(self) -> np.ndarray | None:
+        """Numbers of rows that hyperparameters and Z were not fitted to; None where there are none."""
+        return None
+
+    @property
     def bound_of_all_rows(self) -> float | None:
         """The ELBO of the model as it is, in nats, where the method knows it of all rows."""
         return None

@@ -20,7 +20,7 @@ from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.units import variable_scales
 from svgp.training.lbfgs.variables import pack, unpack, wall
-from svgp.training.methods.affordable import PASS_SHARE, rows_to_fit
+from svgp.training.methods.affordable import KEPT_MOST, PASS_SHARE, rows_to_learn
 from svgp.training.methods.base import Method, StepRecord
 from svgp.workers import present
 
@@ -51,7 +51,7 @@ class Collapsed(Method):
         self._last_step = min((end for end in ends if end is not None), default=np.inf)
         self._all = as_rows(X, Y)
         self._workers, self._seed = present(), config.seed
-        fitted = self._fit_to(rows_to_fit(config, self._all.count, model.num_inducing))
+        fitted = self._fit_to(rows_to_learn(model, self._all.count, config))
         self._complete = not self._subset  # whether q(u) has seen all rows that there is time for
         self._seen = fitted.count  # rows that q(u) has seen
         self._final_pass_s = 0.0
@@ -139,6 +139,11 @@ class Collapsed(Method):
     def release(self) -> None:
         """Give back the bound's panels."""
         self.bound.release()
+
+    @property
+    def unseen(self) -> np.ndarray | None:
+        """Rows in memory that no evaluation has seen, a random KEPT_MOST of them at most."""
+        return beyond(self._all, self.bound.rows.count, self._seed)
 
     @property
     def bound_of_all_rows(self) -> float | None:
@@ -302,11 +307,25 @@ class Collapsed(Method):
 
 
 def subset(rows: Rows, count: int | None, seed: int) -> Rows:
-    """So many of the rows at hand, drawn at random, in their order; all rows where `count` allows."""
+    """So many of the rows at hand, drawn at random, in their order; all rows where `count` allows.
+
+    More rows with the same seed are these and others.
+    """
     if count is None or count >= rows.count:
         return rows
     X, Y = rows.sample()
     if count >= len(X):
         return ArrayRows(X, Y)
-    chosen = np.sort(np.random.default_rng([seed, 11]).choice(len(X), count, replace=False))
+    chosen = np.sort(_shuffled(len(X), seed)[:count])
     return ArrayRows(X[chosen], Y[chosen])
+
+
+def beyond(rows: Rows, count: int, seed: int) -> np.ndarray | None:
+    """Numbers of rows that `subset` does not take, KEPT_MOST at most; None for none, and of a stream."""
+    if not rows.in_memory or count >= rows.count:
+        return None
+    return np.sort(_shuffled(rows.count, seed)[count:][-KEPT_MOST:])
+
+
+def _shuffled(rows: int, seed: int) -> np.ndarray:
+    return np.random.default_rng([seed, 11]).permutation(rows)

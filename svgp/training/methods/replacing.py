@@ -75,6 +75,11 @@ class Replacing(Method):
         self.method.release()
 
     @property
+    def unseen(self) -> np.ndarray | None:
+        """The method's."""
+        return self.method.unseen
+
+    @property
     def bound_of_all_rows(self) -> float | None:
         """The method's."""
         return self.method.bound_of_all_rows

@@ -14,9 +14,9 @@ from svgp.models.collapsed.posterior import assign_posterior
 from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.models.replacement import Move
 from svgp.rows import Rows
-from svgp.training.methods.affordable import rows_to_fit
+from svgp.training.methods.affordable import rows_to_learn
 from svgp.training.methods.base import Method, StepRecord
-from svgp.training.methods.collapsed import subset
+from svgp.training.methods.collapsed import beyond, subset
 from svgp.training.methods.evidence import COUNT, EvidenceFit, twin
 from svgp.workers import present
 
@@ -65,6 +65,15 @@ class Staged(Method):
         if self._second is None or not np.isfinite(self._second.value):
             return None
         return self._second.value * self._rows.count / len(self._second.X)
+
+    @property
+    def unseen(self) -> np.ndarray | None:
+        """Rows that neither stage was fitted to."""
+        unseen = self.first.unseen
+        if unseen is None or self._second is None:
+            return unseen
+        own = beyond(self._rows, len(self._second.X), self._config.seed)
+        return None if own is None else np.intersect1d(unseen, own)
 
     @property
     def bound_of_all_rows(self) -> float | None:
@@ -220,7 +229,7 @@ class Staged(Method):
     def _begin(self) -> EvidenceFit:
         size = self.model.num_inducing
         most = int(LARGEST / (7.0 * size**2))
-        fitted = rows_to_fit(first_share(self._config), self._rows.count, size)
+        fitted = rows_to_learn(self.model, self._rows.count, first_share(self._config))
         wanted = min(fitted or self._rows.count, most)
         X, Y = subset(self._rows, wanted, self._config.seed).sample()
         return EvidenceFit(twin(self.model), X, Y, seed=self._config.seed)

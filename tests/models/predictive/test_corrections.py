@@ -40,8 +40,8 @@ def dense(model, x, rows, c=1.0, beta=1.0):
 
 @pytest.mark.parametrize("count, c, beta", [(40, 1.0, 1.0), (7, 0.3, 2.5)])
 def test_neighbours_against_dense_matrices(model, count, c, beta):
-    rows = NeighbourRows(model, X, RESIDUAL, NOISE, count)
-    found = rows.correct(NEW, np.array([c]), np.array([beta]))
+    rows = NeighbourRows(model, X, RESIDUAL, NOISE, count, ratio=np.array([c / beta]))
+    found = rows.correct(NEW, np.array([beta]))
     for place, x in enumerate(NEW):
         far = np.sqrt((((X - x) / [0.7, 1.1]) ** 2).sum(1))
         mean, left = dense(model, x, np.argsort(far)[:count], c, beta)
@@ -55,11 +55,11 @@ def test_neighbours_against_dense_matrices(model, count, c, beta):
 def test_batches_memory_and_what_they_share_do_not_matter(model, monkeypatch, kept, shared):
     from svgp.models.predictive import corrections
 
-    expected = NeighbourRows(model, X, RESIDUAL, NOISE, 6).correct(NEW, np.ones(1), np.ones(1))
+    expected = NeighbourRows(model, X, RESIDUAL, NOISE, 6).correct(NEW, np.ones(1))
     monkeypatch.setattr(corrections, "BATCH", 4)
     monkeypatch.setattr(corrections, "kept_bytes", lambda: kept)
     monkeypatch.setattr(corrections, "SHARED", shared)
-    found = NeighbourRows(model, X, RESIDUAL, NOISE, 6).correct(NEW, np.ones(1), np.ones(1))
+    found = NeighbourRows(model, X, RESIDUAL, NOISE, 6).correct(NEW, np.ones(1))
     for name in ("mean", "residual", "nearest"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-10, atol=1e-13)
 
@@ -74,7 +74,7 @@ def test_what_the_points_leave_is_taken_in_float64_from_a_float32_model_too():
         likelihood = likelihoods.Gaussian(1e-3, dtype=dtype)
         model = SVGP(kernel, likelihood, rows[:10].astype(dtype.as_numpy_dtype), num_data=200, jitter=1e-5)
         near = NeighbourRows(model, rows, residual, noise, 16)
-        means.append(near.correct(rows[:50] + 0.01, np.ones(1), np.ones(1)).mean)
+        means.append(near.correct(rows[:50] + 0.01, np.ones(1)).mean)
     np.testing.assert_allclose(means[1], means[0], atol=1e-4)
 
 
@@ -82,19 +82,20 @@ def test_a_row_is_not_its_own_neighbour(model):
     twice = np.concatenate([X, X[:3], X[:3]])  # three rows three times
     rows = NeighbourRows(model, twice, np.tile(RESIDUAL, (2, 1))[:46], np.tile(NOISE, (2, 1))[:46], 5)
     at = np.array([0, 1, 7, 41])
-    parts, _ = rows.left_out(twice[at], at)
+    parts = rows.left_out(twice[at], at)
     assert not np.any(parts.neighbours == at[:, None])
     assert parts.neighbours.shape == (4, 5) and np.all(parts.distances[:, :-1] <= parts.distances[:, 1:])
-    mean, left = rows.apply(parts, 0, 1.0, rows.weights(parts, 0, 1e-300, 1.0))  # equal rows without noise
+    exact = rows.with_ratio(np.array([1e-300]))  # equal rows without noise
+    mean, left = exact.apply(parts, 0, exact.weights(parts, 0))
     assert np.all(np.isfinite(mean)) and np.all(left >= 0.0)
 
 
 def test_fewer_rows_than_neighbours(model):
     few = NeighbourRows(model, X[:3], RESIDUAL[:3], NOISE[:3], 32)
     assert few.count == 3
-    parts, _ = few.left_out(X[:3], np.arange(3))
+    parts = few.left_out(X[:3], np.arange(3))
     assert np.all((parts.neighbours == NONE).sum(axis=1) == 1)
-    mean, _ = few.apply(parts, 0, 1.0, few.weights(parts, 0, 1.0, 1.0))
+    mean, _ = few.apply(parts, 0, few.weights(parts, 0))
     assert mean[0] == pytest.approx(dense(model, X[0], np.array([1, 2]))[0], rel=1e-8)
 
 

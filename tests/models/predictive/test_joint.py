@@ -24,12 +24,12 @@ KERNELS = {
 }
 
 
-def predictive(kernel, count, joint=True, calibration=None):
+def predictive(kernel, count, joint=True, calibration=None, ratio=None):
     model = SVGP(kernel, likelihoods.Gaussian(NOISE), X[:4] + 0.1, num_data=30, jitter=JITTER, num_latent=2)
     assign_posterior(model, NeighbourEvidence(model, X, Y, count=len(X)).posterior())
     source = SparseRows(model)
     residual = Y - source.parts(X).mean
-    rows = NeighbourRows(model, X, residual, np.full(Y.shape, NOISE), count, source if joint else None)
+    rows = NeighbourRows(model, X, residual, np.full(Y.shape, NOISE), count, source if joint else None, ratio)
     return Predictive(model, calibration, rows)
 
 
@@ -45,9 +45,9 @@ def test_with_all_rows_as_neighbours_it_is_the_exact_posterior(name):
 @pytest.mark.parametrize("joint", [True, False])
 def test_with_few_neighbours_it_is_that_of_the_predictions_errors(joint, monkeypatch):
     monkeypatch.setattr("svgp.models.predictive.joint.BLOCK", 4)
-    c, beta = np.array([0.7, 1.0]), np.array([1.6, 0.5])
+    ratio, beta = np.array([0.4, 2.0]), np.array([1.6, 0.5])
     ones = np.ones((2, 1))
-    own = predictive(kernel := KERNELS["white"](), 5, joint, Calibration(c, beta, ones, ones))
+    own = predictive(kernel := KERNELS["white"](), 5, joint, Calibration(beta, beta, ones, ones), ratio)
     found = joint_covariance(own, NEW)
     np.testing.assert_allclose(np.diagonal(found, axis1=1, axis2=2).T, own.latent(NEW).variance, rtol=1e-10)
     everything = np.concatenate([X, NEW])
@@ -58,10 +58,11 @@ def test_with_few_neighbours_it_is_that_of_the_predictions_errors(joint, monkeyp
         W, S = np.hstack([np.zeros((11, 30)), np.eye(11)]), own.source.q_sqrt[latent]
         for place, x in enumerate(NEW):
             n = np.argsort((((X - x) / [0.7, 1.1]) ** 2).sum(1))[:5]
-            C = beta[latent] * R[np.ix_(n, n)] + c[latent] * NOISE * np.eye(5)
-            W[place, n] = -np.linalg.solve(C, beta[latent] * R[n, 30 + place])
+            C = R[np.ix_(n, n)] + ratio[latent] * NOISE * np.eye(5)
+            W[place, n] = -np.linalg.solve(C, R[n, 30 + place])
         seen = (W @ A if joint else A[30:]) @ S
-        truth = beta[latent] * W @ R @ W.T + c[latent] * NOISE * W[:, :30] @ W[:, :30].T + seen @ seen.T
+        own_error = W @ R @ W.T + ratio[latent] * NOISE * W[:, :30] @ W[:, :30].T
+        truth = beta[latent] * own_error + seen @ seen.T
         np.testing.assert_allclose(found[latent], truth, rtol=0, atol=1e-10)
 
 

@@ -31,9 +31,9 @@ def test_a_graph_says_the_same(kind, tmp_path):
     if kind != "alone":
         noise = RNG.uniform(0.1, 0.3, (60, 2)) if kind == "after" else np.tile([0.1, 0.2], (60, 1))
         joint = SparseRows(model) if kind == "joint" else None
-        rows = NeighbourRows(model, X, RNG.standard_normal((60, 2)), noise, 6, joint)
-        alone = [rows.correct(NEW[i : i + 1], np.ones(2), np.ones(2)).mean for i in range(3, 6)]
-        together = rows.correct(NEW, np.ones(2), np.ones(2)).mean[3:6]
+        rows = NeighbourRows(model, X, RNG.standard_normal((60, 2)), noise, 6, joint, np.array([0.2, 3.0]))
+        alone = [rows.correct(NEW[i : i + 1], np.ones(2)).mean for i in range(3, 6)]
+        together = rows.correct(NEW, np.ones(2)).mean[3:6]
         np.testing.assert_allclose(np.concatenate(alone), together, rtol=1e-9)
     predictive = Predictive(model, calibration, rows)
     served = ServedPredictive(predictive)
