@@ -6,7 +6,7 @@ turn the lanes' sums into the gradient with respect to `variables` in the end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,6 +52,22 @@ def kernel_rows(model: Any, variables: Sequence[tf.Variable], columns: int) -> K
     return kind(model, variables, columns)
 
 
+def compiled(function: Callable[..., Any], signature: Sequence[tf.TensorSpec] = ()) -> Callable[..., Any]:
+    """`function` as one graph, traced when it is first called.
+
+    Not a `tf.function`, of which TensorFlow warns where many objects have one of the same name.
+    """
+    traced = tf.function(function, input_signature=list(signature), autograph=False)
+    graphs: list[Callable[..., Any]] = []
+
+    def call(*arguments: Any) -> Any:
+        if not graphs:
+            graphs.append(traced.get_concrete_function())
+        return graphs[0](*arguments)
+
+    return call
+
+
 class HostRows:
     """A stationary kernel in NumPy."""
 
@@ -59,10 +75,11 @@ class HostRows:
 
     def __init__(self, model: Any, variables: Sequence[tf.Variable], columns: int) -> None:
         self.model, self.variables, self._columns = model, list(variables), columns
-        signature = [tf.TensorSpec(None, tf.float64)] * (4 + len(model.kernel.shapes))
         # Compiled: bijectors called eagerly take 20 ms.
-        self._read = tf.function(self._read_graph, input_signature=[], autograph=False)
-        self._pull = tf.function(self._pull_graph, input_signature=signature, autograph=False)
+        self._read = compiled(self._read_graph)
+        self._pull = compiled(
+            self._pull_graph, [tf.TensorSpec(None, tf.float64)] * (4 + len(model.kernel.shapes))
+        )
 
     def begin(self) -> tuple[np.ndarray, np.ndarray]:
         Z, lengthscales, variance, *shapes, noise = (np.array(v, np.float64) for v in self._read())
@@ -139,10 +156,10 @@ class TensorFlowRows:
         self.model, self.variables = model, list(variables)
         rows = tf.TensorSpec([None, columns], tf.float64)
         matrix, noises = tf.TensorSpec([None, None], tf.float64), tf.TensorSpec([None], tf.float64)
-        self._panel = tf.function(self._panel_graph, input_signature=[rows], autograph=False)
+        self._panel = compiled(self._panel_graph, [rows])
         # Compiled, because TensorFlow's eager dispatch takes longer than the arithmetic of a small problem.
-        self._square = tf.function(self._square_graph, input_signature=[], autograph=False)
-        self._pull = tf.function(self._pull_graph, input_signature=[matrix, noises], autograph=False)
+        self._square = compiled(self._square_graph)
+        self._pull = compiled(self._pull_graph, [matrix, noises])
 
     def begin(self) -> tuple[np.ndarray, np.ndarray]:
         Kuu, noise = (np.asarray(value, np.float64) for value in self._square())
