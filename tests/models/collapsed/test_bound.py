@@ -166,6 +166,14 @@ def test_statistics_of_two_machines_add_up():
         np.testing.assert_allclose(getattr(total, name), getattr(sums, name), rtol=1e-12, atol=1e-12)
 
 
+def test_a_pass_in_blocks_may_have_longer_panels_than_one_over_all_rows(monkeypatch):
+    monkeypatch.setattr("svgp.models.collapsed.bound.SHUFFLED_ROWS", 64)
+    X, Y, Z = make_data(rows=90)
+    bound = CollapsedBound(make_model(Matern32(1.3, 1.5), Z), X, Y, chunk=64)  # 45 rows a panel, or 64 and 26
+    expected, found = bound.posterior()[0], bound.posterior(lambda: True)[0]
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-9, atol=1e-12)
+
+
 def near_noiseless(jitter=1e-6):
     """As the bike data are: duplicates, a smooth kernel, noise of 1e-6 of the target's variance."""
     rng = np.random.default_rng(3)
