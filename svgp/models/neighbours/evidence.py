@@ -23,7 +23,7 @@ Memory: `svgp.models.neighbours.blocks`. Sang & Huang 2012, Katzfuss 2021.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,8 @@ class NeighbourEvidence:
     `model`: an SVGP, of which `kernel`, `likelihood` (one variance), `mean`, `Z` and `jitter` are read.
     `X [N, D]`, `Y [N, P]`. `count`: neighbours m of a row; `seed`: of the order. `neighbours [N, m]`: rows
     that come earlier, NONE for none; by default searched for, and kept while the model changes. `scales [D]`
-    of that search: by default the model's present lengthscales. `block_rows`, `panel_rows`: for tests.
+    of that search: by default the model's present lengthscales. `variables`: what gradients are asked for, by
+    default all. `block_rows`, `panel_rows`: for tests.
     `group`: each of these workers goes through its share of the rows, and what they find is summed, `[M, M]`
     numbers and a gradient: all must call alike, with the same X and Y.
     """
@@ -107,12 +108,13 @@ class NeighbourEvidence:
         block_rows: int | None = None,
         panel_rows: int | None = None,
         group: Workers | None = None,
+        variables: Sequence[tf.Variable] | None = None,
     ) -> None:
         self.group = group or Workers()
         self.model, self.X, self.count = model, np.asarray(X, np.float64), count
         self.Y = np.asarray(Y, np.float64).reshape(len(X), -1)
         self.order = random_order(len(X), seed)
-        self.variables = self.trainable(model)
+        self.variables = self.trainable(model) if variables is None else list(variables)
         self.passes = 0  # over all rows
         self.process = ResidualProcess(model, self.X.shape[1], self.variables)
         self._block_rows = block_rows

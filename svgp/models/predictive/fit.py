@@ -22,9 +22,10 @@ from svgp.models.predictive.taken_out import find_posterior, folds, predicted, s
 ROWS = 3000  # that are left out, one at a time
 FEWEST_ROWS = 30  # that can tell whether neighbours help
 FEWEST_CALIBRATED = 100  # and how wide predictions should be
-# Of the least squared error: a density gained everywhere does not make up for rows far off.
-# Trained for the evidence, bike (nearly linear in two inputs) had a few whose neighbours say little.
-WORSE = 1.02
+# Of the least squared error: a density gained everywhere does not make up for rows far off. Trained for the
+# evidence, bike (nearly linear in two inputs) had a few whose neighbours say little. A row that outweighs all
+# others makes a difference of one standard error.
+WORSE, SURE = 1.02, 0.9
 COUNTS = (32, 64, 128)  # neighbours that are weighed where their number is not given
 WEIGHED_ROWS = 1000  # of those left out, by which
 
@@ -94,14 +95,14 @@ def fit_predictive(
         def corrected(count: int, at: np.ndarray) -> LeftOut:
             return LeftOut.corrected(after.with_count(count), Y[at], parts, cavity, X, at)
 
-        joint = None if own is None else _joint(own, X, Y, chosen, count, seed)
+        joint = None if own is None else _joint(own, X, Y, chosen, count, seed, unseen is not None)
         if neighbours == "auto":
             few = chosen[np.sort(np.random.default_rng([seed, 37]).permutation(len(chosen))[:WEIGHED_ROWS])]
             count = _enough(joint or corrected, few, count, calibrate)
         verdict = judge(corrected(count, chosen))
         if joint is None:
             own = _found_together(model, X, Y, verdict.calibration.noise, seed)
-            joint = None if own is None else _joint(own, X, Y, chosen, count, seed)
+            joint = None if own is None else _joint(own, X, Y, chosen, count, seed, unseen is not None)
         if joint is not None:
             judge(joint(count, chosen))
     best = _best(verdicts, len(chosen))
@@ -150,14 +151,23 @@ def _best(verdicts: Sequence[Verdict], rows: int) -> int:
     The highest mean log density of those with about the least squared error: a few rows that are further off
     are hardly felt by a density. Against the inducing points alone with a margin.
     """
-    errors = [verdict.squared_error for verdict in verdicts if verdict.squared_error is not None]
+    known = [verdict.squares for verdict in verdicts if verdict.squares is not None]
+    least = min(known, key=np.mean, default=None)
     best = 0
     for number, verdict in enumerate(verdicts):
-        errs = verdict.squared_error is not None and verdict.squared_error > WORSE * min(errors)
-        better = not errs and is_better(verdict.density, verdicts[0].reached, rows)
+        better = not _errs(verdict.squares, least) and is_better(verdict.density, verdicts[0].reached, rows)
         if better and (best == 0 or verdict.density > verdicts[best].density):
             best = number
     return best
+
+
+def _errs(squares: np.ndarray | None, least: np.ndarray | None) -> bool:
+    """Whether squared errors `[T]` are on the average larger than these, by more than chance explains."""
+    if squares is None or least is None:
+        return False
+    more = squares - least
+    chance = SURE * float(np.std(more)) / np.sqrt(len(more))
+    return float(np.mean(more)) > max((WORSE - 1.0) * float(np.mean(least)), chance)
 
 
 def _without_twin(X: np.ndarray, at: np.ndarray) -> np.ndarray | None:
@@ -194,10 +204,12 @@ def _enough(way: Way, at: np.ndarray, most: int, calibrate: bool) -> int:
     return count
 
 
-def _joint(own: Any, X: np.ndarray, Y: np.ndarray, chosen: np.ndarray, most: int, seed: int) -> Way | None:
+def _joint(
+    own: Any, X: np.ndarray, Y: np.ndarray, chosen: np.ndarray, most: int, seed: int, at_once: bool
+) -> Way | None:
     rows = seen_jointly(own, X, Y, most)
     try:
-        parts = folds(own, X, Y, chosen, most, seed)
+        parts = folds(own, X, Y, chosen, most, seed, at_once)
     except NumericalError:
         return None
 

@@ -24,8 +24,7 @@ class Verdict(NamedTuple):
     density: float
     reached: float  # by the best calibration, which may not have been worth a change
     rows: NeighbourRows | None  # its neighbours
-    # Mean over rows without a twin, of all outputs; None where f is not in their units.
-    squared_error: float | None = None
+    squares: np.ndarray | None = None  # errors of rows without a twin; None where f is not in their units
 
 
 @dataclass
@@ -106,13 +105,12 @@ class LeftOut:
 
     def _by_output(self, calibrate: bool) -> Verdict:
         """Gaussian noise: c, beta and the shape of each output."""
-        fits, squared_error = [], 0.0
+        fits, squares = [], np.zeros(len(self.error))
         for p in range(self.error.shape[1]):
             predict, error = self._prediction(p), self.error[:, p]
             fits.append(loo.fit(predict, error) if calibrate else loo.as_it_is(predict, error))
             mean = predict(fits[-1].noise, fits[-1].residual)[0]
-            squares = (error - mean) ** 2
-            squared_error += float(np.mean(squares if self.single is None else squares[self.single]))
+            squares += (error - mean) ** 2
         size = max(len(fit.shape.scales) for fit in fits)
         # A normal among mixtures is one of equal scales.
         scales = np.stack([np.resize(fit.shape.scales, size) for fit in fits])
@@ -121,7 +119,8 @@ class LeftOut:
         noise, residual = (np.array([getattr(fit, name) for fit in fits]) for name in ("noise", "residual"))
         density, reached = (float(sum(getattr(fit, name) for fit in fits)) for name in ("density", "reached"))
         calibration = Calibration(noise, residual, scales, weights)
-        return Verdict(calibration, density, reached, self._weighing(calibration), squared_error)
+        squares = squares if self.single is None else squares[self.single]
+        return Verdict(calibration, density, reached, self._weighing(calibration), squares)
 
     def _weighing(self, calibration: Calibration) -> NeighbourRows | None:
         """The neighbours; after the fact noise and residual count as `calibration` has found them."""

@@ -22,7 +22,7 @@ from svgp.models.predictive.sparse import SparseRows
 
 EARLIER = 16  # neighbours of a row where q(u) is found together with them
 TOGETHER = 1 << 17  # rows, at most, that it is found from: more would say little more of M numbers
-SHARE = 0.1  # of all rows, at most, that are taken out at a time
+SHARE = 0.05  # of all rows, at most, that are taken out at a time: the others' neighbours get farther
 
 
 class Fold(NamedTuple):
@@ -48,12 +48,14 @@ def seen_jointly(own: Any, X: np.ndarray, Y: np.ndarray, count: int) -> Neighbou
     return NeighbourRows(own, X, Y - parts.mean, noise, count, joint=source)
 
 
-def folds(own: Any, X: np.ndarray, Y: np.ndarray, chosen: np.ndarray, count: int, seed: int) -> list[Fold]:
-    """The rows `chosen`, in parts of at most SHARE of all, with what is known without them.
+def folds(
+    own: Any, X: np.ndarray, Y: np.ndarray, chosen: np.ndarray, count: int, seed: int, at_once: bool = False
+) -> list[Fold]:
+    """The rows `chosen`, in parts of at most SHARE of all (or `at_once`), with what is known without them.
 
     Kernel, noise and Z are those of `own`. Raises NumericalError where there is no q(u).
     """
-    parts = max(1, int(np.ceil(len(chosen) / (SHARE * len(X)) - 1e-9)))
+    parts = 1 if at_once else max(1, int(np.ceil(len(chosen) / (SHARE * len(X)) - 1e-9)))
     found = []
     for taken in np.array_split(np.random.default_rng([seed, 41]).permutation(chosen), parts):
         kept: np.ndarray = np.ones(len(X), bool)

@@ -37,12 +37,14 @@ class EvidenceFit:
     The model is trained and given the optimal q(u) for the rows X `[N, D]`, Y `[N, P]`: of the joint
     distribution with neighbours, not of an SVGP. The evidence is an approximation, no bound. Neighbours are
     searched for again when a lengthscale has moved by a fifth; the objective jumps then, and L-BFGS-B starts
-    anew. A trial point where the evidence cannot be computed makes the line search step back.
+    anew. A trial point where the evidence cannot be computed makes the line search step back. Without
+    `move_points` Z stays.
     """
 
     def __init__(
-        self, model: Any, X: np.ndarray, Y: np.ndarray, *, seed: int = 0, count: int = COUNT
-    ) -> None:
+        self, model: Any, X: np.ndarray, Y: np.ndarray, *, seed: int = 0, count: int = COUNT,
+        move_points: bool = True,
+    ) -> None:  # fmt: skip
         self.model, self.X, self.Y = model, X, Y
         self._seed, self._count, self._workers = seed, count, present()
         self.step = 0
@@ -54,6 +56,8 @@ class EvidenceFit:
         self._searched = kernel_scales(model.kernel, X)  # [D] with which the neighbours were found
         self._steps_since = 0
         self.variables = NeighbourEvidence.trainable(model)
+        if not move_points:
+            self.variables = [v for v in self.variables if v is not model.Z]
         self._scales = variable_scales(model, self.variables, X)
         self._limits = box(model, self.variables, X, Y)
         self.optimiser = Lbfgs(self._pack(), self._limits * self._scales[:, None])
@@ -135,7 +139,7 @@ class EvidenceFit:
         if self.evidence is None:
             self.evidence = NeighbourEvidence(
                 self.model, self.X, self.Y, scales=self._searched, count=self._count, seed=self._seed,
-                group=self._workers,
+                group=self._workers, variables=self.variables,
             )  # fmt: skip
 
         def keep_going() -> bool:

@@ -11,7 +11,7 @@ from svgp.models import SVGP, Predictive, fit_predictive
 from svgp.models.collapsed import CollapsedBound
 from svgp.models.predictive import Sites, SparseRows
 from svgp.models.predictive.cavities import cavities
-from svgp.models.predictive.fit import _without_twin
+from svgp.models.predictive.fit import _errs, _without_twin
 from svgp.models.predictive.left_out import LeftOut
 from svgp.models.predictive.tails import fit_shape
 from svgp.runs.findings import on_neighbours
@@ -79,10 +79,18 @@ def test_neighbours_that_leave_a_few_rows_far_off_are_not_taken(rough, monkeypat
 
     def with_outliers(self, calibrate):
         found = judge(self, calibrate)
-        return found if self.rows is None else found._replace(squared_error=10.0)
+        return found if self.rows is None else found._replace(squares=10.0 + found.squares)
 
     monkeypatch.setattr(LeftOut, "judge", with_outliers)
     assert fit_predictive(model, X, Y, neighbours=12).neighbours is None
+
+
+def test_a_difference_of_squared_errors_must_be_more_than_chance():
+    rng = np.random.default_rng(1)
+    least = rng.chisquare(1, 1000)
+    assert _errs(1.05 * least, least) and not _errs(1.01 * least, least)
+    assert not _errs(least + rng.permutation(np.repeat([-3.0, 3.1], 500)), least)
+    assert not _errs(None, None) and not _errs(least, least)
 
 
 def test_neighbours_that_do_not_help_are_left_out():
@@ -191,7 +199,7 @@ def test_rows_that_stand_there_twice_do_not_speak_for_the_others(rough, monkeypa
 
     def judged(self, calibrate):
         found = judge(self, calibrate)
-        seen.append((self.single, found.squared_error, self.error))
+        seen.append((self.single, float(np.mean(found.squares)), self.error))
         return found
 
     monkeypatch.setattr(LeftOut, "judge", judged)

@@ -41,9 +41,10 @@ def exact(kernel, at, others):
 def test_a_row_is_predicted_by_all_rows_but_its_fold(own):
     chosen = np.sort(RNG.permutation(60)[:14])
     parts = folds(own, X, Y, chosen, 60, seed=0)
-    assert len(parts) == 3  # a tenth of 60 rows at a time
+    assert len(parts) == 5  # a twentieth of 60 rows at a time
+    assert len(folds(own, X, Y, chosen, 60, seed=0, at_once=True)) == 1
     np.testing.assert_array_equal(np.sort(np.concatenate([part.taken for part in parts])), chosen)
-    at = chosen[::2]
+    at = chosen[1:]
     found = predicted(parts, seen_jointly(own, X, Y, 60), X, Y, at)
     for part in parts:
         # 16 earlier neighbours make q(u) approximate: near the exact posterior, which has not seen the row.

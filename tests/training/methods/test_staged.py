@@ -73,6 +73,21 @@ def test_a_resumed_run_goes_on_bit_for_bit_in_either_stage(trained):
             np.testing.assert_array_equal(rest.state()[name], value, err_msg=name)
 
 
+def test_with_few_rows_for_its_coordinates_Z_stays_where_it_is(monkeypatch):
+    monkeypatch.setattr("svgp.training.methods.staged.ROWS_A_COORDINATE", 1e6)
+    found, rest = method(), method()
+    for step in range(8):
+        found.advance()
+        if step == 5:
+            rest.load_state({name: np.array(value) for name, value in found.state().items()})
+    own = found.neighbour_model
+    np.testing.assert_array_equal(own.Z.numpy(), found.model.Z.numpy())
+    assert not np.allclose(own.kernel.lengthscales, found.model.kernel.lengthscales)
+    for _ in range(2):
+        rest.advance()
+    assert rest.evidence == found.evidence
+
+
 def test_neighbours_are_searched_for_again_where_lengthscales_move(trained, monkeypatch):
     monkeypatch.setattr(stage, "STEPS", 2)
     monkeypatch.setattr(stage, "MOVED", 0.02)
