@@ -189,7 +189,8 @@ class HostStationary:
         return -twice * spread, float(np.einsum("cij,cij->", K_bar, K)), np.asarray(shapes)
 
     def _scaled(self, X: np.ndarray) -> np.ndarray:
-        return (X - self._centre) * self._inverse
+        x = np.subtract(X, self._centre, order="C")  # columns picked from a table are often column-major
+        return np.multiply(x, self._inverse, out=x)
 
 
 def supports(kernel: Kernel) -> bool:

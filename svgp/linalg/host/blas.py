@@ -108,7 +108,15 @@ def aligned_copy(array: np.ndarray) -> np.ndarray:
 
 
 def _stride(array: np.ndarray) -> int:
-    """Leading dimension of a row-major matrix or of a block of one."""
+    """Leading dimension of a row-major matrix or of a block of one.
+
+    Raises ValueError for any other: BLAS would read its numbers in another order, and return without a word.
+    """
+    if array.shape[-1] > 1 and array.strides[-1] != array.itemsize:
+        raise ValueError(
+            f"BLAS: a matrix of shape {array.shape} with strides {array.strides} is not row-major; "
+            "pass np.ascontiguousarray of it"
+        )
     # The strides that NumPy gives a single row may be anything.
     return max(array.strides[0] // array.itemsize, array.shape[-1], 1)
 

@@ -53,6 +53,12 @@ def test_product(transpose_a, transpose_b, size, random, close):
     np.testing.assert_array_equal(around, before)  # nothing around the block was touched
 
 
+def test_a_matrix_in_another_order_is_refused(random):
+    A, out = random(4, 3), np.empty((4, 4), random(1).dtype)
+    with pytest.raises(ValueError, match="not row-major; pass np.ascontiguousarray"):
+        blas.product(np.asfortranarray(A), A, out, transpose_b=True)
+
+
 def test_product_into_uninitialised_memory(random, close):
     A, B, out = random(4, 4), random(4, 4), np.full((4, 4), np.nan, random(1).dtype)
     blas.product(A, B, out)

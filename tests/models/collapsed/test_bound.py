@@ -79,6 +79,21 @@ def test_value_and_gradient_equal_autodiff_of_the_dense_bound(kernel, noise, bou
 
 
 @pytest.mark.parametrize(("bound", "form"), FORMS)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_order_of_the_rows_in_memory_does_not_matter(kernel, bound, form):
+    """Columns picked from a table are column-major."""
+    X, Y, Z = make_data()
+    model = make_model(KERNELS[kernel](), Z)
+    usual, other = (
+        CollapsedBound(model, order(X), order(Y), bound=bound, form=form, chunk=17).evaluate()
+        for order in (np.ascontiguousarray, np.asfortranarray)
+    )
+    np.testing.assert_allclose(other.bound, usual.bound, rtol=1e-12)
+    for one, two in zip(other.gradients, usual.gradients, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("bound", "form"), FORMS)
 def test_gradient_equals_finite_differences(bound, form):
     X, Y, Z = make_data(outputs=1)
     model = make_model(Matern32(1.3, [1.0, 2.0, 1.5]), Z, outputs=1, mean=ConstantMean(0.1))
