@@ -319,7 +319,7 @@ def test_gpflow_agrees(name: str) -> None:
         expected = np.ravel(expected)
         # Beyond its first and last edge GPflow's Ordinal is NaN on some processors: inf * 0.
         known = np.isfinite(expected)
-        assert known.sum() >= 2
+        assert known.sum() >= 2 and np.isfinite(ours).all()  # where it is, `_ordinal` above is the truth
         np.testing.assert_allclose(np.asarray(ours)[known], expected[known], rtol=tolerance, atol=tolerance)
 
 

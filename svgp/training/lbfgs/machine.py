@@ -4,6 +4,13 @@ SciPy runs its own loop, so it runs in a thread that does nothing else: each eva
 to the caller, who computes it in the caller's own thread (where Ctrl-C arrives and deadlines are read), and
 each accepted iterate is handed out before the next one is begun. SciPy is deterministic, so the answers it
 was given are its whole state: a saved machine is resumed by giving the same answers again, bit for bit.
+
+Weighed against a projected L-BFGS of our own with explicit state (limits that the gradient pushes against
+held, two-loop recursion over the rest, SciPy's line search of More and Thuente), on the collapsed bound of
+1,000 rows or so and 50 points, one seed, at most 150 evaluations. Evaluations to within 0.01 and 0.001 nats a
+row of the worse end, SciPy : own - smooth 41 : 39 and 62 : 54; eight inputs, two of which count, 47 : 44 and
+141 : 72; hardly any noise 126 : 85 and 139 : 90; kin40k 53 : 49 and 95 : 90; bike 138 : 141 and 145 : 150.
+Own is as good or better, but one seed of each does not decide it, and SciPy's is the tested one: it stays.
 """
 
 from __future__ import annotations

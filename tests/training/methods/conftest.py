@@ -38,6 +38,20 @@ def pool_of() -> type[Pool]:
 
 
 @pytest.fixture(scope="session")
+def publishing_once() -> Callable[[Any], Any]:
+    """A function that has natural gradients publish as they are: a graph for one call takes over a second.
+
+    Tests of q of several latents publish by the graph.
+    """
+
+    def change(method: Any) -> Any:
+        method._compiled_publish = method._publish
+        return method
+
+    return change
+
+
+@pytest.fixture(scope="session")
 def without_graphs() -> Callable[[Any], Any]:
     """A function that has Adam or natural gradients run as they are: quicker for up to a dozen steps."""
 
