@@ -4,6 +4,10 @@ A row that q(u) was found with, together with neighbours, is in the residuals of
 formula takes it out again that is exact. So some rows at a time are really taken out, and q(u) is found
 anew from the others (pol: half of the errors exceeded 1.51 deviations of a prediction when a row was really
 taken out, 1.47 on test rows, and 1.25 by the formula that holds for independent rows).
+
+Where Z has seen the rows, points that lie at them go with them: without the row such a point is known from
+nothing, and q(u) would leave far more at the row than at a new one (airfoil, 512 points for 1,353 rows: a
+variance of .027 at rows taken out, .003 at test rows, so that intervals became too narrow).
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from svgp.models.collapsed.posterior import assign_posterior
+from svgp.models.neighbours import Nearest, kernel_scales
 from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.models.predictive.cavities import cavities
 from svgp.models.predictive.corrections import NeighbourRows
@@ -53,17 +58,31 @@ def folds(
 ) -> list[Fold]:
     """The rows `chosen`, in parts of at most SHARE of all (or `at_once`), with what is known without them.
 
-    Kernel, noise and Z are those of `own`. Raises NumericalError where there is no q(u).
+    Kernel, noise and Z are those of `own`; but for `at_once`, rows that Z was not fitted to, points that are
+    nearest to a row go with it. Raises NumericalError where there is no q(u).
     """
+    nearest = Nearest(X, kernel_scales(own.kernel, X)).query(own.Z.numpy(), 1)[0][:, 0]  # [M]
     parts = 1 if at_once else max(1, int(np.ceil(len(chosen) / (SHARE * len(X)) - 1e-9)))
     found = []
     for taken in np.array_split(np.random.default_rng([seed, 41]).permutation(chosen), parts):
         kept: np.ndarray = np.ones(len(X), bool)
         kept[taken] = False
-        without = copy.deepcopy(own)
+        stays = kept[nearest]
+        without = copy.deepcopy(own) if at_once or stays.all() or not stays.any() else _with(own, stays)
         find_posterior(without, X[kept], Y[kept], seed)
         found.append(Fold(np.sort(taken), seen_jointly(without, X[kept], Y[kept], count)))
     return found
+
+
+def _with(own: Any, points: np.ndarray) -> Any:
+    """A model like `own` with some of its inducing points."""
+    # Imported late: the model imports what predicts.
+    from svgp.models.svgp import SVGP
+
+    return SVGP(
+        own.kernel, own.likelihood, own.Z.numpy()[points], num_data=own.num_data, mean=own.mean,
+        whiten=own.whiten, jitter=own.jitter, num_latent=own.num_latent,
+    )  # fmt: skip
 
 
 def predicted(

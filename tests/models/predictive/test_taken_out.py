@@ -61,6 +61,22 @@ def test_a_row_is_predicted_by_all_rows_but_its_fold(own):
     assert 0.0 <= found.proximity(verdict.calibration)["explained_by_neighbours"] <= 1.0
 
 
+def test_points_at_a_row_go_with_it():
+    model = SVGP(
+        kernels.Matern32(1.0, [0.3, 0.3]), likelihoods.Gaussian(NOISE), X.copy(), num_data=60, num_latent=2
+    )
+    find_posterior(model, X, Y, seed=0)
+    at = np.arange(60)
+    rows = seen_jointly(model, X, Y, 8)
+    seen = predicted(folds(model, X, Y, at, 8, 0), rows, X, Y, at)
+    kept = predicted(folds(model, X, Y, at[:6], 8, 0, at_once=True), rows, X, Y, at[:6])
+    new = seen_jointly(model, X, Y, 8).correct(RNG.uniform(-2, 2, (200, 2)), np.ones(2))
+    left = [float(np.mean(part.explained)) for part in (seen, new)]
+    assert left[0] < 2.0 * left[1]
+    assert np.mean(kept.explained) > 5.0 * left[0]  # with its own point
+    assert folds(model, X, Y, at[:3], 8, 0)[0].others.model.Z.shape[0] == 57
+
+
 def test_a_calibration_leaves_the_mean_alone(own):
     rows, ones = seen_jointly(own, X, Y, 8), np.ones((2, 1))
     wide = Calibration(np.array([0.2, 3.0]), np.array([4.0, 0.5]), ones, ones)
