@@ -39,6 +39,9 @@ class InducingConfig(Section):
         False, "while training, give points that the others make superfluous new places, where the most "
         "variance is unexplained"
     )  # fmt: skip
+    shared: bool = setting(
+        True, "one set of inducing points for all latent GPs; false: each has 'count' points of its own"
+    )
     min_separation: float | None = setting(
         None, "for init: cover_tree, the smallest distance between two of them; null: to reach 'count'",
         unit="lengthscales", gt=0,
@@ -51,6 +54,11 @@ class InducingConfig(Section):
             yield "path", f"is read for init: file only, and init is {self.init}; remove one of them"
         if self.replace_redundant and not self.trainable:
             yield "replace_redundant", "moves inducing points, and trainable: false says that they stay"
+        if self.replace_redundant and not self.shared:
+            yield (
+                "replace_redundant",
+                "moves points that all latents share, and shared: false gives each its own",
+            )
         if self.init != "cover_tree" and self.min_separation is not None:
             yield "min_separation", f"is for init: cover_tree only, and init is {self.init}"
 

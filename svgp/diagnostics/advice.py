@@ -23,6 +23,7 @@ class Setup:
 
     init, replace_redundant, trainable: as in `model.inducing`. rows: of training data.
     iterative: trained by L-BFGS, which has no learning rate, with q(u) always at its optimum.
+    sets: of points, one for each latent GP where they do not share them; `inducing.count` is of one set.
     """
 
     init: str | None = None
@@ -30,6 +31,7 @@ class Setup:
     trainable: bool = True
     replace_redundant: bool = False
     iterative: bool = False
+    sets: int = 1
 
 
 def advise(row: Mapping[str, Any], setup: Setup, *, single: bool, eased: bool) -> list[str]:
@@ -83,7 +85,7 @@ def _number_of_points(row: Mapping[str, Any], setup: Setup) -> list[str]:
             f"{_more_points(count, setup)}try train.restarts=5."
         ]
     if many and _little_left(row):
-        enough = _round_up(count - redundant)
+        enough = _round_up(-(-(count - redundant) // setup.sets))
         return [f"{_redundant(row)}; {_residual(row)}: fewer would do (try model.inducing.count={enough})."]
     if many:
         return [f"{_redundant(row)}; {_residual(row)}."]
@@ -92,8 +94,9 @@ def _number_of_points(row: Mapping[str, Any], setup: Setup) -> list[str]:
 
 def _more_points(count: int, setup: Setup) -> str:
     """An offer to be followed by another one; nothing where every row is a point already."""
-    more = 2 * count if setup.rows is None else min(2 * count, setup.rows)
-    return f"use more points (try model.inducing.count={more}), or " if more > count else ""
+    own = count // setup.sets
+    more = 2 * own if setup.rows is None else min(2 * own, setup.rows)
+    return f"use more points (try model.inducing.count={more}), or " if more > own else ""
 
 
 def _better_places(setup: Setup) -> str:
@@ -136,7 +139,7 @@ def _uninformed(row: Mapping[str, Any], setup: Setup) -> str:
 
 def _never_moved(row: Mapping[str, Any], setup: Setup) -> bool:
     """Where the points explain all there is, as do points at all rows, they have no reason to move."""
-    at_all_rows = setup.rows is not None and row["count"] >= setup.rows
+    at_all_rows = setup.rows is not None and row["count"] >= setup.sets * setup.rows
     satisfied = at_all_rows or _little_left(row)
     return row["step"] > 0 and setup.trainable and row["unmoved"] == row["count"] and not satisfied
 

@@ -48,7 +48,9 @@ def inducing_diagnostics(
 ) -> dict[str, Any]:
     """Numbers on the inducing points of `model` at the training rows X `[n, D]`, ready for JSON.
 
-    Keys (points M, latent GPs L; distances in lengthscales, the shortest among latent GPs):
+    Keys (points M, latent GPs L; distances in lengthscales, the shortest among latent GPs). Of latent GPs
+    with points of their own, Z `[L, M, D]`, all L M points count, one set after another, each in its own
+    lengthscales; nothing is summed over latent GPs then:
     - `condition_number` (largest over L) and `effective_rank` (mean over L) of Kuu without jitter;
       `jitter`: what its diagonal got so that it could be factorised.
     - `smallest_distance` between two points; `redundant`: points that can be removed together,
@@ -74,7 +76,9 @@ def inducing_diagnostics(
     with threadpool_limits(limits=1, user_api="blas"):
         row = _diagnose(model, np.asarray(X, dtype=np.float64), Z_start, step, epoch, data_range)
     if setup is None:
-        setup = Setup(rows=model.num_data, trainable=bool(getattr(model.Z, "trainable", False)))
+        sets = model.num_latent if model.separate_points else 1
+        trainable = bool(getattr(model.Z, "trainable", False))
+        setup = Setup(rows=model.num_data, trainable=trainable, sets=sets)
     eased = row["jitter"] > 1.5 * float(model.jitter)
     advice = advise(row, setup, single=model.Z.dtype == tf.float32, eased=eased)
     return {key: value if isinstance(value, list) else _plain(value) for key, value in row.items()} | {
@@ -90,19 +94,27 @@ def _diagnose(
     epoch: float,
     data_range: tuple[np.ndarray, np.ndarray] | None,
 ) -> dict[str, Any]:
-    Z = _array(model.Z)  # [M, D]
-    lengthscales = _array(model.kernel.input_lengthscales(Z.shape[1]))  # [..., D]
-    shortest = lengthscales.reshape(-1, Z.shape[1]).min(axis=0)  # [D]
-    Kuu = _stack(model.kernel.K(Z, dtype=tf.float64).numpy(), 2)  # [L or 1, M, M]
+    own = _array(model.Z)  # [M, D] or [L, M, D]
+    sets = _stack(own, 2)  # [S, M, D], S = 1, or L of separate sets
+    lengthscales = _stack(_array(model.kernel.input_lengthscales(own.shape[-1])), 1)  # [1 or L, D]
+    if len(sets) == 1:
+        lengthscales = lengthscales.min(axis=0, keepdims=True)
+    of_sets = np.broadcast_to(lengthscales, (len(sets), own.shape[-1]))  # [S, D]
+    Z, shortest = np.concatenate(sets), np.repeat(of_sets, sets.shape[1], axis=0)  # [S M, D] each
+    Kuu = _stack(model.kernel.K(own, dtype=tf.float64).numpy(), 2)  # [L or 1, M, M]
     if not np.isfinite(Kuu).all():
         raise NumericalError(
             f"Kuu holds NaN or infinity at step {step}: lengthscales or inducing points have diverged"
         )
     noise, rates = smallest_noise(model.likelihood), _rates(model, X)
     threshold = redundancy_threshold(Kuu, noise if rates is None else 1.0 / max(float(rates.max()), 1.0))
-    redundancy = redundant_for_all(Kuu, threshold)
-    parts, jitter = _all_contributions(model, Kuu, Z, X, redundancy.order)
-    kl = np.sum([part.kl for part in parts], axis=0)  # [M]
+    found = [redundant_for_all(Kuu[s :: len(sets)], threshold) for s in range(len(sets))]
+    parts, jitter = _all_contributions(model, Kuu, own, X, [redundancy.order for redundancy in found])
+    kl = np.concatenate([np.sum([p.kl for p in parts[s :: len(sets)]], axis=0) for s in range(len(sets))])
+    explained = [np.mean([p.explained for p in parts[s :: len(sets)]], axis=0) for s in range(len(sets))]
+    first = np.arange(len(sets)) * sets.shape[1]  # each set's first point among all
+    redundant = np.concatenate([s + r.redundant for s, r in zip(first, found, strict=True)])
+    needed = np.concatenate([s + r.order[: r.kept] for s, r in zip(first, found, strict=True)])
     box = data_range or (X.min(axis=0), X.max(axis=0))
     return {
         "step": int(step),
@@ -110,16 +122,18 @@ def _diagnose(
         "count": len(Z),
         **_spectrum(Kuu, float(np.finfo(np.float64).eps)),
         "jitter": jitter,
-        "smallest_distance": smallest_distance(Z / shortest),
-        "redundant": len(redundancy.redundant),
+        "smallest_distance": min(
+            (d for d in map(smallest_distance, sets / of_sets[:, None]) if d is not None), default=None
+        ),
+        "redundant": len(redundant),
         "redundant_threshold": threshold,
-        "redundant_points": redundancy.redundant[:LISTED].tolist(),
+        "redundant_points": redundant[:LISTED].tolist(),
         **_movement(Z, Z_start, shortest),
         **_residual(parts, model, X, noise, rates),
         "kl": float(kl.sum()),
         "kl_by_point": _rounded(kl),
-        "explained_by_point": _rounded(np.mean([part.explained for part in parts], axis=0)),
-        **_uninformed(Z, kl, redundancy.order[: redundancy.kept], box, shortest),
+        "explained_by_point": _rounded(np.concatenate(explained)),
+        **_uninformed(Z, kl, needed, box, shortest),
     }
 
 
@@ -133,24 +147,24 @@ def _stack(array: np.ndarray, trailing: int) -> np.ndarray:
 
 
 def _all_contributions(
-    model: Any, Kuu: np.ndarray, Z: np.ndarray, X: np.ndarray, order: np.ndarray
+    model: Any, Kuu: np.ndarray, Z: np.ndarray, X: np.ndarray, orders: list[np.ndarray]
 ) -> tuple[list[Contributions], float]:
     """One entry a latent GP, and the largest jitter: the model's own, or tenfold until it works."""
     Kuf = _stack(model.kernel.K(Z, X, dtype=tf.float64).numpy(), 2)  # [L or 1, M, n]
     kff = _stack(model.kernel.K_diag(X, dtype=tf.float64).numpy(), 1)  # [L or 1, n]
     means, roots = _array(model.q_mean), _array(model.q_root())  # [L, M], [L, M, M]
     jitter = _array(model.factor().jitter).ravel()  # [L or 1]
-    eye = np.eye(len(Z))
+    eye = np.eye(model.num_inducing)
 
     def part(latent: int) -> Contributions:
         own = latent % len(Kuu)  # hyperparameters that all latent GPs share give one matrix
         return contributions(
             Kuu[own] + jitter[latent % len(jitter)] * eye,
             Kuf[own],
-            kff[own],
+            kff[latent % len(kff)],
             means[latent],
             roots[latent],
-            order=order,
+            order=orders[latent % len(orders)],
             whiten=bool(model.whiten),
         )
 
@@ -160,7 +174,8 @@ def _all_contributions(
         except np.linalg.LinAlgError:
             jitter = np.maximum(10.0 * jitter, 1e-10)
     raise NumericalError(
-        f"Kuu of {len(Z)} inducing points is not positive definite even with jitter {jitter.max():.0e}"
+        f"Kuu of {model.num_inducing} inducing points is not positive definite even with jitter "
+        f"{jitter.max():.0e}"
     )
 
 
@@ -173,9 +188,10 @@ def _spectrum(Kuu: np.ndarray, precision: float) -> dict[str, float]:
 
 
 def _movement(Z: np.ndarray, Z_start: np.ndarray | None, shortest: np.ndarray) -> dict[str, Any]:
-    if Z_start is None or np.shape(Z_start) != Z.shape:
+    if Z_start is None or np.size(Z_start) != Z.size:
         return {"moved_mean": None, "moved_max": None, "unmoved": None}
-    moved = np.linalg.norm((Z - np.asarray(Z_start, dtype=np.float64)) / shortest, axis=1)  # [M]
+    start = np.asarray(Z_start, dtype=np.float64).reshape(Z.shape)
+    moved = np.linalg.norm((Z - start) / shortest, axis=1)  # [M]
     return {
         "moved_mean": float(moved.mean()),
         "moved_max": float(moved.max()),

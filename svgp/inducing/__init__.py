@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from svgp.inducing.choose import RULES, choose
 from svgp.inducing.cover_tree import cover_tree
-from svgp.inducing.greedy_variance import further_points, greedy_variance
+from svgp.inducing.greedy_variance import further_points, greedy_variance, with_further
 from svgp.inducing.k_means import k_means
 from svgp.inducing.random_rows import random_rows
 from svgp.inducing.redundancy import Redundancy, redundant_points
@@ -21,4 +21,5 @@ __all__ = [
     "random_rows",
     "read_inducing_file",
     "redundant_points",
+    "with_further",
 ]

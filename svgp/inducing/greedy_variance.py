@@ -73,13 +73,15 @@ def further_points(
 ) -> np.ndarray:
     """Rows of X `[N, D]` that the points Z `[M, D]` explain least, one by one, as `greedy_variance` does.
 
+    Of Z `[L, M, D]`, points of L latent GPs each, those that are least explained in the mean of these.
+
     jitter: absolute, on the diagonal of Kuu. Where `[M + count, N]` numbers do not fit into `memory` bytes,
     the candidates are a random subset of rows. Returns `[count', D]`, fewer than `count` where less than
     `least` (1e-6 or more) of the prior variance is left everywhere. O(N (M + count)^2). Raises LinAlgError
     where Kuu has no Cholesky factor with this jitter.
     """
-    latents = int(np.prod(_diagonal(kernel, X[:1]).shape[:-1], dtype=int))
-    most_rows = max(2 * count, memory // (8 * (len(Z) + count) * latents))
+    latents = max(int(np.prod(_diagonal(kernel, X[:1]).shape[:-1], dtype=int)), *Z.shape[:-2], 1)
+    most_rows = max(2 * count, memory // (8 * (Z.shape[-2] + count) * latents))
     rows = random_subset(X, most_rows, np.random.default_rng(seed))
     rows = rows[distinct(rows)]  # [n, D]
     with threadpool_limits(limits=1, user_api="blas"):
@@ -89,12 +91,18 @@ def further_points(
     return rows[pivots]
 
 
+def with_further(Z: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The points Z `[M, D]` or `[L, M, D]`, and `places [r, D]` behind them, in each set."""
+    return np.concatenate([Z, np.broadcast_to(places, (*Z.shape[:-2], *places.shape))], axis=-2)
+
+
 def _known(X: np.ndarray, Z: np.ndarray, kernel: Any, latents: int, jitter: float) -> np.ndarray:
     """The factor's rows for the points there are: `L^-1 k(Z, X)`, `[L, M, n]`."""
     wide = tf.float64
-    Kuu = kernel.K(Z, dtype=wide).numpy().reshape(latents, len(Z), len(Z))
-    Kuf = kernel.K(Z, X, dtype=wide).numpy().reshape(latents, len(Z), len(X))
-    L = np.linalg.cholesky(Kuu + jitter * np.eye(len(Z)))
+    M = Z.shape[-2]
+    Kuu = kernel.K(Z, dtype=wide).numpy().reshape(latents, M, M)
+    Kuf = kernel.K(Z, X, dtype=wide).numpy().reshape(latents, M, len(X))
+    L = np.linalg.cholesky(Kuu + jitter * np.eye(M))
     return np.stack([solve_triangular(a, b, lower=True) for a, b in zip(L, Kuf, strict=True)])
 
 
@@ -114,7 +122,7 @@ def _pivoted_cholesky(
     then. Residuals only fall, so a row of this pool whose residual is at least the largest outside it, as
     it was, is the largest of all: the pivots are those of the plain algorithm.
     """
-    residual = _diagonal(kernel, X).reshape(latents, len(X)).copy()  # [L, n]
+    residual = np.broadcast_to(_diagonal(kernel, X), (latents, len(X))).copy()  # [L, n]
     prior = np.maximum(residual, np.finfo(float).tiny)  # [L, n], for ratios; a linear kernel is zero at zero
     covariances = _compiled(kernel, latents, X.shape[1])
     before = 0 if known is None else known.shape[1]
@@ -214,7 +222,7 @@ def _compiled(kernel: Any, latents: int, dimensions: int) -> Covariances:
     graph = tf.function(
         lambda chosen, X: kernel.K(chosen, X, dtype=tf.float64), input_signature=[rows, rows], autograph=False
     )
-    return lambda chosen, X: graph(chosen, X).numpy().reshape(latents, len(chosen), len(X))
+    return lambda chosen, X: np.broadcast_to(graph(chosen, X), (latents, len(chosen), len(X)))
 
 
 def _diagonal(kernel: Any, X: np.ndarray) -> np.ndarray:

@@ -46,7 +46,8 @@ class Kernel(tf.Module):
     def K(self, X: Any, X2: Any = None, *, dtype: tf.DType | None = None) -> tf.Tensor:
         """k(X, X2), or the symmetric k(X, X) whose diagonal equals `K_diag(X)` exactly.
 
-        Shapes: X [N, D], X2 [N2, D] -> [..., N, N2]. `dtype` is the type of the result (default:
+        Shapes: X [N, D], X2 [N2, D] -> [..., N, N2]; leading dimensions of inputs are batches, which
+        broadcast with those of the hyperparameters. `dtype` is the type of the result (default:
         the kernel's own); distances are taken in float64 either way. Raises ModelError where the
         inputs are not matrices with the columns that the kernel expects.
         """

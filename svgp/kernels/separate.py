@@ -16,7 +16,8 @@ from svgp.kernels.features import Part, stacked
 class Separate(Kernel):
     """L kernels side by side: K [L, N, N2] has that of latent GP l in place l. Of any types.
 
-    Raises ModelError where there is none, or they differ in dtype.
+    Inputs [N, D] are those of all; of inputs [L, N, D] each kernel takes its own. Raises ModelError where
+    there is no kernel, or they differ in dtype.
     """
 
     def __init__(self, kernels: Sequence[Kernel], *, name: str | None = None) -> None:
@@ -31,11 +32,13 @@ class Separate(Kernel):
 
     def K(self, X: Any, X2: Any = None, *, dtype: tf.DType | None = None) -> tf.Tensor:
         """[L, N, N2]."""
-        return tf.stack([kernel.K(X, X2, dtype=dtype) for kernel in self.kernels])
+        each = zip(self.kernels, self._own(X), self._own(X2), strict=True)
+        return tf.stack([kernel.K(x, x2, dtype=dtype) for kernel, x, x2 in each])
 
     def K_diag(self, X: Any, *, dtype: tf.DType | None = None) -> tf.Tensor:
         """[L, N]."""
-        return tf.stack([kernel.K_diag(X, dtype=dtype) for kernel in self.kernels])
+        each = zip(self.kernels, self._own(X), strict=True)
+        return tf.stack([kernel.K_diag(x, dtype=dtype) for kernel, x in each])
 
     def input_lengthscales(self, D: int) -> tf.Tensor:
         """[L, D]."""
@@ -50,6 +53,20 @@ class Separate(Kernel):
                 return None
             found += [stacked(part, place, len(self.kernels)) for part in parts]
         return found
+
+    def _own(self, X: Any) -> list[Any]:
+        """The inputs of each kernel."""
+        if X is None:
+            return [None] * len(self.kernels)
+        X = tf.convert_to_tensor(X, dtype_hint=tf.float64)
+        if X.shape.rank != 3:
+            return [X] * len(self.kernels)
+        if X.shape[0] != len(self.kernels):
+            raise ModelError(
+                f"{self.name}: inputs have shape {X.shape}, expected [N, D] or [{len(self.kernels)}, N, D], "
+                "a set for each kernel"
+            )
+        return list(tf.unstack(X))
 
     def _check_columns(self, D: int) -> None:
         for kernel in self.kernels:

@@ -14,6 +14,7 @@ from svgp.kernels.inner import with_diagonal
 from svgp.kernels.periodogram import peaks
 from svgp.kernels.radial import centre_of
 from svgp.kernels.squared_exponential import SquaredExponential
+from svgp.kernels.static import same_batch
 from svgp.parameters import positive
 
 SLOWEST = 0.1  # frequency of the smooth component, periods in a spread of the column
@@ -81,9 +82,7 @@ class SpectralMixture(Kernel):
         X2 = None if X2 is None else (X2 - centre)[..., None, :, :]
         left = self._waves(X)  # [..., Q, N, 2]
         right = left if X2 is None else self._waves(X2)
-        batch = tf.shape(left)[:-2]
-        right = tf.broadcast_to(right, tf.concat([batch, tf.shape(right)[-2:]], 0))
-        waves = tf.cast(tf.matmul(left, right, transpose_b=True), dtype)  # [..., Q, N, N2]
+        waves = tf.cast(tf.matmul(*same_batch(left, right), transpose_b=True), dtype)  # [..., Q, N, N2]
         K = tf.reduce_sum(self.envelope.K(X, X2, dtype=dtype) * waves, -3)  # [..., N, N2]
         return K if X2 is not None else with_diagonal(K, self._variances(X[..., 0, :, :], dtype))
 

@@ -105,8 +105,9 @@ class White(Kernel):
     def _covariance(self, X: tf.Tensor, X2: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
         if X2 is None:
             return tf.linalg.diag(self._variances(X, dtype))  # [..., N, N]
-        batch = tf.broadcast_dynamic_shape(tf.shape(self.variance), tf.shape(X)[:-2])
-        return tf.zeros(tf.concat([batch, _matrix_shape(X, X2)[-2:]], 0), dtype)  # [..., N, N2]
+        shape = _matrix_shape(X, X2)
+        batch = tf.broadcast_dynamic_shape(tf.shape(self.variance), shape[:-2])
+        return tf.zeros(tf.concat([batch, shape[-2:]], 0), dtype)  # [..., N, N2]
 
     def _features(self, D: int, count: int, rng: np.random.Generator) -> list[Part]:
         return [Noise(np.asarray(tf.convert_to_tensor(self.variance), np.float64).reshape(-1))]
@@ -128,7 +129,8 @@ def input_weights(parameter: Any, X: tf.Tensor, name: str) -> tf.Tensor:
 
 def _matrix_shape(X: tf.Tensor, X2: tf.Tensor | None) -> tf.Tensor:
     columns = X if X2 is None else X2
-    return tf.concat([tf.shape(X)[:-1], tf.shape(columns)[-2:-1]], 0)
+    batch = tf.broadcast_dynamic_shape(tf.shape(X)[:-2], tf.shape(columns)[:-2])
+    return tf.concat([batch, tf.shape(X)[-2:-1], tf.shape(columns)[-2:-1]], 0)
 
 
 def same_batch(left: tf.Tensor, right: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

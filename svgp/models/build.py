@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from svgp import inducing, kernels, likelihoods, means
-from svgp.config.model import ModelConfig
+from svgp.config.model import InducingConfig, ModelConfig
 from svgp.likelihoods.start import Level
 from svgp.linalg import factorise
 from svgp.models.outputs import Outputs
@@ -85,22 +85,41 @@ def build_model(
     kernel = outputs.kernel
     if outputs.outputs.mixes:  # what the components leave out is noise, too
         likelihood = likelihood_of(outputs.noise_scale)
-    Z, notes = inducing.choose(
-        X,
-        min(DEFAULT_POINTS, len(X)) if config.inducing.count == "auto" else config.inducing.count,
-        config.inducing.init,
-        kernel=kernel,
-        seed=seed,
-        path=config.inducing.path,
-        min_separation=config.inducing.min_separation,
-        transform=lambda rows: (rows - columns.input_mean) / columns.input_scale,
-    )
+    Z, notes = _points(config.inducing, X, kernel, outputs.latents, columns, seed)
     shape = outputs.outputs, outputs.latents
     model = _assemble(config, kernel, likelihood, Z, shape, rows, batch_dtype, columns)
     _start_at_prior(model)
     if start.level is not None and not model.outputs.mixes:
         _start_at_level(model, start.level)
     return _with_habits(model, config, X, Y), start.notes + notes
+
+
+def _points(
+    config: InducingConfig, X: np.ndarray, kernel: kernels.Kernel, latents: int, columns: Any, seed: int
+) -> tuple[np.ndarray, list[str]]:
+    """Z [M, D], or [L, M, D] where each latent has its own: by its own kernel and seed. And notes."""
+
+    def chosen(own: kernels.Kernel, latent: int) -> tuple[np.ndarray, list[str]]:
+        return inducing.choose(
+            X,
+            min(DEFAULT_POINTS, len(X)) if config.count == "auto" else config.count,
+            config.init,
+            kernel=own,
+            seed=seed + latent,
+            path=config.path,
+            min_separation=config.min_separation,
+            transform=lambda rows: (rows - columns.input_mean) / columns.input_scale,
+        )
+
+    if config.shared or latents == 1:
+        return chosen(kernel, 0)
+    each = kernel.kernels if isinstance(kernel, kernels.Separate) else [kernel] * latents
+    found = [chosen(own, latent) for latent, own in enumerate(each)]
+    count = min(len(Z) for Z, _ in found)
+    notes = list(dict.fromkeys(note for _, notes in found for note in notes))
+    if any(len(Z) > count for Z, _ in found):
+        notes.append(f"{count} inducing points of each latent: as many as the one with the fewest has")
+    return np.stack([Z[:count] for Z, _ in found]), notes
 
 
 def _with_habits(model: SVGP, config: ModelConfig, X: np.ndarray, Y: np.ndarray) -> SVGP:
@@ -131,7 +150,8 @@ def skeleton(config: ModelConfig, shapes: dict[str, Any], precision: str) -> SVG
         likelihood = likelihoods.restored(config.likelihood, shapes["likelihood"], dtype=dtype)
     else:
         likelihood = _of_first_format(config, shapes, dtype)
-    Z = np.zeros((shapes["inducing"], len(names)))
+    sets = () if config.inducing.shared or latents == 1 else (latents,)
+    Z = np.zeros((*sets, shapes["inducing"], len(names)))
     known = SimpleNamespace(input_names=names)  # scales come with the values
     return _assemble(
         config, kernel, likelihood, Z, (outputs, latents), shapes["num_data"], batch_dtype, known
@@ -164,13 +184,13 @@ def _assemble(
     functions = outputs.num_functions(latents)
     mean = means.from_config(
         config.mean,
-        num_inputs=Z.shape[1],
+        num_inputs=Z.shape[-1],
         num_latent=functions,
         dtype=kernel.dtype,
         input_names=getattr(columns, "input_names", None),
         columns=columns,
     )
-    scale = float(np.mean(kernel.K_diag(Z).numpy())) if len(Z) else 1.0
+    scale = float(np.mean(kernel.K_diag(Z).numpy())) if Z.size else 1.0
     relative = max(config.jitter, FLOAT32_JITTER if batch_dtype == tf.float32 else 0.0)
     model = SVGP(
         kernel,

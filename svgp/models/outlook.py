@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from svgp.inducing import further_points
+from svgp.inducing import further_points, with_further
 from svgp.models.collapsed.bound import CollapsedBound
 from svgp.models.collapsed.posterior import bound_from_sums
 from svgp.models.svgp import SVGP
@@ -43,7 +43,7 @@ def outlook(
     Raises LinAlgError or NumericalError where Kuu has no factor.
     """
     Z = np.asarray(model.Z, np.float64)
-    size = len(Z) + added
+    size = model.num_inducing + added
     most = max(int(operations / size**2), 8 * size)
     if len(X) > most:
         rows = np.sort(np.random.default_rng([seed, 13]).choice(len(X), most, replace=False))
@@ -51,16 +51,16 @@ def outlook(
     jitter = float(np.max(model.factor().jitter.numpy()))
     new = further_points(X, Z, added, model.kernel, jitter=jitter, seed=seed)
     before = full_posterior_model(model, Z)
-    after = full_posterior_model(model, np.concatenate([Z, new]))
+    after = full_posterior_model(model, with_further(Z, new))
     gain = None
     if is_collapsible(model):
         gain = (best_bound(after, X, Y) - best_bound(before, X, Y)) / len(X)
     shares = residual_share(before, X), residual_share(after, X)
-    return Outlook(len(Z) + len(new), len(new), len(X), *shares, gain)
+    return Outlook(model.num_inducing + len(new), len(new), len(X), *shares, gain)
 
 
 def full_posterior_model(model: Any, Z: np.ndarray) -> SVGP:
-    """A model with the kernel, likelihood, mean and bound of `model`, points Z `[M, D]`, and a full q(u)."""
+    """A model with the kernel, likelihood, mean and bound of `model`, points Z, and a full q(u)."""
     return SVGP(
         model.kernel, model.likelihood, Z.astype(model.dtype.as_numpy_dtype), num_data=model.num_data,
         mean=model.mean, bound=model.bound, jitter=model.jitter, num_latent=model.num_latent,
@@ -69,8 +69,8 @@ def full_posterior_model(model: Any, Z: np.ndarray) -> SVGP:
 
 
 def is_collapsible(model: Any) -> bool:
-    """Whether q(u) has a closed form: Gaussian noise of one variance, one kernel for all outputs, unmixed."""
-    shared = model.likelihood.noise == "shared" and not model.outputs.mixes
+    """Whether q(u) has a closed form: one Gaussian noise variance, kernel and set of points, unmixed."""
+    shared = model.likelihood.noise == "shared" and not model.outputs.mixes and not model.separate_points
     return shared and model.kernel.K(model.Z[:1]).shape.rank == 2
 
 

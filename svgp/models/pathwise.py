@@ -60,8 +60,8 @@ class FunctionDraws:
     ) -> None:
         self.count, self.seed, self.kernel, self.mean = count, seed, model.kernel, model.mean
         rng = np.random.default_rng([seed, 11])
-        self.Z, self._outputs = np.asarray(model.Z, np.float64), model.outputs  # [M, D]
-        self._latents, size = model.num_latent, len(self.Z)
+        self.Z, self._outputs = np.asarray(model.Z, np.float64), model.outputs  # [M, D] or [L, M, D]
+        self._latents, size = model.num_latent, model.num_inducing
         Kuu = _stacked(model.kernel.K(self.Z, dtype=tf.float64), 2)
         factor = factorise(tf.constant(Kuu), model.jitter)
         self._L_inverse, jitter = factor.L_inverse.numpy(), factor.jitter.numpy()  # [1 or L, M, M], [1 or L]
@@ -70,7 +70,7 @@ class FunctionDraws:
             m, root = (self._L_inverse @ m[..., None])[..., 0], self._L_inverse @ root
         xi = rng.normal(size=(self._latents, size, count))
         values = m[..., None] + root @ xi  # [L, M, K] draws of v
-        D = self.Z.shape[1]
+        D = self.Z.shape[-1]
         parts = model.kernel.features(D, frequencies, rng)
         self.exact_features = parts is not None
         self._parts = [part for part in parts or () if not isinstance(part, Noise)]
@@ -78,12 +78,14 @@ class FunctionDraws:
         self._deviation = np.sqrt(np.broadcast_to(white, self._latents))  # [L] of noise of a row's own
         self._pivots: np.ndarray | None = None
         if parts is None:
-            self._draw_residual(self.Z if reference is None else np.asarray(reference, np.float64), rng)
+            self._draw_residual(
+                self.Z.reshape(-1, D) if reference is None else np.asarray(reference, np.float64), rng
+            )
         else:
-            wide = [part(self.Z[:1]).shape[-1] for part in self._parts]
+            wide = [part(self.Z.reshape(-1, D)[:1]).shape[-1] for part in self._parts]
             self._weights = [rng.normal(size=(self._latents, features, count)) for features in wide]
             noise = np.sqrt(jitter + white)[:, None, None] * rng.normal(size=values.shape)
-            prior = self._L_inverse @ (self._prior(self.Z) + noise)
+            prior = self._L_inverse @ (self._prior_at_points() + noise)
             self._pull_prior = self._L_inverse.swapaxes(-1, -2) @ prior  # [L, M, K]
         self._pull = self._L_inverse.swapaxes(-1, -2) @ values  # [L, M, K]
         self._residual_root = 1.0 if residual_scale is None else np.sqrt(residual_scale)  # or [Q]
@@ -94,7 +96,7 @@ class FunctionDraws:
         """The functions at X [N, D]: [K, N, Q]."""
         X = np.asarray(X, np.float64)
         # Of a row: its features, or its covariances with the points; and its draws.
-        width = max(1, self._latents) * max(self.count, len(self.Z), 2 * FREQUENCIES)
+        width = max(1, self._latents) * max(self.count, self.Z.shape[-2], 2 * FREQUENCIES)
         step = max(64, ENTRIES // width)
         blocks = [self._block(X[start : start + step]) for start in range(0, len(X), step)]
         if not blocks:
@@ -123,6 +125,11 @@ class FunctionDraws:
         for part, weights in zip(self._parts, self._weights, strict=True):
             f += part(X) @ weights
         return f
+
+    def _prior_at_points(self) -> np.ndarray:
+        if self.Z.ndim == 2:
+            return self._prior(self.Z)
+        return np.stack([self._prior(Z)[latent] for latent, Z in enumerate(self.Z)])  # each at its own
 
     def _draw_residual(self, reference: np.ndarray, rng: np.random.Generator) -> None:
         """Pivots among the reference rows, and what the residual process is there."""

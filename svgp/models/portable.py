@@ -101,7 +101,7 @@ def _own_model(arrays: dict[str, np.ndarray], summary: dict[str, Any], descripti
         return None
     config = ModelConfig.model_validate(description["model"])
     posterior = config.posterior.model_copy(update={"type": "full"})
-    shapes = {**description["shapes"], "inducing": len(state["Z"])}
+    shapes = {**description["shapes"], "inducing": state["Z"].shape[-2]}
     own = skeleton(config.model_copy(update={"posterior": posterior}), shapes, description["precision"])
     own.jitter = float(summary["jitter"])
     load_model_state(own, state)

@@ -24,6 +24,14 @@ def as_inputs(X: Any, name: str, dtype: tf.DType, columns: int | None = None) ->
     return X
 
 
+def as_points(Z: Any, dtype: tf.DType) -> tf.Tensor:
+    """Inducing inputs [M, D], or [L, M, D] of latent GPs with points of their own. Raises ModelError."""
+    Z = tf.convert_to_tensor(Z, dtype_hint=dtype)
+    if Z.shape.rank != 3:
+        return as_inputs(Z, "Z", dtype)
+    return Z if Z.dtype == dtype else tf.cast(Z, dtype)
+
+
 def as_data(data: tuple[Any, Any], columns: int, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
     """(X [N, D], Y [N, P]) of `dtype`; Y [N] becomes [N, 1], so that nothing broadcasts to [N, N]."""
     try:

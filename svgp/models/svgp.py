@@ -20,7 +20,7 @@ from svgp.means import Mean, Zero
 from svgp.models.bounds import Bound, as_bound
 from svgp.models.outputs import Outputs
 from svgp.models.posterior import Posterior
-from svgp.models.shapes import as_data, as_inputs, as_q_mean, as_q_sqrt
+from svgp.models.shapes import as_data, as_inputs, as_points, as_q_mean, as_q_sqrt
 from svgp.parameters import positive
 
 
@@ -52,7 +52,8 @@ class SVGP(tf.Module):
     Args:
         kernel: prior covariance. One for all latents, or hyperparameters with a leading axis of length L.
         likelihood: how y scatters around f.
-        Z: inducing inputs [M, D]. They become a trainable variable; pass a `tf.Variable` to keep your own.
+        Z: inducing inputs [M, D], or [L, M, D] where each latent has points of its own. They become a
+            trainable variable; pass a `tf.Variable` to keep your own.
         num_data: rows N of the whole data set. None: every batch is the whole data set.
         mean: prior mean function, zero by default.
         whiten: represent q(v) with u = L v, L L^T = Kuu, instead of q(u) itself.
@@ -99,18 +100,24 @@ class SVGP(tf.Module):
         self.mean = Zero(dtype=kernel.dtype) if mean is None else mean
         self.dtype = kernel.dtype
         self.batch_dtype = tf.as_dtype(batch_dtype or kernel.dtype)
-        inducing = as_inputs(Z, "Z", self.dtype)
-        self.Z = Z if isinstance(Z, tf.Variable) else tf.Variable(inducing, name="Z")  # [M, D]
-        size = self.Z.shape[0]
-        own = kernel.K_diag(inducing).shape[:-1].as_list()  # [] or [L]
-        told = own[0] if own and own != [1] else _count_latents(q_mean, q_sqrt, q_diag, size)
-        latents = num_latent or told or likelihood.num_latent(1)
+        inducing = as_points(Z, self.dtype)
+        self.Z = Z if isinstance(Z, tf.Variable) else tf.Variable(inducing, name="Z")  # [M, D] or [L, M, D]
+        size = self.Z.shape[-2]
+        sets = inducing.shape[:-2].as_list()  # [] or [L]
+        own = kernel.K_diag(inducing[0] if sets else inducing).shape[:-1].as_list()  # [] or [L]
+        told = (own if own != [1] else []) or sets or [_count_latents(q_mean, q_sqrt, q_diag, size)]
+        latents = num_latent or told[0] or likelihood.num_latent(1)
         self.outputs = Outputs() if outputs is None else outputs
         likelihood.num_outputs(self.outputs.num_functions(latents))  # or an error: they do not go together
         if own not in ([], [1], [latents]):
             raise ModelError(
                 f"kernel: hyperparameters for {own} latent functions, and the model has {latents}; "
                 f"expected one set, or a leading axis of {latents}"
+            )
+        if sets not in ([], [latents]):
+            raise ModelError(
+                f"Z has shape {inducing.shape}, and the model has {latents} latent functions; expected "
+                f"[M, D], or [{latents}, M, D]: a set of inducing points for each"
             )
         self.q_mean = tf.Variable(as_q_mean(q_mean, latents, size, self.dtype), name="q_mean")  # [L, M]
         self.q_sqrt = tf.Variable(as_q_sqrt(q_sqrt, latents, size, q_diag, self.dtype), name="q_sqrt")
@@ -150,11 +157,16 @@ class SVGP(tf.Module):
 
     @property
     def num_inducing(self) -> int:
-        """M, the number of inducing points."""
-        return int(self.Z.shape[0])
+        """M, the number of inducing points of a latent function."""
+        return int(self.Z.shape[-2])
+
+    @property
+    def separate_points(self) -> bool:
+        """Whether each latent function has inducing points of its own, Z [L, M, D], and not all the same."""
+        return int(self.Z.shape.rank) == 3
 
     def Kuu(self) -> tf.Tensor:
-        """The prior covariance of u, without jitter: [M, M], or [L, M, M] for a kernel with L sets."""
+        """The prior covariance of u, without jitter: [M, M], or [L, M, M] for L kernels or sets of points."""
         return self.kernel.K(self.Z)
 
     def factor(self) -> Factor:

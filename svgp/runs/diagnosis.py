@@ -70,6 +70,7 @@ def advice_setup(config: Config, model: Any, rows: int) -> Setup:
         rows=rows,
         trainable=points.trainable,
         replace_redundant=points.replace_redundant,
+        sets=model.num_latent if model.separate_points else 1,
         iterative=choose(model, rows, config.train).method.iterative,
     )
 
@@ -98,7 +99,7 @@ def _obstacle(model: Any) -> str | None:
     if not is_collapsible(model):
         return (
             "How much more points could bring is not bounded: the certificate needs one noise variance and "
-            "one kernel for all outputs."
+            "one kernel and one set of inducing points for all outputs."
         )
     if model.dtype != tf.float64:
         return (

@@ -40,7 +40,7 @@ class Evaluator:
     def __init__(self, model: Any) -> None:
         self.model = model
         self._dtype = model.dtype
-        inputs = tf.TensorSpec([None, model.Z.shape[1]], self._dtype)
+        inputs = tf.TensorSpec([None, model.Z.shape[-1]], self._dtype)
         targets = tf.TensorSpec([None, model.num_columns], self._dtype)
         self._rows = max(256, _ENTRIES // (model.num_inducing * model.num_latent))
         self._compiled_bound = tf.function(self._bound, input_signature=[inputs, targets], autograph=False)

@@ -284,7 +284,7 @@ def _start_lines(session: Session, device: str) -> list[str]:
     where = describe_device(device)
     start = f"step {method.step} of {session.folder.path}" if method.step else str(session.folder.path)
     return [
-        f"{config.name}: {session.dataset.rows.count} rows, {model.Z.shape[1]} inputs, "
+        f"{config.name}: {session.dataset.rows.count} rows, {model.Z.shape[-1]} inputs, "
         f"{model.num_inducing} inducing points; {method.name}, {method.steps_per_epoch} steps an epoch; "
         f"{config.train.precision} on {where}, TF32 off",
         f"{'resuming at' if method.step else 'run folder'} {start}",

@@ -279,13 +279,17 @@ class Run:
         return rows
 
     def inducing_inputs(self) -> np.ndarray:
-        """Z `[M, D]`, scaled."""
-        return np.asarray(self.model.Z, dtype=np.float64)
+        """Z `[M, D]`, scaled; of latents with points of their own one set after another, `[L M, D]`."""
+        Z = np.asarray(self.model.Z, dtype=np.float64)
+        return Z.reshape(-1, Z.shape[-1])
 
     def inducing_start(self) -> np.ndarray | None:
-        """Where Z began, `[M, D]`, scaled; None where it was not kept."""
+        """Where Z began, scaled, as `inducing_inputs` gives it; None where it was not kept."""
         path = self.folder.inducing_start
-        return np.asarray(files.read_json(path), dtype=np.float64) if path.exists() else None
+        if not path.exists():
+            return None
+        Z = np.asarray(files.read_json(path), dtype=np.float64)
+        return Z.reshape(-1, Z.shape[-1])
 
     def lengthscales(self) -> np.ndarray:
         """Of the scaled inputs, `[L or 1, D]`; infinite where the kernel ignores one."""

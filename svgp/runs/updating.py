@@ -13,7 +13,7 @@ from svgp.data import read_table
 from svgp.data.origin import source_of
 from svgp.data.sources import fingerprint
 from svgp.errors import DataError, ModelError, NumericalError, RunError
-from svgp.inducing import further_points
+from svgp.inducing import further_points, with_further
 from svgp.models import SVGP, load_model, load_model_state, model_state, save_model
 from svgp.models.build import skeleton
 from svgp.models.predictive import Predictive, Sites, fit_predictive
@@ -153,13 +153,13 @@ def _with_points(run: Run, old: SVGP, description: dict[str, Any], X: np.ndarray
     Z = np.asarray(old.Z, np.float64)
     jitter = float(np.max(old.factor().jitter))
     places = further_points(X, Z, points, old.kernel, jitter=jitter, seed=run.config.train.seed)
-    shapes = {**description["shapes"], "inducing": len(Z) + len(places)}
+    shapes = {**description["shapes"], "inducing": old.num_inducing + len(places)}
     model = skeleton(run.config.model, shapes, description["precision"])
     model.jitter, kind = old.jitter, old.dtype.as_numpy_dtype
     state = model_state(old)
     own = model_state(model)
     state |= {"q_mean": own["q_mean"], "q_sqrt": own["q_sqrt"]}
-    state["Z"] = np.concatenate([Z, places]).astype(kind)
+    state["Z"] = with_further(Z, places).astype(kind)
     load_model_state(model, state)
     q = extended(*whitened(old, frame_of(old)), len(places))
     assign_whitened(model, frame_of(model), *q)

@@ -61,13 +61,14 @@ def _condition(model: Any) -> str:
 
 def _close_pairs(model: Any) -> str:
     """How many inducing points have another one closer than a hundredth of a lengthscale."""
-    Z = np.asarray(model.Z, dtype=np.float64)  # [M, D]
-    lengthscales = np.asarray(model.kernel.input_lengthscales(Z.shape[1]), dtype=np.float64)  # [..., D]
-    scaled = Z / lengthscales.reshape(-1, Z.shape[1]).max(axis=0)  # [M, D]
-    if not np.isfinite(scaled).all():
+    Z = np.asarray(model.Z, dtype=np.float64)  # [M, D] or [L, M, D]
+    D = Z.shape[-1]
+    lengthscales = np.asarray(model.kernel.input_lengthscales(D), dtype=np.float64)  # [..., D]
+    sets = (Z / lengthscales.reshape(-1, D).max(axis=0)).reshape(-1, *Z.shape[-2:])  # [1 or L, M, D]
+    if not np.isfinite(sets).all():
         return ""
-    close = sum(_has_neighbour(scaled, row) for row in range(len(scaled)))
-    return f" ({close} of {len(Z)} lie within {_CLOSE:g} lengthscales of another)"
+    close = sum(_has_neighbour(scaled, row) for scaled in sets for row in range(len(scaled)))
+    return f" ({close} of {Z.size // D} lie within {_CLOSE:g} lengthscales of another)"
 
 
 def _has_neighbour(scaled: np.ndarray, row: int) -> bool:

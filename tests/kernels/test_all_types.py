@@ -79,6 +79,20 @@ def test_it_starts_trains_and_is_kept(kind: str, tmp_path: Any) -> None:
     np.testing.assert_array_equal(again.kernel.K(X[:5], X), model.kernel.K(X[:5], X))
 
 
+@pytest.mark.parametrize("kind", sorted(KERNELS))
+def test_sets_of_points_are_each_as_alone(kind: str) -> None:
+    """Of latents with inducing points of their own, Z [L, M, D]."""
+    X, Y = data()
+    section = {"type": kind, **SETTINGS.get(kind, {})} if kind not in ("sum", "product") else SETTINGS[kind]
+    config = ModelConfig.model_validate({"kernel": section, "inducing": {"count": 6}})
+    kernel = build_model(config, X, Y, columns=COLUMNS)[0].kernel
+    Z, rows = np.stack([X[:4], X[4:8], X[8:12]]), X[20:27]
+    np.testing.assert_allclose(kernel.K(Z, rows), np.stack([kernel.K(z, rows) for z in Z]), atol=1e-12)
+    np.testing.assert_allclose(kernel.K(rows, Z), np.stack([kernel.K(rows, z) for z in Z]), atol=1e-12)
+    np.testing.assert_allclose(kernel.K(Z), np.stack([kernel.K(z) for z in Z]), atol=1e-12)
+    np.testing.assert_allclose(kernel.K_diag(Z), np.stack([kernel.K_diag(z) for z in Z]), atol=1e-12)
+
+
 def test_a_period_is_found_in_the_data() -> None:
     X, Y = data()
     config = ModelConfig.model_validate({"kernel": "periodic(inputs=[t])", "inducing": {"count": 6}})

@@ -49,13 +49,14 @@ def make_mean(name: str, latents: int, dtype: Any, rng: np.random.Generator) -> 
 
 @pytest.fixture
 def small_model() -> Callable[..., tuple[SVGP, tuple[np.ndarray, np.ndarray]]]:
-    """A random model and a batch for it; `separate` gives each latent hyperparameters of its own."""
+    """A random model and a batch for it; `separate`: hyperparameters of each latent's own; `own_points`."""
 
     def make(
         likelihood: str = "gaussian",
         *,
         latents: int = 1,
         separate: bool = False,
+        own_points: bool = False,
         mean: str = "zero",
         dtype: Any = tf.float64,
         kernel: Any = kernels.Matern52,
@@ -70,7 +71,7 @@ def small_model() -> Callable[..., tuple[SVGP, tuple[np.ndarray, np.ndarray]]]:
         model = SVGP(
             kernel(rng.uniform(0.7, 1.4, shape), rng.uniform(0.8, 1.6, (*shape, D)), dtype=dtype),
             make_likelihood(likelihood, latents, dtype),
-            rng.normal(size=(inducing, D)),
+            rng.normal(size=(latents, inducing, D) if own_points else (inducing, D)),
             num_data=num_data,
             mean=make_mean(mean, latents, dtype, rng),
             q_mean=0.7 * rng.normal(size=(latents, inducing)),

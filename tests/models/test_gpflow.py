@@ -47,8 +47,12 @@ def their_kernel(ours):
 
 
 def theirs(name, ours, num_latent):
-    inducing = gpflow.inducing_variables.InducingPoints(ours.Z.numpy())
-    if num_latent > 1:
+    if ours.separate_points:
+        sets = [gpflow.inducing_variables.InducingPoints(Z) for Z in ours.Z.numpy()]
+        inducing = gpflow.inducing_variables.SeparateIndependentInducingVariables(sets)
+    else:
+        inducing = gpflow.inducing_variables.InducingPoints(ours.Z.numpy())
+    if num_latent > 1 and not ours.separate_points:
         inducing = gpflow.inducing_variables.SharedIndependentInducingVariables(inducing)
     kernel = their_kernel(ours.kernel)
     if num_latent > 1 and not isinstance(kernel, gpflow.kernels.SeparateIndependent):
@@ -71,10 +75,11 @@ def theirs(name, ours, num_latent):
 
 def their_gradients(tape, value, model, kernel, inducing, likelihood, diagonal):
     parts = getattr(kernel, "kernels", [getattr(kernel, "kernel", kernel)])
-    points = getattr(inducing, "inducing_variable", inducing).Z
+    one = getattr(inducing, "inducing_variable", inducing)
+    points = [part.Z for part in getattr(inducing, "inducing_variable_list", [one])]
     # One latent after another: the whole kernel's own order of variables is by name.
     sources = {
-        "Z": [points],
+        "Z": points,
         "q_mean": [model.q_mu],
         "q_sqrt": [model.q_sqrt],
         "kernel.variance": [part.variance for part in parts],
@@ -101,6 +106,9 @@ CASES = [
     ("logit", {"latents": 3, "separate": True}),
     ("probit", {}),
     ("poisson", {"latents": 3, "separate": True, "q_diag": True}),
+    ("gaussian", {"latents": 3, "own_points": True}),
+    ("logit", {"latents": 3, "separate": True, "own_points": True}),
+    ("poisson", {"latents": 3, "separate": True, "own_points": True, "q_diag": True}),
 ]
 
 
@@ -124,9 +132,10 @@ def test_bound_and_gradients_are_those_of_gpflow(likelihood, structure, whiten, 
         np.testing.assert_allclose(gradient, wanted[name], rtol=1e-7, atol=1e-7 * scale, err_msg=name)
 
 
+@pytest.mark.parametrize("own_points", [False, True])
 @pytest.mark.parametrize("whiten", [False, True])
-def test_predictions_are_those_of_gpflow(whiten, small_model):
-    ours, (X, _) = small_model(latents=3, separate=True, whiten=whiten)
+def test_predictions_are_those_of_gpflow(whiten, own_points, small_model):
+    ours, (X, _) = small_model(latents=3, separate=True, whiten=whiten, own_points=own_points)
     model, _, _ = theirs("gaussian", ours, 3)
     for got, expected in zip(ours.predict_f(X), model.predict_f(X), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-8)

@@ -21,7 +21,9 @@ TYPES = {
     "lmc_shared": {"type": "lmc", "kernels": "shared"},
     "icm": {"type": "icm"},
     "separate": {"kernels": "separate"},
+    "own_points": {"kernels": "separate"},
 }
+OWN_POINTS = {"count": 8, "shared": False}
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +36,15 @@ def config_of(tmp_path_factory):
     names = {"a": Y[:, 0], "b": Y[:, 1] + 70, "c": Y[:, 2]}
     pyarrow.csv.write_csv(pa.table({"x": x, "z": z, **names}), folder / "targets.csv")
 
-    def make(outputs: dict, **train: object) -> Config:
+    def make(outputs: dict, inducing: dict | None = None, **train: object) -> Config:
         return Config.from_dict(
             {
                 "data": {"path": str(folder / "targets.csv"), "target": ["a", "b", "c"], "test": None},
-                "model": {"outputs": outputs, "inducing": {"count": 16}, "neighbours": {"count": 0}},
+                "model": {
+                    "outputs": outputs,
+                    "inducing": inducing or {"count": 16},
+                    "neighbours": {"count": 0},
+                },
                 "train": {"batch_size": 30, "checkpoint_every": 1e6, **train},
                 "output": {"dir": str(folder / "runs")},
             }
@@ -49,7 +55,7 @@ def config_of(tmp_path_factory):
 
 @pytest.mark.parametrize("name", TYPES)
 def test_a_built_model_is_saved_and_read_again(config_of, name, tmp_path):
-    config = config_of(TYPES[name])
+    config = config_of(TYPES[name], OWN_POINTS if name == "own_points" else None)
     data = load_dataset(config.data, "regression")
     model, _ = build_model(config.model, data.X, data.Y, columns=data.columns)
     assert model.num_latent == latent_count(config.model.outputs, 3) == {"lmc": 2, "icm": 4}.get(name, 3)
@@ -101,6 +107,31 @@ def test_correlations_between_targets(mixed):
     np.testing.assert_allclose(np.diag(joint[0]), variances)
     figure = run.plot_output_correlations()
     assert len(figure.axes) >= 1
+
+
+def test_a_run_whose_latents_have_points_of_their_own(config_of, tmp_path):
+    """Trained, interrupted and resumed, opened again, updated with more points, and started from."""
+    whole = svgp.train(config_of(TYPES["own_points"], OWN_POINTS, method="natgrad", max_steps=6))
+    folder = svgp.train(config_of(TYPES["own_points"], OWN_POINTS, method="natgrad", max_steps=3)).path
+    resumed = svgp.train(
+        config_of(TYPES["own_points"], OWN_POINTS, method="natgrad", max_steps=6), resume=folder
+    )
+    run = svgp.load_run(resumed.path)
+    assert run.model.Z.shape == (3, 8, 2) and run.inducing_inputs().shape == (24, 2)
+    # Each latent has its own points from the start on.
+    start = run.inducing_start().reshape(3, 8, 2)
+    assert not np.allclose(np.sort(start[0], axis=0), np.sort(start[1], axis=0))
+    np.testing.assert_array_equal(run.model.Z, whole.model.Z)
+    rows = {"x": [0.0, 1.0], "z": [0.5, -1.0]}
+    np.testing.assert_array_equal(run.predict(rows).mean, whole.predict(rows).mean)
+    more = {"a": [0.1, 0.2], "b": [70.0, 71.0], "c": [0.0, 5.0]}
+    updated = svgp.runs.update(run, {**rows, **more}, run_dir=tmp_path / "updated", points=2)
+    assert updated.model.Z.shape == (3, 10, 2)
+    config = config_of(TYPES["own_points"], {**OWN_POINTS, "count": 9}).model
+    data = load_dataset(config_of({}).data, "regression")
+    onward = config.model_copy(update={"start_from": run.path})
+    model, _ = build_model(onward, data.X, data.Y, columns=run.columns)
+    assert model.Z.shape == (3, 9, 2)
 
 
 def test_what_does_not_go_together_is_refused(config_of):

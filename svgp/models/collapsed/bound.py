@@ -344,6 +344,8 @@ def check_model(model: Any, outputs: int) -> None:
         raise ModelError("the collapsed bound needs independent outputs, and these mix latent GPs")
     if model.num_latent != outputs:
         raise ModelError(f"the model has {model.num_latent} latent GPs and the data {outputs} outputs")
+    if model.separate_points:
+        raise ModelError("the collapsed bound needs one set of inducing points for all outputs")
     rank = model.kernel.K(model.Z[:1]).shape.rank
     if rank != 2:
         raise ModelError("the collapsed bound needs one kernel for all outputs, without batch dimensions")

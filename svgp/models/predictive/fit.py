@@ -142,6 +142,8 @@ def _lacks(model: Any, X: np.ndarray) -> str | None:
     """What a model's predictions need to see neighbours, and it has not."""
     if model.outputs.mixes:  # a residual of a mixture is no residual of one latent's process
         return "outputs that do not mix latent GPs"
+    if model.separate_points:
+        return "one set of inducing points for all latent GPs"
     return None if shares_a_kernel(model.kernel, X) else "one kernel for all latent GPs"
 
 

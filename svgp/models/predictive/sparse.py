@@ -114,7 +114,7 @@ def panel_kernel(model: Any) -> PanelKernel:
     By NumPy where `svgp.kernels.host` has the model's kernel, else by TensorFlow.
     """
     kernel, Z = model.kernel, model.Z.numpy()
-    if not (host.supports(kernel) and model.dtype.as_numpy_dtype == np.float64):
+    if not (host.supports(kernel) and model.dtype.as_numpy_dtype == np.float64) or model.separate_points:
         dtype = model.dtype.as_numpy_dtype
 
         def by_tensorflow(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from svgp.errors import ModelError, RunError
-from svgp.inducing import further_points
+from svgp.inducing import further_points, with_further
 from svgp.models.whitened import assign_whitened, extended, frame_of, whitened
 from svgp.parameters import named_variables
 
@@ -39,16 +39,23 @@ def start_from(
     earlier, description = load_model(path / "model")
     _require_same_columns(path, columns, description["columns"])
     places = _further(config, earlier, X, seed)
-    Z = np.concatenate([np.asarray(earlier.Z, np.float64), places])
-    shapes = {**description["shapes"], "inducing": len(Z), "num_data": num_data}
+    Z = with_further(np.asarray(earlier.Z, np.float64), places)
+    shapes = {**description["shapes"], "inducing": Z.shape[-2], "num_data": num_data}
     model = skeleton(config, shapes, precision)
+    if model.Z.shape != Z.shape:
+        raise ModelError(
+            f"model.start_from: {path} has inducing points of shape {list(Z.shape)} where this config has "
+            f"{model.Z.shape}; model.inducing.shared must be that of the earlier run"
+        )
     model.jitter = max(model.jitter, earlier.jitter)
     _copy(path, earlier, model)
     model.Z.assign(Z.astype(model.dtype.as_numpy_dtype))
     q = extended(*whitened(earlier, frame_of(earlier)), len(places))
     assign_whitened(model, frame_of(model), *q)
     more = f" and {len(places)} more" if len(places) else ""
-    return model, [f"started from {path}: its hyperparameters, q(u) and {len(Z) - len(places)} points{more}"]
+    return model, [
+        f"started from {path}: its hyperparameters, q(u) and {Z.shape[-2] - len(places)} points{more}"
+    ]
 
 
 def _further(config: ModelConfig, earlier: Any, X: np.ndarray, seed: int) -> np.ndarray:
