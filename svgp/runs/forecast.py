@@ -109,7 +109,8 @@ def forecast(
     train, asked = config.train, points or config.model.inducing.count
     held = rows if at_hand is None else min(rows, at_hand)
     most = MOST_WITH_NEIGHBOURS if held == rows and has_second_stage(config) else GRID[-1]
-    M = min(asked if isinstance(asked, int) else most_points(train, rows, most), rows)
+    each = 1 if _method(config, rows, 1) == "collapsed" else latents
+    M = min(asked if isinstance(asked, int) else most_points(train, rows, most, each), rows)
     single = train.precision == "float32"
     kind = np.float32 if single else np.float64
     entry_s = _ENTRY_S if rate else _EXPONENTIALS * exponential_seconds(kind)
@@ -203,8 +204,8 @@ def has_second_stage(config: Any) -> bool:
     return wanted and collapsible and config.train.method in ("auto", "collapsed")
 
 
-def most_points(train: Any, rows: int, most: int) -> int:
-    """The largest number of points that `inducing.count: auto` may take, as the time allows, to `most`."""
+def most_points(train: Any, rows: int, most: int, latents: int = 1) -> int:
+    """The largest number of points that `inducing.count: auto` may take, each latent's work in the time."""
     seconds = _POINTS_S if train.max_seconds is None else _POINTS_SHARE * train.max_seconds
     most, batch = min(rows, most), min(train.batch_size, rows)
     grid = sorted({min(m, most) for m in GRID})
@@ -212,7 +213,7 @@ def most_points(train: Any, rows: int, most: int) -> int:
     def operations(m: int) -> float:
         batches = 2000 * (8.0 * m**2 * batch + 6.0 * m**3)
         whole = 60 * (7.0 * m**2 * rows + 6.0 * m**3)
-        return min(whole, batches) if 3.0 * m**2 * rows <= _AFFORDABLE else batches
+        return latents * (min(whole, batches) if 3.0 * m**2 * rows <= _AFFORDABLE else batches)
 
     return max([m for m in grid if operations(m) <= seconds * _POINTS_RATE] or grid[:1])
 

@@ -24,7 +24,7 @@ from svgp.inducing import greedy_variance
 from svgp.linalg.host.threads import single_threaded_blas
 from svgp.models import build_model
 from svgp.runs.forecast import GRID, MOST_WITH_NEIGHBOURS, has_second_stage
-from svgp.training import make_method
+from svgp.training import choose, make_method
 from svgp.training.methods.affordable import EVALUATIONS, MOST_OPERATIONS, OPERATIONS, RATE, SECONDS, SHARE
 
 PILOT_ROWS, PILOT_POINTS, PILOT_STEPS = 1000, 64, 15
@@ -51,7 +51,7 @@ def weigh(config: Config, dataset: Dataset, most: int = GRID[-1]) -> dict[str, A
     """How residual, price and cost go with M, and the M that is taken: `most` at most."""
     seed, rows = config.train.seed, dataset.rows.count
     order = np.random.default_rng([seed, 29]).permutation(len(dataset.X))
-    kernel, noise = _pilot(config, dataset, order[:PILOT_ROWS])
+    kernel, noise, latents = _pilot(config, dataset, order[:PILOT_ROWS])
     half = min(CURVE_ROWS, max(1, (len(order) + 1) // 2))
     chosen, judges = dataset.X[order[:half]], dataset.X[order[half : 2 * half]]
     most = min(rows, most)
@@ -63,7 +63,7 @@ def weigh(config: Config, dataset: Dataset, most: int = GRID[-1]) -> dict[str, A
             # Where the greedy points end before, more are redundant.
             "residual_share": float(shares[min(m, len(shares)) - 1]),
             "nats_a_row": float(price[min(m, len(price)) - 1]),
-            "operations": operations(config.train, m, rows),
+            "operations": operations(config.train, m, rows, latents),
         }
         for m in grid
     ]
@@ -96,11 +96,14 @@ def residual_curve(
     return shares, price
 
 
-def operations(train: Any, points: int, rows: int) -> float:
-    """Of a whole fit with so many points, by the cheaper of two ways: all rows a step, or batches."""
+def operations(train: Any, points: int, rows: int, latents: int = 1) -> float:
+    """Of a whole fit with so many points, by the cheaper of two ways: all rows a step, or batches.
+
+    `latents`: of which each has such work of its own. The collapsed bound of several outputs has it once.
+    """
     batch = min(train.batch_size, rows)
-    batches = BATCH_STEPS * (8.0 * points**2 * batch + 6.0 * points**3)
-    whole = EVALUATIONS * (OPERATIONS * points**2 * rows + 6.0 * points**3)
+    batches = latents * BATCH_STEPS * (8.0 * points**2 * batch + 6.0 * points**3)
+    whole = latents * EVALUATIONS * (OPERATIONS * points**2 * rows + 6.0 * points**3)
     return min(whole, batches) if 3.0 * points**2 * rows <= MOST_OPERATIONS else batches
 
 
@@ -129,9 +132,17 @@ def _taken(weighed: list[dict[str, Any]], exhausted: int | None, train: Any) -> 
     )
 
 
-def _pilot(config: Config, dataset: Dataset, rows: np.ndarray) -> tuple[Any, float]:
-    """A kernel, and a noise variance in the units of f, from a short fit to the `rows` of the sample."""
-    few = {"count": min(PILOT_POINTS, len(rows)), "init": "kmeans", "replace_redundant": False}
+def _pilot(config: Config, dataset: Dataset, rows: np.ndarray) -> tuple[Any, float, int]:
+    """A kernel, and a noise variance in the units of f, from a short fit to the `rows` of the sample.
+
+    And how many latent GPs there are whose steps cost as much each.
+    """
+    few = {
+        "count": min(PILOT_POINTS, len(rows)),
+        "init": "kmeans",
+        "replace_redundant": False,
+        "shared": True,
+    }
     model_config = config.model.model_copy(
         update={
             "inducing": config.model.inducing.model_copy(update=few),
@@ -140,9 +151,11 @@ def _pilot(config: Config, dataset: Dataset, rows: np.ndarray) -> tuple[Any, flo
     )
     X, Y, seed = dataset.X[rows], dataset.Y[rows], config.train.seed
     model, _ = build_model(model_config, X, Y, columns=dataset.columns, num_data=len(X), seed=seed)
+    once = choose(model, dataset.rows.count, config.train).method.name == "collapsed"
+    latents = 1 if once else model.num_latent
     if model.likelihood.noise is None:
         level = float(np.nanmean(np.abs(Y))) if dataset.columns.task == "count" else 1.0
-        return model.kernel, NOISE.get(dataset.columns.task, 1.0 / max(level, 1e-3))
+        return model.kernel, NOISE.get(dataset.columns.task, 1.0 / max(level, 1e-3)), latents
     if model.bound.is_elbo and config.model.posterior.type == "full":
         update = {"method": "collapsed", "subset_rows": None, "max_seconds": None, "max_epochs": None}
         try:
@@ -153,4 +166,4 @@ def _pilot(config: Config, dataset: Dataset, rows: np.ndarray) -> tuple[Any, flo
         except (ModelError, NumericalError):
             pass  # no closed form for this model: the starting values serve
     noise = np.asarray(model.likelihood.noise_variance(tf.constant(Y, model.dtype)), np.float64)
-    return model.kernel, max(float(np.mean(noise)), 1e-9)
+    return model.kernel, max(float(np.mean(noise)), 1e-9), latents
