@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from svgp.inducing.random_rows import fewer_rows_note
 from svgp.inducing.rows import distinct, random_subset
+from svgp.kernels import host
 
 MEMORY = 512 * 2**20  # bytes for the factor [M, L, n]; candidates are subsampled to fit
 BLOCK = 64  # pivots between two passes over the factor, at most
@@ -124,7 +125,7 @@ def _pivoted_cholesky(
     """
     residual = np.broadcast_to(_diagonal(kernel, X), (latents, len(X))).copy()  # [L, n]
     prior = np.maximum(residual, np.finfo(float).tiny)  # [L, n], for ratios; a linear kernel is zero at zero
-    covariances = _compiled(kernel, latents, X.shape[1])
+    covariances = _covariances(kernel, latents, X.shape[1])
     before = 0 if known is None else known.shape[1]
     V = np.zeros((latents, before + count, len(X)))  # [L, M, n]
     if known is not None:
@@ -216,8 +217,18 @@ def _extend(
         residual[latent] = np.maximum(residual[latent] - np.sum(V[latent, m : m + b] ** 2, axis=0), 0.0)
 
 
-def _compiled(kernel: Any, latents: int, dimensions: int) -> Covariances:
-    """`k(chosen [b, D], X [n, D])` as `[L, b, n]`; one graph, since a call each pivot is mostly overhead."""
+def _covariances(kernel: Any, latents: int, dimensions: int) -> Covariances:
+    """`k(chosen [b, D], X [n, D])` as `[L, b, n]`; a call for each pivot, so its overhead is most of it."""
+    if host.supports(kernel):  # a tenth of what a call of a graph takes
+        at = host.at_points(kernel, dimensions)
+
+        def by_numpy(chosen: np.ndarray, X: np.ndarray) -> np.ndarray:
+            ours = at(chosen)  # centred there: distances from a single point lose no digits
+            K = np.empty((len(X), len(chosen)))
+            ours.covariance(X, K, np.empty_like(K) if ours.separate_slope else K)
+            return K.T[None]
+
+        return by_numpy
     rows = tf.TensorSpec([None, dimensions], tf.float64)
     graph = tf.function(
         lambda chosen, X: kernel.K(chosen, X, dtype=tf.float64), input_signature=[rows, rows], autograph=False

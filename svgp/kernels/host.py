@@ -9,10 +9,10 @@ cache: smaller ones cost more in calls than they save, since threads wait for Py
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -199,6 +199,16 @@ def supports(kernel: Kernel) -> bool:
         return False
     single = all(getattr(kernel, name).shape.rank == 0 for name in ("variance", *kernel.shapes))
     return single and (kernel.lengthscales.shape.rank or 0) <= 1
+
+
+def at_points(kernel: Any, columns: int) -> Callable[[np.ndarray], HostStationary]:
+    """Z `[M, D]` to `K(., Z)` in NumPy, for a kernel that `supports`; its parameters are read once, now.
+
+    Read eagerly they take some milliseconds, more than the covariances of one point with thousands.
+    """
+    lengthscales = np.asarray(kernel.input_lengthscales(columns), np.float64)  # [D]
+    variance, shapes = float(tf.convert_to_tensor(kernel.variance)), [float(s) for s in kernel.shape_values()]
+    return lambda Z: HostStationary(type(kernel), Z, lengthscales, variance, shapes)
 
 
 def _has_host_form(kind: type[Stationary]) -> bool:

@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from svgp.kernels import host
 from svgp.linalg.host import blas, threads
@@ -122,7 +121,7 @@ def panel_kernel(model: Any) -> PanelKernel:
             return K.reshape(-1, *K.shape[-2:]), prior.reshape(-1, prior.shape[-1])
 
         return by_tensorflow
-    ours = host_kernel(kernel, Z)
+    ours = host.at_points(kernel, Z.shape[1])(Z)
 
     def by_numpy(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         K = blas.aligned_empty((1, len(X), len(Z)), np.float64)
@@ -130,10 +129,3 @@ def panel_kernel(model: Any) -> PanelKernel:
         return K, np.full((1, len(X)), ours.variance)
 
     return by_numpy
-
-
-def host_kernel(kernel: Any, Z: np.ndarray) -> host.HostStationary:
-    """`K(X, Z)` in NumPy for a kernel that `svgp.kernels.host.supports`."""
-    lengthscales = np.asarray(kernel.input_lengthscales(Z.shape[1]), np.float64)
-    variance, shapes = float(tf.convert_to_tensor(kernel.variance)), [float(s) for s in kernel.shape_values()]
-    return host.HostStationary(type(kernel), Z, lengthscales, variance, shapes)
