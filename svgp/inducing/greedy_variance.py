@@ -226,7 +226,7 @@ def _covariances(kernel: Any, latents: int, dimensions: int) -> Covariances:
             ours = at(chosen)  # centred there: distances from a single point lose no digits
             K = np.empty((len(X), len(chosen)))
             ours.covariance(X, K, np.empty_like(K) if ours.separate_slope else K)
-            return K.T[None]
+            return np.broadcast_to(K.T, (latents, *K.T.shape))
 
         return by_numpy
     rows = tf.TensorSpec([None, dimensions], tf.float64)
