@@ -17,7 +17,7 @@ from svgp.models.predictive.leave_one_out import LEAST_GAIN, is_better
 from svgp.models.predictive.left_out import LeftOut, Verdict
 from svgp.models.predictive.predictive import Predictive
 from svgp.models.predictive.sparse import Parts, SparseRows
-from svgp.models.predictive.taken_out import find_posterior, folds, predicted, seen_jointly
+from svgp.models.predictive.taken_out import find_posterior, folds, predicted, related, seen_jointly
 
 ROWS = 3000  # that are left out, one at a time
 FEWEST_ROWS = 30  # that can tell whether neighbours help
@@ -221,18 +221,12 @@ def _joint(
 
 def _found_together(model: Any, X: np.ndarray, Y: np.ndarray, factors: np.ndarray, seed: int) -> Any:
     """The model with noise times c and the q(u) that belongs to its neighbours; None where there is none."""
-    # Imported late: the model imports what predicts.
-    from svgp.models.svgp import SVGP
-
     own = isinstance(model.likelihood, Gaussian) and model.likelihood.noise == "shared"
     if not own or model.likelihood.variance.shape.rank or model.dtype != "float64":
         return None
     floor = model.likelihood.floor
     noise = max(float(np.mean(factors)) * float(model.likelihood.noise_variance()), 1.01 * floor, 1e-10)
-    own = SVGP(
-        model.kernel, Gaussian(noise, floor=floor), model.Z.numpy(), num_data=model.num_data, mean=model.mean,
-        whiten=model.whiten, jitter=model.jitter, num_latent=model.num_latent,
-    )  # fmt: skip
+    own = related(model, likelihood=Gaussian(noise, floor=floor))
     try:
         find_posterior(own, X, Y, seed)
     except NumericalError:

@@ -12,7 +12,6 @@ variance of .027 at rows taken out, .003 at test rows, so that intervals became 
 
 from __future__ import annotations
 
-import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,27 +60,34 @@ def folds(
     Kernel, noise and Z are those of `own`; but for `at_once`, rows that Z was not fitted to, points that are
     nearest to a row go with it. Raises NumericalError where there is no q(u).
     """
-    nearest = Nearest(X, kernel_scales(own.kernel, X)).query(own.Z.numpy(), 1)[0][:, 0]  # [M]
+    nearest = None if at_once else _nearest_rows(own, X)
     parts = 1 if at_once else max(1, int(np.ceil(len(chosen) / (SHARE * len(X)) - 1e-9)))
     found = []
     for taken in np.array_split(np.random.default_rng([seed, 41]).permutation(chosen), parts):
         kept: np.ndarray = np.ones(len(X), bool)
         kept[taken] = False
-        stays = kept[nearest]
-        without = copy.deepcopy(own) if at_once or stays.all() or not stays.any() else _with(own, stays)
+        stays = kept[slice(0) if nearest is None else nearest]  # [M] points
+        # Never none: some point must carry q(u).
+        without = related(own, Z=own.Z.numpy()[stays]) if stays.any() else related(own)
         find_posterior(without, X[kept], Y[kept], seed)
         found.append(Fold(np.sort(taken), seen_jointly(without, X[kept], Y[kept], count)))
     return found
 
 
-def _with(own: Any, points: np.ndarray) -> Any:
-    """A model like `own` with some of its inducing points."""
+def _nearest_rows(own: Any, X: np.ndarray) -> np.ndarray:
+    """Of each inducing point the number of the row that is nearest to it, `[M]`."""
+    return Nearest(X, kernel_scales(own.kernel, X)).query(own.Z.numpy(), 1)[0][:, 0]
+
+
+def related(model: Any, *, likelihood: Any = None, Z: np.ndarray | None = None) -> Any:
+    """An SVGP of the same kernel and mean with a q(u) of its own; by default of the same likelihood and Z."""
     # Imported late: the model imports what predicts.
     from svgp.models.svgp import SVGP
 
     return SVGP(
-        own.kernel, own.likelihood, own.Z.numpy()[points], num_data=own.num_data, mean=own.mean,
-        whiten=own.whiten, jitter=own.jitter, num_latent=own.num_latent,
+        model.kernel, likelihood or model.likelihood, model.Z.numpy() if Z is None else Z,
+        num_data=model.num_data, mean=model.mean, whiten=model.whiten, jitter=model.jitter,
+        num_latent=model.num_latent,
     )  # fmt: skip
 
 
