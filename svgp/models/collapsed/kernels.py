@@ -75,6 +75,7 @@ class HostRows:
 
     def __init__(self, model: Any, variables: Sequence[tf.Variable], columns: int) -> None:
         self.model, self.variables, self._columns = model, list(variables), columns
+        self._held: list[np.ndarray] | None = None  # values that `begin` takes
         # Compiled: bijectors called eagerly take 20 ms.
         self._read = compiled(self._read_graph)
         self._pull = compiled(
@@ -82,7 +83,8 @@ class HostRows:
         )
 
     def begin(self) -> tuple[np.ndarray, np.ndarray]:
-        Z, lengthscales, variance, *shapes, noise = (np.array(v, np.float64) for v in self._read())
+        self._values = self._held or [np.array(v, np.float64) for v in self._read()]
+        Z, lengthscales, variance, *shapes, noise = self._values
         kind = type(self.model.kernel)
         self._kernel = host.HostStationary(kind, Z, lengthscales, float(variance), [float(s) for s in shapes])
         self._square = self._kernel.square()
@@ -154,25 +156,26 @@ class TensorFlowRows:
 
     def __init__(self, model: Any, variables: Sequence[tf.Variable], columns: int) -> None:
         self.model, self.variables = model, list(variables)
+        self._Z: Any = model.Z
         rows = tf.TensorSpec([None, columns], tf.float64)
         matrix, noises = tf.TensorSpec([None, None], tf.float64), tf.TensorSpec([None], tf.float64)
-        self._panel = compiled(self._panel_graph, [rows])
+        self._panel = compiled(self._panel_graph, [rows, rows])
         # Compiled, because TensorFlow's eager dispatch takes longer than the arithmetic of a small problem.
-        self._square = compiled(self._square_graph)
+        self._square = compiled(self._square_graph, [rows])
         self._pull = compiled(self._pull_graph, [matrix, noises])
 
     def begin(self) -> tuple[np.ndarray, np.ndarray]:
-        Kuu, noise = (np.asarray(value, np.float64) for value in self._square())
+        Kuu, noise = (np.asarray(value, np.float64) for value in self._square(self._points()))
         return Kuu, noise
 
     def trace(self, X: np.ndarray) -> float:
         sample = X[:: max(1, len(X) // SAMPLE)]
-        K = np.asarray(self._panel(tf.convert_to_tensor(sample, tf.float64))[0], np.float64)
+        K = np.asarray(self._panel(tf.convert_to_tensor(sample, tf.float64), self._points())[0], np.float64)
         return float(np.einsum("cm,cm->", K, K)) * (len(X) / len(sample))
 
     def fill(self, X: np.ndarray, panel: Panel, lane: Lane) -> None:
         with tf.GradientTape() as tape:
-            outputs = self._panel(tf.convert_to_tensor(X, tf.float64))
+            outputs = self._panel(tf.convert_to_tensor(X, tf.float64), self._points())
         lane.tape = (tape, outputs)
         np.copyto(panel.values, np.asarray(outputs[0]))
         np.copyto(panel.kff, np.asarray(outputs[1]))
@@ -199,18 +202,21 @@ class TensorFlowRows:
         columns = zip(*parts, strict=True)
         return [np.sum([np.asarray(tf.convert_to_tensor(p)) for p in column], axis=0) for column in columns]
 
-    def _panel_graph(self, X: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _points(self) -> tf.Tensor:
+        return tf.cast(tf.convert_to_tensor(self._Z), tf.float64)
+
+    def _panel_graph(self, X: tf.Tensor, Z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Kfu `[C, M]` and kff `[C]`."""
         kernel = self.model.kernel
-        return kernel.K(X, self.model.Z, dtype=tf.float64), kernel.K_diag(X, dtype=tf.float64)
+        return kernel.K(X, Z, dtype=tf.float64), kernel.K_diag(X, dtype=tf.float64)
 
-    def _square_graph(self) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.model.kernel.K(self.model.Z, dtype=tf.float64), _noise(self.model)
+    def _square_graph(self, Z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return self.model.kernel.K(Z, dtype=tf.float64), _noise(self.model)
 
     def _pull_graph(self, Kuu_bar: tf.Tensor, noise_bar: tf.Tensor) -> list[tf.Tensor]:
         """The gradient through Kuu and the noise."""
         with tf.GradientTape() as tape:
-            outputs = self._square_graph()
+            outputs = self._square_graph(self._points())
         return _gradients(tape, outputs, self.variables, [Kuu_bar, noise_bar])
 
 

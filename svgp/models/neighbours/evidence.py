@@ -90,7 +90,8 @@ class NeighbourEvidence:
     `X [N, D]`, `Y [N, P]`. `count`: neighbours m of a row; `seed`: of the order. `neighbours [N, m]`: rows
     that come earlier, NONE for none; by default searched for, and kept while the model changes. `scales [D]`
     of that search: by default the model's present lengthscales. `variables`: what gradients are asked for, by
-    default all. `block_rows`, `panel_rows`: for tests.
+    default all. `process`: through which rows are seen, where not through the model's own points.
+    `block_rows`, `panel_rows`: for tests.
     `group`: each of these workers goes through its share of the rows, and what they find is summed, `[M, M]`
     numbers and a gradient: all must call alike, with the same X and Y.
     """
@@ -109,6 +110,7 @@ class NeighbourEvidence:
         panel_rows: int | None = None,
         group: Workers | None = None,
         variables: Sequence[tf.Variable] | None = None,
+        process: ResidualProcess | None = None,
     ) -> None:
         self.group = group or Workers()
         self.model, self.X, self.count = model, np.asarray(X, np.float64), count
@@ -116,7 +118,7 @@ class NeighbourEvidence:
         self.order = random_order(len(X), seed)
         self.variables = self.trainable(model) if variables is None else list(variables)
         self.passes = 0  # over all rows
-        self.process = ResidualProcess(model, self.X.shape[1], self.variables)
+        self.process = process or ResidualProcess(model, self.X.shape[1], self.variables)
         self._block_rows = block_rows
         self._arrays: dict[int, np.ndarray] = {}
         self._make_lanes(panel_rows)
@@ -129,7 +131,7 @@ class NeighbourEvidence:
         self.neighbours = neighbours
         kept = np.isfinite(scales)
         points = self.X[:, kept] / scales[kept]
-        size = int(self.model.Z.shape[0])
+        size = len(self.process.frame.L)
         self._blocks = Blocks(points, neighbours, size, self._block_rows, self.group.shard)
 
     @staticmethod
@@ -171,7 +173,7 @@ class NeighbourEvidence:
     def _first_pass(
         self, R: np.ndarray, keep_going: Callable[[], bool], keep: bool
     ) -> tuple[Statistics, Held | None]:
-        size = self.model.Z.shape[0]
+        size = len(self.process.frame.L)
         sums = [Statistics.zero(size, R.shape[1], tight=False) for _ in self._lanes]
         held = None
         for block in self._blocks:
@@ -298,7 +300,7 @@ class NeighbourEvidence:
     # ---- memory and threads
 
     def _make_lanes(self, panel_rows: int | None) -> None:
-        size = int(self.model.Z.shape[0])
+        size = len(self.process.frame.L)
         alone = size > LARGEST_LANES
         wanted = (SHARED_ENTRIES if alone else PANEL_ENTRIES) // max(size, 1)
         self._chunk = panel_rows or min(max(wanted, FEWEST_ROWS), MOST_ROWS)
@@ -307,7 +309,7 @@ class NeighbourEvidence:
 
     def _memory(self, block: Block, outputs: int) -> Held:
         """Arrays for a block, in the same memory each time."""
-        size, rows, own, members = int(self.model.Z.shape[0]), len(block.rows), block.own, block.sets.shape[1]
+        size, rows, own, members = len(self.process.frame.L), len(block.rows), block.own, block.sets.shape[1]
         kept = self.process.kernel.keeps
         A, both = self._array(0, (rows, size)), self._array(1, (2 * own, size))
         slope = self._array(2, (rows if kept else 0, size))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -36,6 +37,13 @@ class ResidualProcess:
         self.model = model
         self.kernel = kernel_sets(model, variables, columns)
         self.read()
+
+    def at(self, Z: np.ndarray) -> ResidualProcess:
+        """The same kernel and noise over other points Z `[M, D]`. Raises NumericalError."""
+        other = copy.copy(self)
+        other.kernel = self.kernel.at(Z)
+        other.read()
+        return other
 
     def read(self) -> None:
         """Read the parameters anew. Raises NumericalError where Kuu has no factor."""

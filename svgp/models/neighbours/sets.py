@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -30,6 +31,9 @@ class KernelSets(KernelRows, Protocol):
     ) -> None:
         """Add to the lane's gradient that through `sets(X)`; K_bar `[C, s, s]` is symmetric."""
 
+    def at(self, Z: np.ndarray) -> KernelSets:
+        """Points Z `[M, D]` in the place of the model's, kernel and noise as read last; no gradients."""
+
 
 def kernel_sets(model: Any, variables: Sequence[tf.Variable], columns: int) -> KernelSets:
     """The faster of the two that can do the model's kernel; inputs have so many columns."""
@@ -39,6 +43,11 @@ def kernel_sets(model: Any, variables: Sequence[tf.Variable], columns: int) -> K
 
 class HostSets(HostRows):
     """A stationary kernel in NumPy."""
+
+    def at(self, Z: np.ndarray) -> HostSets:
+        other = copy.copy(self)
+        other._held, other.variables = [Z, *self._values[1:]], []
+        return other
 
     def clear(self, lanes: Sequence[Lane]) -> None:
         super().clear(lanes)
@@ -68,6 +77,11 @@ class TensorFlowSets(TensorFlowRows):
         super().__init__(model, variables, columns)
         # In float64 whatever the kernel's type: what the points leave is a difference. Traced for each shape.
         self._sets = tf.function(lambda X: model.kernel.K(X, dtype=tf.float64), autograph=False)
+
+    def at(self, Z: np.ndarray) -> TensorFlowSets:
+        other = copy.copy(self)
+        other._Z, other.variables = Z, []
+        return other
 
     def sets(self, X: np.ndarray, memory: Memory = None) -> tuple[np.ndarray, Any]:
         count = len(X)

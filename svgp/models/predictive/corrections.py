@@ -19,7 +19,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,7 +28,6 @@ from svgp.models.collapsed.panels import kept_bytes
 from svgp.models.neighbours import NONE, Nearest, ResidualProcess, kernel_scales
 from svgp.models.neighbours.conditional import gathered
 from svgp.models.neighbours.search import cluster_order
-from svgp.models.predictive.sparse import SparseRows
 
 BATCH = 256  # queries at a time: neighbours of near ones overlap
 SEARCHED = 1 << 16  # queries whose neighbours are found at a time
@@ -68,6 +67,7 @@ class Conditioned(NamedTuple):
     at: np.ndarray  # [L, T, M] a* - sum_j b_j a_nj
     mean: np.ndarray  # [T, L] b^T r_n
     residual: np.ndarray  # [T, L] variance that is left of the residual process
+    prior: np.ndarray  # [T] that variance before neighbours have a say
 
 
 class Correction(NamedTuple):
@@ -77,13 +77,25 @@ class Correction(NamedTuple):
     residual: np.ndarray  # [Q, L] variance that is left of the residual process
     explained: np.ndarray | None  # [Q, L] what q(u) leaves, where it was found jointly
     nearest: np.ndarray  # [Q] distance of the nearest training row, in lengthscales
+    prior: np.ndarray  # [Q] variance of the residual process before neighbours have a say
+
+
+class Whitened(Protocol):
+    """q(v) = N(q_mean, q_sqrt q_sqrt^T): `[L, M]` and `[L, M, M]`."""
+
+    @property
+    def q_mean(self) -> np.ndarray: ...
+
+    @property
+    def q_sqrt(self) -> np.ndarray: ...
 
 
 class NeighbourRows:
     """The training rows as predictions see them: X `[N, D]`, residuals and noise variances `[N, L]`.
 
     `model` has `kernel`, `Z` and `jitter`, and one kernel for all latents. `joint`: its q(u), where that was
-    found together with the neighbours. `ratio [L]`: rho; default: ones. A snapshot. Rows' projections
+    found together with the neighbours. `ratio [L]`: rho; default: ones. `process`: the model's residual
+    process, where there is one already. A snapshot. Rows' projections
     `[N, M]` are kept where they fit in the memory that panels may take, else made anew for each batch.
     """
 
@@ -94,15 +106,16 @@ class NeighbourRows:
         residual: np.ndarray,
         noise: np.ndarray,
         count: int,
-        joint: SparseRows | None = None,
+        joint: Whitened | None = None,
         ratio: np.ndarray | None = None,
+        process: ResidualProcess | None = None,
     ) -> None:
         self.model, self.joint = model, joint
         self.X = np.ascontiguousarray(X, np.float64)
         self.residual, self.noise = np.asarray(residual, np.float64), np.asarray(noise, np.float64)
         self.ratio = np.ones(self.noise.shape[1]) if ratio is None else np.asarray(ratio, np.float64)
         self.count = min(count, len(X))
-        self.process = ResidualProcess(model, X.shape[1])
+        self.process = process or ResidualProcess(model, X.shape[1])
         self.nearest = Nearest(self.X, kernel_scales(model.kernel, self.X))
         # A row twice, without noise, must not make the neighbours' covariance singular.
         self.floor = SMALLEST_NOISE * float(np.mean(model.kernel.K_diag(self.X[:ROWS])))
@@ -120,15 +133,32 @@ class NeighbourRows:
         other.ratio = np.asarray(ratio, np.float64)
         return other
 
+    def of_rows(
+        self,
+        X: np.ndarray,
+        residual: np.ndarray,
+        noise: np.ndarray,
+        joint: Whitened,
+        process: ResidualProcess,
+    ) -> NeighbourRows:
+        """Other rows of the same kernel; `joint`: the q(u) that was found with them, through `process`."""
+        other = copy.copy(self)
+        other.X, other.residual, other.noise = np.ascontiguousarray(X), residual, noise
+        other.joint, other.process, other._kept = joint, process, []
+        other.count = min(self.count, len(X))
+        other.nearest = self.nearest.of_rows(X)
+        return other
+
     def correct(self, X: np.ndarray, residual: np.ndarray) -> Correction:
         """Of rows X `[Q, D]`, with beta `[L]`."""
         shape = (len(X), len(residual))
         explained = None if self.joint is None else np.empty(shape)
-        out = Correction(np.empty(shape), np.empty(shape), explained, np.empty(len(X)))
+        nearest, prior = np.empty((2, len(X)))
+        out = Correction(np.empty(shape), np.empty(shape), explained, nearest, prior)
 
         def fill(rows: np.ndarray, batch: Conditioned) -> None:
             out.mean[rows], out.residual[rows] = batch.mean, batch.residual
-            out.nearest[rows] = batch.found.distances[:, 0]
+            out.nearest[rows], out.prior[rows] = batch.found.distances[:, 0], batch.prior
             if explained is not None:
                 out.mean[rows] = self.joint_mean(batch)
                 explained[rows] = self._explained(batch.at)
@@ -212,9 +242,11 @@ class NeighbourRows:
         (T, m), L = found.neighbours.shape, len(residual)
         A = self.process.project(found.X)  # [T, M]
         out = Conditioned(
-            found, A, np.empty((L, T, m)), np.empty((L, *A.shape)), np.empty((T, L)), np.empty((T, L))
-        )
+            found, A, np.empty((L, T, m)), np.empty((L, *A.shape)), np.empty((T, L)), np.empty((T, L)),
+            np.empty(T),
+        )  # fmt: skip
         for part, rows, parts in self._ingredients(found, A):
+            out.prior[part] = parts.own
             for latent, beta in enumerate(residual):
                 b = self.weights(parts, latent)
                 out.mean[part, latent], left = self.apply(parts, latent, b)

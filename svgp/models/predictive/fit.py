@@ -209,7 +209,7 @@ def _joint(
 ) -> Way | None:
     rows = seen_jointly(own, X, Y, most)
     try:
-        parts = folds(own, X, Y, chosen, most, seed, at_once)
+        parts = folds(rows, X, Y, chosen, seed, at_once)
     except NumericalError:
         return None
 

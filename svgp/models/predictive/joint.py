@@ -42,7 +42,7 @@ class LocalErrors:
         found = Found(np.empty(X.shape), np.empty((T, m), np.int64), np.empty((T, m)))
         whole = Conditioned(
             found, np.empty((T, M)), np.empty((L, T, m)), np.empty((L, T, M)), np.empty((T, L)),
-            np.empty((T, L)),
+            np.empty((T, L)), np.empty(T),
         )  # fmt: skip
 
         def collect(rows: np.ndarray, batch: Conditioned) -> None:
@@ -50,6 +50,7 @@ class LocalErrors:
                 into[rows] = values
             whole.A[rows], whole.mean[rows], whole.residual[rows] = batch.A, batch.mean, batch.residual
             whole.b[:, rows], whole.at[:, rows] = batch.b, batch.at
+            whole.prior[rows] = batch.prior
 
         self.rows.conditioned(X, self.residual, collect)
         return whole

@@ -47,7 +47,7 @@ class Predictive:
     def source(self) -> SparseRows:
         """The q(u) that predictions start from."""
         joint = None if self.neighbours is None else self.neighbours.joint
-        return joint or self.sparse
+        return joint if isinstance(joint, SparseRows) else self.sparse
 
     def latent(self, X: np.ndarray) -> Latent:
         """p(f*) at scaled inputs X `[N, D]`."""

@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from svgp.models.collapsed.mean import residuals
+from svgp.models.collapsed.panels import times_thin
 from svgp.models.collapsed.posterior import assign_posterior
-from svgp.models.neighbours import Nearest, kernel_scales
+from svgp.models.neighbours import ResidualProcess, kernel_scales
 from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.models.predictive.cavities import cavities
 from svgp.models.predictive.corrections import NeighbourRows
@@ -26,7 +28,15 @@ from svgp.models.predictive.sparse import SparseRows
 
 EARLIER = 16  # neighbours of a row where q(u) is found together with them
 TOGETHER = 1 << 17  # rows, at most, that it is found from: more would say little more of M numbers
+PROJECTED = 1 << 14  # rows at a time
 SHARE = 0.05  # of all rows, at most, that are taken out at a time: the others' neighbours get farther
+
+
+class Found(NamedTuple):
+    """A q(v), whitened."""
+
+    q_mean: np.ndarray  # [L, M]
+    q_sqrt: np.ndarray  # [L, M, M]
 
 
 class Fold(NamedTuple):
@@ -36,47 +46,73 @@ class Fold(NamedTuple):
     others: NeighbourRows
 
 
-def find_posterior(own: Any, X: np.ndarray, Y: np.ndarray, seed: int) -> None:
-    """Give `own` the q(u) that belongs to rows and their neighbours. Raises NumericalError."""
-    if len(X) > TOGETHER:
-        some = np.sort(np.random.default_rng([seed, 31]).choice(len(X), TOGETHER, replace=False))
-        X, Y = X[some], Y[some]
-    assign_posterior(own, NeighbourEvidence(own, X, Y, count=EARLIER, seed=seed).posterior())
+def find_posterior(own: Any, X: np.ndarray, Y: np.ndarray, seed: int) -> ResidualProcess:
+    """Give `own` the q(u) that belongs to rows and their neighbours. Raises NumericalError.
+
+    Returns the residual process, which does not depend on q(u), for who needs it next.
+    """
+    X, Y = _some(X, Y, seed)
+    evidence = NeighbourEvidence(own, X, Y, count=EARLIER, seed=seed, variables=())
+    assign_posterior(own, evidence.posterior())
+    return evidence.process
 
 
-def seen_jointly(own: Any, X: np.ndarray, Y: np.ndarray, count: int) -> NeighbourRows:
-    """All rows as neighbours, for an `own` whose q(u) was found together with them."""
+def seen_jointly(
+    own: Any, X: np.ndarray, Y: np.ndarray, count: int, process: ResidualProcess | None = None
+) -> NeighbourRows:
+    """All rows as neighbours, for an `own` whose q(u) was found together with them; `process`: its."""
     source = SparseRows(own)
     parts = source.parts(X)
     noise = cavities(own.likelihood, parts, Y).noise
-    return NeighbourRows(own, X, Y - parts.mean, noise, count, joint=source)
+    return NeighbourRows(own, X, Y - parts.mean, noise, count, joint=source, process=process)
 
 
 def folds(
-    own: Any, X: np.ndarray, Y: np.ndarray, chosen: np.ndarray, count: int, seed: int, at_once: bool = False
+    whole: NeighbourRows, X: np.ndarray, Y: np.ndarray, chosen: np.ndarray, seed: int, at_once: bool = False
 ) -> list[Fold]:
     """The rows `chosen`, in parts of at most SHARE of all (or `at_once`), with what is known without them.
 
-    Kernel, noise and Z are those of `own`; but for `at_once`, rows that Z was not fitted to, points that are
-    nearest to a row go with it. Raises NumericalError where there is no q(u).
+    `whole`: what `seen_jointly` made of X `[N, D]`, Y `[N, L]`; kernel, noise and Z are its own, but without
+    the points that are nearest to a row that is taken out, unless `at_once`: rows that Z was not fitted to.
+    Raises NumericalError where there is no q(u).
     """
-    nearest = None if at_once else _nearest_rows(own, X)
+    own, scales = whole.model, kernel_scales(whole.model.kernel, X)
+    Z, R = np.asarray(own.Z.numpy(), np.float64), residuals(own, X, Y)
+    nearest = None if at_once else whole.nearest.query(Z, 1)[0][:, 0]  # [M] rows
     parts = 1 if at_once else max(1, int(np.ceil(len(chosen) / (SHARE * len(X)) - 1e-9)))
     found = []
     for taken in np.array_split(np.random.default_rng([seed, 41]).permutation(chosen), parts):
         kept: np.ndarray = np.ones(len(X), bool)
         kept[taken] = False
-        stays = kept[slice(0) if nearest is None else nearest]  # [M] points
+        stays = np.ones(len(Z), bool) if nearest is None else kept[nearest]
         # Never none: some point must carry q(u).
-        without = related(own, Z=own.Z.numpy()[stays]) if stays.any() else related(own)
-        find_posterior(without, X[kept], Y[kept], seed)
-        found.append(Fold(np.sort(taken), seen_jointly(without, X[kept], Y[kept], count)))
+        process = whole.process.at(Z[stays]) if stays.any() and not stays.all() else whole.process
+        rows, targets = _some(X[kept], Y[kept], seed)
+        evidence = NeighbourEvidence(
+            own, rows, targets, count=EARLIER, seed=seed, scales=scales, variables=(), process=process
+        )
+        posterior = evidence.posterior()
+        q = Found(posterior.mean.T, np.broadcast_to(posterior.sqrt, (R.shape[1], *posterior.sqrt.shape[1:])))
+        error = _errors(process, X[kept], R[kept], posterior.mean)
+        found.append(Fold(np.sort(taken), whole.of_rows(X[kept], error, whole.noise[kept], q, process)))
     return found
 
 
-def _nearest_rows(own: Any, X: np.ndarray) -> np.ndarray:
-    """Of each inducing point the number of the row that is nearest to it, `[M]`."""
-    return Nearest(X, kernel_scales(own.kernel, X)).query(own.Z.numpy(), 1)[0][:, 0]
+def _some(X: np.ndarray, Y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """As many rows as q(u) needs."""
+    if len(X) <= TOGETHER:
+        return X, Y
+    some = np.sort(np.random.default_rng([seed, 31]).choice(len(X), TOGETHER, replace=False))
+    return X[some], Y[some]
+
+
+def _errors(process: ResidualProcess, X: np.ndarray, R: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """`R - A w` `[N, L]`, for R what the mean function leaves of the targets and w `[M, L]`."""
+    found = R.copy()
+    for start in range(0, len(X), PROJECTED):
+        rows = slice(start, start + PROJECTED)
+        found[rows] -= times_thin(process.project(X[rows]), w)
+    return found
 
 
 def related(model: Any, *, likelihood: Any = None, Z: np.ndarray | None = None) -> Any:
@@ -104,10 +140,9 @@ def predicted(
             continue
         others = fold.others.with_count(rows.count)
         found = others.correct(X[at[here]], np.ones(shape[1]))
-        assert found.explained is not None and others.joint is not None
+        assert found.explained is not None
         mean[here], explained[here], left[here] = found.mean, found.explained, found.residual
-        nearest[here] = found.nearest
-        prior[here] = others.joint.parts(X[at[here]]).residual
+        nearest[here], prior[here] = found.nearest, found.prior[:, None]
     noise = np.broadcast_to(rows.noise[:1], shape)
     return LeftOut(
         rows.model, Y[at], mean, explained, left, Y[at] - mean, noise, rows, prior=prior, nearest=nearest

@@ -40,12 +40,13 @@ def exact(kernel, at, others):
 
 def test_a_row_is_predicted_by_all_rows_but_its_fold(own):
     chosen = np.sort(RNG.permutation(60)[:14])
-    parts = folds(own, X, Y, chosen, 60, seed=0)
+    rows = seen_jointly(own, X, Y, 60)
+    parts = folds(rows, X, Y, chosen, seed=0)
     assert len(parts) == 5  # a twentieth of 60 rows at a time
-    assert len(folds(own, X, Y, chosen, 60, seed=0, at_once=True)) == 1
+    assert len(folds(rows, X, Y, chosen, seed=0, at_once=True)) == 1
     np.testing.assert_array_equal(np.sort(np.concatenate([part.taken for part in parts])), chosen)
     at = chosen[1:]
-    found = predicted(parts, seen_jointly(own, X, Y, 60), X, Y, at)
+    found = predicted(parts, rows, X, Y, at)
     for part in parts:
         # 16 earlier neighbours make q(u) approximate: near the exact posterior, which has not seen the row.
         others = np.setdiff1d(np.arange(60), part.taken)
@@ -68,13 +69,13 @@ def test_points_at_a_row_go_with_it():
     find_posterior(model, X, Y, seed=0)
     at = np.arange(60)
     rows = seen_jointly(model, X, Y, 8)
-    seen = predicted(folds(model, X, Y, at, 8, 0), rows, X, Y, at)
-    kept = predicted(folds(model, X, Y, at[:6], 8, 0, at_once=True), rows, X, Y, at[:6])
+    seen = predicted(folds(rows, X, Y, at, 0), rows, X, Y, at)
+    kept = predicted(folds(rows, X, Y, at[:6], 0, at_once=True), rows, X, Y, at[:6])
     new = seen_jointly(model, X, Y, 8).correct(RNG.uniform(-2, 2, (200, 2)), np.ones(2))
     left = [float(np.mean(part.explained)) for part in (seen, new)]
     assert left[0] < 2.0 * left[1]
     assert np.mean(kept.explained) > 5.0 * left[0]  # with its own point
-    assert folds(model, X, Y, at[:3], 8, 0)[0].others.model.Z.shape[0] == 57
+    assert len(folds(rows, X, Y, at[:3], 0)[0].others.process.frame.L) == 57
 
 
 def test_a_calibration_leaves_the_mean_alone(own):
