@@ -26,6 +26,7 @@ FEWEST_CALIBRATED = 100  # and how wide predictions should be
 # Trained for the evidence, bike (nearly linear in two inputs) had a few whose neighbours say little. A row
 # that outweighs all others makes a difference of one standard error.
 WORSE, SURE = 1.02, 0.9
+SURE_GAIN = 2.0  # standard errors of a gain in density: k rows that outweigh all others make the root of k
 COUNTS = (32, 64, 128)  # neighbours that are weighed where their number is not given
 WEIGHED_ROWS = 1000  # of those left out, by which
 
@@ -106,7 +107,7 @@ def fit_predictive(
         if joint is not None:
             judge(joint(count, chosen))
     best = _best(verdicts, len(chosen))
-    calibration, density, _, rows, _ = verdicts[best]
+    calibration, density, _, rows, *_ = verdicts[best]
     summary = {
         "neighbours": 0 if rows is None else rows.count,
         "neighbours_asked": count if neighbours == "auto" else neighbours,
@@ -150,12 +151,14 @@ def _lacks(model: Any, X: np.ndarray) -> str | None:
 def _best(verdicts: Sequence[Verdict], rows: int) -> int:
     """The number of the one to be taken; the first is of the inducing points alone.
 
-    Ways with neighbours must have a density that is higher by a margin, and errors that are no larger. Of
-    those with about the least squared error it is the one of the highest density.
+    Ways with neighbours must have a density that is higher by a margin, and errors that are no larger; where
+    f is not in the targets' units, a density that is higher by more than chance. Of those with about the
+    least squared error it is the one of the highest density.
     """
     alone, found = verdicts[0], list(enumerate(verdicts))[1:]
     found = [(n, v) for n, v in found if is_better(v.density, alone.reached, rows)]
     found = [(n, v) for n, v in found if not _errs(v.squares, alone.squares)]
+    found = [(n, v) for n, v in found if not _few_gain(v.densities, alone.densities)]
     errors = [0.0 if v.squares is None else float(np.mean(v.squares)) for _, v in found]
     found = [pair for pair, error in zip(found, errors, strict=True) if error <= WORSE * min(errors)]
     return max(found, key=lambda pair: pair[1].density, default=(0, alone))[0]
@@ -168,6 +171,18 @@ def _errs(squares: np.ndarray | None, alone: np.ndarray | None) -> bool:
     more = squares - alone
     chance = SURE * float(np.std(more)) / np.sqrt(len(more))
     return float(np.mean(more)) > max((WORSE - 1.0) * float(np.mean(alone)), chance)
+
+
+def _few_gain(densities: np.ndarray | None, alone: np.ndarray | None) -> bool:
+    """Whether what densities `[T]` gain on the average may be chance: a few rows far off outweigh all others.
+
+    Targets of a wide range that nobody has scaled are such: the few largest decide.
+    """
+    if densities is None or alone is None:
+        return False
+    gain = densities - alone
+    chance = SURE_GAIN * float(np.std(gain)) / np.sqrt(len(gain))
+    return not float(np.mean(gain)) > chance  # nor where one of them is not finite
 
 
 def _without_twin(X: np.ndarray, at: np.ndarray) -> np.ndarray | None:

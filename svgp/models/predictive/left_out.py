@@ -25,6 +25,7 @@ class Verdict(NamedTuple):
     reached: float  # by the best calibration, which may not have been worth a change
     rows: NeighbourRows | None  # its neighbours
     squares: np.ndarray | None = None  # errors of rows without a twin; None where f is not in their units
+    densities: np.ndarray | None = None  # [T] of each row, where there are no squared errors
 
 
 @dataclass
@@ -67,14 +68,15 @@ class LeftOut:
             return self._by_output(calibrate)
         latents = self.mean.shape[1]
         scales = RESIDUAL_SCALES if calibrate else (1.0,)
-        densities = {beta: self._density(beta) for beta in scales}
+        rows = {beta: self._densities(beta) for beta in scales}  # [T] each
+        densities = {beta: float(np.mean(found)) for beta, found in rows.items()}
         beta = max(densities, key=lambda beta: densities[beta])
         reached = densities[beta]
         if not loo.is_better(densities[beta], densities[1.0], len(self.Y)):
             beta = 1.0
         none = Calibration.none(latents)
         own = Calibration(none.noise, np.full(latents, beta), none.scales, none.weights)
-        return Verdict(own, densities[beta], reached, self._weighing(own))
+        return Verdict(own, densities[beta], reached, self._weighing(own), densities=rows[beta])
 
     def proximity(self, calibration: Calibration) -> dict[str, float]:
         """How near the neighbours of the rows are, and how much of the residual variance they explain.
@@ -135,8 +137,8 @@ class LeftOut:
         near = self.rows.values(self.rows.residual[:, latent], self.ingredients.neighbours, 0.0)
         return loo.from_neighbours(self.ingredients, explained, near, noise)
 
-    def _density(self, beta: float) -> float:
-        """Mean log density at the cavities, with residual variances times beta; any likelihood."""
+    def _densities(self, beta: float) -> np.ndarray:
+        """Log density of each row at the cavities, residual variances times beta: `[T]`; any likelihood."""
         mean, variance = self.mean.copy(), self.explained + beta * self.residual
         if self.rows is not None and self.ingredients is not None:
             rows = self.rows.with_ratio(np.full(mean.shape[1], 1.0 / beta))
@@ -146,4 +148,4 @@ class LeftOut:
                 variance[:, latent] = self.explained[:, latent] + beta * left
         kind = self.model.dtype.as_numpy_dtype
         found = self.model.likelihood.predict_log_density(mean.astype(kind), variance.astype(kind), self.Y)
-        return float(np.mean(found))
+        return np.asarray(found, np.float64)

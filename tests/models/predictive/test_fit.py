@@ -11,8 +11,9 @@ from svgp.models import SVGP, Predictive, fit_predictive
 from svgp.models.collapsed import CollapsedBound
 from svgp.models.predictive import Sites, SparseRows
 from svgp.models.predictive.cavities import cavities
-from svgp.models.predictive.fit import _errs, _without_twin
-from svgp.models.predictive.left_out import LeftOut
+from svgp.models.predictive.calibration import Calibration
+from svgp.models.predictive.fit import _best, _errs, _without_twin
+from svgp.models.predictive.left_out import LeftOut, Verdict
 from svgp.models.predictive.tails import fit_shape
 from svgp.runs.findings import on_neighbours
 
@@ -91,6 +92,22 @@ def test_a_difference_of_squared_errors_must_be_more_than_chance():
     assert _errs(1.05 * least, least) and not _errs(1.01 * least, least)
     assert not _errs(least + rng.permutation(np.repeat([-3.0, 3.1], 500)), least)
     assert not _errs(None, None) and not _errs(least, least)
+
+
+def test_a_gain_that_a_few_rows_make_is_none_where_errors_cannot_be_compared():
+    alone = np.random.default_rng(1).standard_normal(1000)
+
+    def taken(gain):
+        found = [
+            Verdict(Calibration.none(1), np.mean(x), np.mean(x), None, None, x) for x in (alone, alone + gain)
+        ]
+        return _best(found, 1000) == 1
+
+    few = np.full(1000, -0.1)
+    few[:2] = 1e3
+    assert np.mean(few) > 1.0 and not taken(few)
+    assert taken(np.full(1000, 0.05)) and taken(few.clip(-0.1, 1.0) + 0.15)
+    assert not taken(np.where(np.arange(1000) == 7, np.nan, 0.5))
 
 
 def test_neighbours_that_do_not_help_are_left_out():
