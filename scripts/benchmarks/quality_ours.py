@@ -1,6 +1,6 @@
 """svgp, driven as `svgp train` drives it: config defaults, method by name (`auto` chooses).
 
-Predictions are those of `svgp predict`: calibrated, and with 32 neighbours, but for `sparse`, which is `auto`
+Predictions are those of `svgp predict`: calibrated, and with neighbours, but for `sparse`, which is `auto`
 with the inducing points alone, as the model says. What predictions are fitted with after training (seconds)
 counts as evaluation and is not timed.
 """
@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +20,6 @@ from benchmarks.quality_trainer import Prediction, Settings, serve
 from svgp.config import Config
 from svgp.models import Predictive, build_model, fit_predictive
 from svgp.training import make_method
-
-NEIGHBOURS = 32
-
 
 class Ours:
     """Hyperparameters start where svgp puts them by itself; only Z is given."""
@@ -39,7 +37,7 @@ class Ours:
                 "max_epochs": None,
                 "precision": settings.dtype,
             }
-            self._neighbours = 0 if settings.method == "sparse" else NEIGHBOURS
+            self._neighbours: Any = 0 if settings.method == "sparse" else "auto"
             model = {
                 "inducing": {"count": len(problem.Z), "init": "file", "path": str(Z)},
                 "neighbours": {"count": self._neighbours},
@@ -70,7 +68,7 @@ class Ours:
         if self._neighbours:
             predictive = fit_predictive(
                 self.model, problem.X, problem.Y, neighbours=self._neighbours, seed=self._seed,
-                own=self._method.neighbour_model,
+                own=self._method.neighbour_model, unseen=self._method.unseen,
             )  # fmt: skip
         else:
             predictive = Predictive(self.model)
