@@ -117,6 +117,8 @@ def reason_to_stop(method: Method, stop: Stop, state: LoopState) -> str | None:
         return f"max_seconds: {stop.max_seconds:g} s of training done"
     if stop.patience is not None and state.evaluations_without_better >= stop.patience:
         return f"patience: {state.evaluations_without_better} evaluations without a better objective"
+    if method.ended is not None:
+        return method.ended
     if method.converged:
         return f"{CONVERGED}: no step improves the objective"
     return state.convergence.verdict(stop.tolerance, method.settling) if stop.tolerance is not None else None

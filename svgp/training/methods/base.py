@@ -15,6 +15,11 @@ from svgp.workers import present
 STATISTICS = ("elbo", "expected_log_likelihood", "kl", "jitter", "repairs", "objective", "finite")
 
 
+def no_time_left(max_seconds: float | None) -> str:
+    """Why a method ended that the clock has stopped within a step."""
+    return f"max_seconds: what is left of {max_seconds:g} s is too short for a step"
+
+
 @dataclass(frozen=True)
 class StepRecord:
     """Outcome of one step.
@@ -101,9 +106,14 @@ class Method(ABC):
         return False
 
     @property
+    def ended(self) -> str | None:
+        """Why there is no further step, in words, where the reason is not that it has converged."""
+        return None
+
+    @property
     def over(self) -> bool:
         """Whether it has ended by itself, or used what its config allows, as far as it reads that itself."""
-        return self.converged
+        return self.converged or self.ended is not None
 
     @property
     def notes(self) -> list[str]:

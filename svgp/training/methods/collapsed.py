@@ -21,7 +21,7 @@ from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.units import variable_scales
 from svgp.training.lbfgs.variables import pack, unpack, wall
 from svgp.training.methods.affordable import KEPT_MOST, PASS_SHARE, rows_to_learn
-from svgp.training.methods.base import Method, StepRecord
+from svgp.training.methods.base import Method, StepRecord, no_time_left
 from svgp.workers import present
 
 
@@ -80,9 +80,14 @@ class Collapsed(Method):
         return bool(self.optimiser.finished)
 
     @property
+    def ended(self) -> str | None:
+        """That the time was up, where it was."""
+        return no_time_left(self.max_seconds) if self._time_is_up else None
+
+    @property
     def over(self) -> bool:
         """Whether it has ended by itself, or used the steps or seconds that its config allows."""
-        return self.converged or self._time_is_up or self.step >= self._last_step
+        return super().over or self.step >= self._last_step
 
     @property
     def notes(self) -> list[str]:
@@ -123,7 +128,7 @@ class Collapsed(Method):
             self._restore()
             self._elapsed += time.perf_counter() - started
         self.step += 1
-        if self._time_is_up or self.converged or self.step >= self._last_step:
+        if self.over:
             self.finish()
         elbo, expected, kl, jitter = self._summary.tolist()
         return StepRecord.of(

@@ -48,6 +48,11 @@ class Replacing(Method):
         return self.method.converged
 
     @property
+    def ended(self) -> str | None:
+        """Why the method has ended, if not by converging."""
+        return self.method.ended
+
+    @property
     def over(self) -> bool:
         """Whether the method has ended, or used what its config allows."""
         return self.method.over

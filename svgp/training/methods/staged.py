@@ -15,7 +15,7 @@ from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.models.replacement import Move
 from svgp.rows import Rows
 from svgp.training.methods.affordable import rows_to_learn
-from svgp.training.methods.base import Method, StepRecord
+from svgp.training.methods.base import Method, StepRecord, no_time_left
 from svgp.training.methods.collapsed import beyond, subset
 from svgp.training.methods.evidence import COUNT, EvidenceFit, twin
 from svgp.workers import present
@@ -52,7 +52,8 @@ class Staged(Method):
         self._second: EvidenceFit | None = None
         self._spent = 0.0  # seconds in the second stage
         self._reserve_s = 0.0  # of the time, for `finish`
-        self._over = False
+        self._failed = False  # the evidence could not be computed
+        self._time_is_up = False
         self._left = False  # the first stage, since it gained no more
         self._complete = True  # whether the neighbour model's q(u) has seen all rows that are at hand
         self._last: StepRecord | None = None
@@ -86,8 +87,15 @@ class Staged(Method):
 
     @property
     def converged(self) -> bool:
-        """Whether both stages have ended."""
-        return self._over or (self._second is not None and self._second.converged)
+        """Whether both stages have, each by itself."""
+        return self._second is not None and self._second.converged
+
+    @property
+    def ended(self) -> str | None:
+        """That the time was up within the second stage, or that its evidence has no value."""
+        if self._time_is_up:
+            return no_time_left(self._config.max_seconds)
+        return "the evidence with neighbours cannot be computed any more" if self._failed else None
 
     @property
     def elapsed(self) -> float:
@@ -173,7 +181,7 @@ class Staged(Method):
         arrays = {f"first/{name}": value for name, value in self.first.state().items()}
         last = np.full(7, np.nan) if self._last is None else self._last.values()
         arrays |= {"step": np.asarray(self.step, np.int64), "last": last}
-        arrays |= {"spent": np.asarray(self._spent), "over": np.asarray(self._over)}
+        arrays |= {"spent": np.asarray(self._spent), "over": np.asarray(self._failed)}
         arrays["complete"] = np.asarray(self._complete)
         if self._second is not None:
             arrays |= {f"second/{name}": value for name, value in self._second.state().items()}
@@ -186,7 +194,8 @@ class Staged(Method):
         self.first.load_state(_below("first/", state))
         self.replaced = self.first.replaced
         self.step, self._spent = int(state["step"]), float(state["spent"])
-        self._over, self._complete = bool(state["over"]), bool(state["complete"])
+        self._failed, self._complete = bool(state["over"]), bool(state["complete"])
+        self._time_is_up = False  # there may be more by now
         known = np.isfinite(state["last"]).all()
         self._last = StepRecord(self.step, float(self.step), state["last"]) if known else None
         self._second = None
@@ -206,7 +215,7 @@ class Staged(Method):
 
     def next_stage(self) -> bool:
         """On to the evidence."""
-        self._left = self._second is None and not self._over
+        self._left = self._second is None and self.ended is None
         return self._left
 
     def _advance_second(self) -> None:
@@ -223,10 +232,10 @@ class Staged(Method):
                 if limit is not None and not self._complete:
                     self._reserve_s = min(self._last_pass_s(), LAST_SHARE * limit)
         except Stopped:
-            self._over = True
+            self._time_is_up = True
         except NumericalError:
             # No evidence, maybe of neighbours found anew: what there was, or the sparse model, is kept.
-            self._over = True
+            self._failed = True
         finally:
             self._spent += time.perf_counter() - started
 

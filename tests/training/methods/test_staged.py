@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from svgp.config import ModelConfig, TrainConfig
+from svgp.errors import NumericalError
 from svgp.kernels import Matern32
 from svgp.likelihoods import Gaussian
 from svgp.models import SVGP
+from svgp.models.collapsed.panels import Stopped
 from svgp.models.neighbours.evidence import NeighbourEvidence
+from svgp.training.loop import LoopState, Stop, reason_to_stop
 from svgp.training.methods import evidence as stage
 from svgp.training.methods.registry import make_method
 from svgp.training.methods.staged import Staged
@@ -116,7 +119,43 @@ def test_without_time_there_is_no_neighbour_model():
     found = method(max_steps=None, max_seconds=1e-9)
     for _ in range(3):
         found.advance()
-    assert found.converged and found.neighbour_model is None and found.evidence is None
+    assert not found.converged and found.neighbour_model is None and found.evidence is None
+    assert found.ended == "max_seconds: what is left of 1e-09 s is too short for a step"
+
+
+def test_a_second_stage_that_the_clock_ends_has_not_converged_and_goes_on_with_more_time(monkeypatch):
+    found, stop = method(max_steps=None, max_seconds=1000), Stop(max_seconds=1000, tolerance=1e-3)
+    found.advance()
+    found.next_stage()
+    found.advance()
+    evaluate = NeighbourEvidence.evaluate
+    monkeypatch.setattr(NeighbourEvidence, "evaluate", lambda self, keep_going: raise_stopped())
+    found.advance()
+    assert "max_seconds: what is left" in reason_to_stop(found, stop, LoopState(wall_s=999.0))
+    monkeypatch.setattr(NeighbourEvidence, "evaluate", evaluate)
+    rest = method(max_steps=None, max_seconds=2000)
+    rest.load_state(found.state())
+    assert reason_to_stop(rest, Stop(max_seconds=2000), LoopState(wall_s=999.0)) is None
+    before = rest.evidence
+    rest.advance()
+    assert rest.evidence > before
+
+
+def test_an_evidence_without_a_value_is_not_called_converged(monkeypatch):
+    found = method(max_steps=None)
+    found.advance()
+    found.next_stage()
+    monkeypatch.setattr(NeighbourEvidence, "evaluate", lambda self, keep_going: raise_error())
+    found.advance()
+    assert "cannot be computed" in reason_to_stop(found, Stop(), LoopState())
+
+
+def raise_stopped():
+    raise Stopped
+
+
+def raise_error():
+    raise NumericalError("no factor")
 
 
 @pytest.mark.parametrize("neighbours", [{"count": 0}, {"count": 8, "fit": "after"}])
