@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from scipy.special import ndtri
-from scipy.stats import qmc
 
 from svgp.errors import ModelError
 from svgp.likelihoods.base import Likelihood
@@ -142,5 +141,7 @@ def tilted_bound(mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
 
 def normal_points(dimensions: int) -> np.ndarray:
     """DRAWS standard normal points [blocks, BLOCK, K]: a scrambled Sobol sequence of fixed seed."""
+    from scipy.stats import qmc  # half a second, of which other likelihoods need nothing
+
     uniform = qmc.Sobol(dimensions, scramble=True, seed=7).random(DRAWS)
     return ndtri(np.clip(uniform, 1e-9, 1.0 - 1e-9)).reshape(DRAWS // BLOCK, BLOCK, dimensions)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from svgp.data.layout import AS_FOUND
 from svgp.data.names import counted
 from svgp.data.origin import source_of
 from svgp.errors import DataError, RunError
-from svgp.runs import figures
 from svgp.runs.earlier import earlier_columns
 from svgp.runs.evaluation import Evaluator
 from svgp.runs.folder import RunFolder
@@ -44,6 +44,12 @@ def load_run(path: str | Path) -> Run:
     folder = RunFolder(path)
     folder.require_run()
     return Run(folder)
+
+
+def _figures() -> ModuleType:
+    from svgp.runs import figures  # with matplotlib, half a second that a run can wait for
+
+    return figures
 
 
 class Run:
@@ -308,7 +314,7 @@ class Run:
 
     def figures(self) -> dict[str, Figure]:
         """Every figure that suits this run, by name. Needs the data."""
-        return figures.figures(self)
+        return _figures().figures(self)
 
     def write_plots(self, folder: str | Path | None = None) -> list[Path]:
         """`figures()` as PNG files in `folder`, by default the run's plots/."""
@@ -338,44 +344,44 @@ class Run:
 
     def plot_loss_curves(self) -> Figure:
         """ELBO, its parts and test metrics over epochs and seconds."""
-        return figures.loss_curves(self)
+        return _figures().loss_curves(self)
 
     def plot_inducing_over_time(self) -> Figure:
         """The inducing-point diagnostics over epochs."""
-        return figures.inducing_over_time(self)
+        return _figures().inducing_over_time(self)
 
     def plot_inducing_positions(self) -> Figure:
         """Where the inducing points lie over the training rows. Needs the data."""
-        return figures.inducing_positions(self)
+        return _figures().inducing_positions(self)
 
     def plot_ard_relevance(self) -> Figure:
         """The effect of each input on the predictions, and its lengthscale."""
-        return figures.ard_relevance(self)
+        return _figures().ard_relevance(self)
 
     def plot_output_correlations(self) -> Figure:
         """The same as a picture. RunError where the outputs are independent."""
-        return figures.output_correlations(self)
+        return _figures().output_correlations(self)
 
     def plot_partial_dependence(self, target: int = 0) -> Figure:
         """The predicted mean over each of the most relevant inputs, averaged over rows. Needs the data."""
-        return figures.partial_dependence(self, target)
+        return _figures().partial_dependence(self, target)
 
     def plot_fit(self) -> Figure:
         """Mean and 95% band over the one input. Needs the data; RunError with more inputs or classes."""
-        return figures.fit(self)
+        return _figures().fit(self)
 
     def plot_probability_surface(self) -> Figure:
         """Probability over the two inputs. Needs the data; RunError with other inputs or no classes."""
-        return figures.probability_surface(self)
+        return _figures().probability_surface(self)
 
     def plot_predicted_vs_actual(self, target: int = 0) -> Figure:
         """Predicted mean against actual value of the test rows. Needs the data and a regression."""
-        return figures.predicted_vs_actual(self, target)
+        return _figures().predicted_vs_actual(self, target)
 
     def plot_residuals_vs_std(self, target: int = 0) -> Figure:
         """Residual against predicted standard deviation. Needs the data and a regression."""
-        return figures.residuals_vs_std(self, target)
+        return _figures().residuals_vs_std(self, target)
 
     def plot_calibration(self) -> Figure:
         """Whether probabilities, or central intervals, mean what they say. Needs the data."""
-        return figures.calibration(self)
+        return _figures().calibration(self)
