@@ -76,7 +76,8 @@ def test_kmeans_finds_separated_clusters() -> None:
 def test_kmeans_ends_near_the_least_distance_that_scikit_learn_finds() -> None:
     from sklearn.cluster import KMeans
 
-    X = np.random.default_rng(0).normal(size=(3000, 3)) @ np.diag([1.0, 0.5, 0.1]) + 1e4  # far from the origin
+    # Far from the origin.
+    X = np.random.default_rng(0).normal(size=(3000, 3)) @ np.diag([1.0, 0.5, 0.1]) + 1e4
     Z, _ = choose(X, 40, "kmeans", seed=0)
     found = np.mean(np.min(np.sum((X[:, None] - Z) ** 2, axis=2), axis=1))
     best = KMeans(40, n_init=3, random_state=0).fit(X).inertia_ / len(X)

@@ -10,8 +10,8 @@ from svgp import kernels, likelihoods
 from svgp.models import SVGP, Predictive, fit_predictive
 from svgp.models.collapsed import CollapsedBound
 from svgp.models.predictive import Sites, SparseRows
-from svgp.models.predictive.cavities import cavities
 from svgp.models.predictive.calibration import Calibration
+from svgp.models.predictive.cavities import cavities
 from svgp.models.predictive.fit import _best, _errs, _without_twin
 from svgp.models.predictive.left_out import LeftOut, Verdict
 from svgp.models.predictive.tails import fit_shape
