@@ -21,6 +21,7 @@ from svgp.config import Config
 from svgp.models import Predictive, build_model, fit_predictive
 from svgp.training import make_method
 
+
 class Ours:
     """Hyperparameters start where svgp puts them by itself; only Z is given."""
 
