@@ -79,7 +79,8 @@ def _lloyd(X: np.ndarray, Z: np.ndarray) -> np.ndarray:
 def _nearest(X: np.ndarray, Z: np.ndarray) -> tuple[np.ndarray, float]:
     """The nearest row of Z for each of X `[n]`, and the sum of squared distances less that of squared X."""
     offset = np.einsum("md,md->m", Z, Z)  # [M]
-    nearest, away = np.empty(len(X), np.intp), 0.0
+    nearest: np.ndarray = np.empty(len(X), np.intp)
+    away = 0.0
     step = max(1, BLOCK // len(Z))
     for begin in range(0, len(X), step):
         block = offset - 2.0 * (X[begin : begin + step] @ Z.T)  # [b, M]
