@@ -56,8 +56,14 @@ class Curve:
         return good[0] if good else None
 
 
-def slices(seconds: float) -> list[float]:
-    """The training times at which a contender is paused and evaluated; the last is `seconds`."""
+def slices(seconds: float, length: float | None = None) -> list[float]:
+    """The training times at which a contender is paused and evaluated; the last is `seconds`.
+
+    `length`: of a slice, in seconds; by default half a second at first and five in the end.
+    """
+    if length is not None:
+        count = max(1, round(seconds / length))
+        return [seconds * (index + 1) / count for index in range(count)]
     ends, end = [], 0.0
     while end < seconds:
         end = min(seconds, end + min(LONGEST_SLICE, max(FIRST_SLICE, (GROWTH - 1) * end)))
@@ -85,6 +91,7 @@ def train_all(
 ) -> None:
     """Train `names` by turns; curves are added to `curves` at once and grow, rows also go to `record`."""
     started = time.perf_counter()
+    length = settings.get("slice")
     mine = [Curve(data, name) for name in names]
     curves.extend(mine)
     workers = [_worker(name, pythons) for name in names]
@@ -94,9 +101,10 @@ def train_all(
             where, _, method = CONTENDERS[worker.name]
             own = {**settings, "method": method, "dtype": settings["dtypes"][where]}
             own.pop("dtypes")
+            own.pop("slice", None)
             worker.send(file=str(problem), settings=own)
         running = [pair for pair in running if _answer(*pair) is not None]
-        for until in slices(settings["seconds"]):
+        for until in slices(settings["seconds"], length):
             for worker, curve in list(running):
                 if curve.rows and curve.rows[-1]["seconds"] >= until:
                     continue  # its last step took longer than the slice

@@ -133,6 +133,7 @@ def test_quality_over_time(data, tmp_path):
 def test_slices_grow_and_end_at_the_end():
     from benchmarks.quality import LONGEST_SLICE, slices
 
+    assert slices(60.0, 20.0) == [20.0, 40.0, 60.0] and slices(5.0, 20.0) == [5.0]
     ends = slices(60.0)
     lengths = np.diff([0.0, *ends])
     assert ends[-1] == 60.0 and lengths[0] == 0.5
