@@ -26,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from svgp.errors import RunError
+from svgp.stopping import StopAsked, StopSign
 
 _SLURM_PORT = 12321
 _LOST = (
@@ -41,6 +42,7 @@ class Workers:
         self._strategy, self.index = strategy, index
         self.count = 1 if strategy is None else int(strategy.num_replicas_in_sync)
         self._compiled: Any = None
+        self.stop = StopSign(shared=strategy is not None)
         self.sums, self.summing_s = 0, 0.0  # messages outside of graphs, and the seconds that they took
 
     @property
@@ -110,13 +112,33 @@ class Workers:
     def agreed(self, keep_going: Callable[[], bool], stopped: type[Exception]) -> Callable[[], bool]:
         """`keep_going` of one worker; several go on together or not at all, as the chief's clock says.
 
-        Raises `stopped` on all of them where that says no.
+        Raises `stopped` on all of them where that says no. What is returned raises StopAsked where a stop was
+        asked for: inside `together` alone.
         """
-        if self.alone:
-            return keep_going
-        if not self.agree(float(keep_going())):
+        if not self.alone and not self.agree(float(keep_going())):
             raise stopped
-        return lambda: True
+        clock = keep_going if self.alone else (lambda: True)
+
+        def going() -> bool:
+            if self.stop.asked:
+                raise StopAsked
+            return clock()
+
+        return going
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Around what each does with its own rows: StopAsked for one of them is StopAsked for all."""
+        if self.alone:
+            yield
+            return
+        asked = False
+        try:
+            yield
+        except StopAsked:
+            asked = True
+        if self.any(asked):
+            raise StopAsked
 
     def any(self, asked: bool) -> bool:
         """Whether any of them says yes."""
@@ -177,6 +199,8 @@ def joined() -> Iterator[Workers]:
             f"stopped{told}. The run folder holds the last checkpoint: start all workers again with "
             "--resume"
         ) from error
+    finally:
+        _present.stop.close()
 
 
 def _resolver() -> Any:

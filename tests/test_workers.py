@@ -65,6 +65,17 @@ def test_workers_agree(found):
         assert "2 workers: " in found[index]["told"][0] and "100%" in found[index]["told"][0]
 
 
+def test_a_stop_that_one_is_asked_for_ends_the_pass_of_all_and_the_next_one_is_whole(found):
+    for index in "01":
+        assert found[index]["stopped"]["ended"] == "asked" and found[index]["stopped"]["heard"]
+    assert found["0"]["stopped"] == found["1"]["stopped"]
+    X, Y = workers_together.data()
+    settings = workers_together.config(method="collapsed")
+    method = workers_together.make_method(workers_together.model(), X, Y, settings)
+    records = [method.advance() for _ in range(2)]
+    assert found["0"]["stopped"]["elbo"] == pytest.approx(float(records[-1].values()[0]), rel=1e-8)
+
+
 def test_a_worker_that_is_lost_ends_the_others_with_a_message(found):
     assert "another worker of this run has stopped" in found["lost"]["message"]
     assert "--resume" in found["lost"]["message"]

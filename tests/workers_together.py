@@ -23,6 +23,7 @@ from svgp.models import SVGP
 from svgp.models.collapsed.bound import CollapsedBound
 from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.rows import ArrayRows
+from svgp.stopping import StopAsked
 from svgp.training import make_method
 
 STEPS = 7  # an epoch is five, the last one of four rows: one epoch and a bit
@@ -95,6 +96,27 @@ def differing(group):
     return ""
 
 
+def stopped_together(group):
+    """What a stop asked of one of them does to a step of all, whether all heard of it, and the next step."""
+    X, Y = data()
+    method = make_method(model(), X, Y, config(method="collapsed"))
+    method.advance()
+    group.stop.listen()
+    if group.index == 1:
+        group.stop.ask()
+    try:
+        method.advance()
+        ended = "done"
+    except StopAsked:
+        ended = "asked"
+    began = time.monotonic()
+    while not group.stop.asked and time.monotonic() - began < 60.0:
+        time.sleep(0.1)
+    heard = group.stop.asked
+    group.stop.listen()
+    return {"ended": ended, "heard": heard, "elbo": float(method.advance().values()[0])}
+
+
 def training(count):
     """What is the same for any number of workers that see 40 rows a step together."""
     return {
@@ -117,6 +139,7 @@ def main(out: Path) -> None:
             "sent": group.broadcast(b"from the chief" if group.chief else b"").decode(),
             "differing": differing(group),
             "told": group.describe(1e-3),
+            "stopped": stopped_together(group),
         }
         (out / f"{group.index}.json").write_text(json.dumps(found))
     if group.index == 1:

@@ -7,7 +7,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +25,7 @@ from svgp.runs.restarts import best_start, forget_trials, kept_state, prepare
 from svgp.runs.resume import require_resumable, require_same_config, require_same_data, resumed_config
 from svgp.runs.run import Run
 from svgp.runs.session import Session
+from svgp.stopping import StopAsked
 from svgp.training import (
     Method,
     Progress,
@@ -208,12 +209,19 @@ def _loop(session: Session, request: StopRequest) -> str:
                 if last.evaluate:
                     session.evaluate(last.row)
                 session.log(last.row)
-            if present().any(bool(request.asked)):
-                _save_and_leave(session, request.asked or "a signal to another worker")
+            if present().any(present().stop.asked):
+                _save_and_leave(session, request)
             session.save_if_due(last)
         reason = reason_to_stop(session.method, session.stop, session.state) or ""
+        # Before the row that the end forces: a run resumed with a higher limit drops that row again.
+        session.save_checkpoint()
+        request.saved = f"while the run was ending; go on with: svgp train --resume {session.folder.path}"
         session.finish(reason, last)
         return reason
+    except StopAsked:
+        if request.saved:
+            raise Interrupted(f"{_told(request)} {request.saved}") from None
+        _save_and_leave(session, request)
     except TrainingDiverged:
         try:
             session.restore_last_good()
@@ -222,13 +230,17 @@ def _loop(session: Session, request: StopRequest) -> str:
         raise
 
 
-def _save_and_leave(session: Session, signal: str) -> None:
+def _save_and_leave(session: Session, request: StopRequest) -> NoReturn:
     session.save_checkpoint()
     session.save_model()
-    path = session.folder.path
     raise Interrupted(
-        f"{signal} at step {session.method.step}; everything is saved, go on with: svgp train --resume {path}"
+        f"{_told(request)} at step {session.method.step}; everything is saved, go on with: "
+        f"svgp train --resume {session.folder.path}"
     )
+
+
+def _told(request: StopRequest) -> str:
+    return request.asked or "a signal to another worker"
 
 
 def _open(

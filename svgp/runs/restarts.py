@@ -20,6 +20,7 @@ from svgp.models.priors import log_prior
 from svgp.runs.evaluation import Evaluator
 from svgp.runs.folder import RunFolder
 from svgp.runs.forecast import SHARE_OF_PRODUCTS, product_rate
+from svgp.stopping import StopAsked
 from svgp.training import LoopState, Method, Progress, Schedule, Stop, checkpoints, choose, train_steps
 from svgp.training.checkpoints import Checkpoint
 from svgp.training.interrupts import StopRequest
@@ -122,13 +123,15 @@ def _try(
     try:
         for step in train_steps(method, _limits(config, method), schedule=schedule, state=loop):
             row = step.row
-            if present().any(bool(request.asked)):
-                raise Interrupted(
-                    f"{request.asked} while start {start + 1} was tried; go on with: "
-                    f"svgp train --resume {folder.path}"
-                )
+            if present().any(present().stop.asked):
+                raise StopAsked
         method.publish()
         bound = _compared_bound(method, dataset, row, config.train.seed)
+    except StopAsked:
+        raise Interrupted(
+            f"{request.asked or 'a signal to another worker'} while start {start + 1} was tried; go on with: "
+            f"svgp train --resume {folder.path}"
+        ) from None
     except (NumericalError, TrainingDiverged) as error:
         return Trial(start, None, method.step, loop.wall_s, str(error)), {}
     return Trial(start, bound if math.isfinite(bound) else None, method.step, loop.wall_s), method.state()

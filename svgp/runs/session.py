@@ -66,7 +66,7 @@ class Session:
         if train.tensorboard:
             self.sinks.append(TensorBoard(folder.tensorboard))
         self._subset = fixed_subset(dataset.X, config.train.seed)
-        self._diagnosed_at: int | None = None
+        self._diagnosed_at: int | None = self.inducing.last.get("step")  # of a run that goes on, not again
         self._saved_s = self.state.wall_s
         self._began, self._first_step = time.perf_counter(), method.step
         shape = dataset.X.shape[1], self.model.num_latent
@@ -144,9 +144,10 @@ class Session:
         self.progress.note(f"last good state: step {int(found.arrays['step'])}, in {self.folder.model}")
 
     def finish(self, reason: str, last: Step | None) -> dict[str, Any]:
-        """The last row, diagnostics, portable model and metrics.json; returns the metrics."""
-        # Before the row that the end forces: a run resumed with a higher limit drops that row again.
-        self.save_checkpoint()
+        """The last row, diagnostics, portable model and metrics.json; returns the metrics.
+
+        Nothing here is needed to do it again from the last checkpoint.
+        """
         step = self.method.step
         epoch = step / self.method.steps_per_epoch
         if self._finish_method():

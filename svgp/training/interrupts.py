@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that the loop reads between two steps."""
+"""Ctrl-C and SIGTERM as a request that is read between two pieces of work."""
 
 from __future__ import annotations
 
@@ -8,21 +8,28 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
+from svgp.errors import Interrupted
+from svgp.workers import present
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
     """Within the block, the first SIGINT or SIGTERM sets `asked`; the second does what it always did.
 
-    Outside the main thread, where Python takes no signals, nothing changes and `asked` stays None.
+    Passes over the rows hear of it at once, by `present().stop`. Once `saved` holds a message, a signal
+    raises Interrupted with that where it arrives. Outside the main thread, where Python takes no signals,
+    nothing changes and `asked` stays None.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self.asked: str | None = None  # the signal's name
+        self.saved = ""  # what to say where nothing is lost that was not saved
         self._tell = tell
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
+        present().stop.listen()
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._first) for number in _SIGNALS}
         return self
@@ -31,11 +38,15 @@ class StopRequest:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._restore()
+        present().stop.close()
 
     def _first(self, number: int, frame: FrameType | None) -> None:
         self._restore()
         self.asked = signal.Signals(number).name
-        self._tell(f"{self.asked}: finishing this step and saving; once more to quit at once")
+        present().stop.ask()
+        if self.saved:
+            raise Interrupted(f"{self.asked} {self.saved}")
+        self._tell(f"{self.asked}: stopping and saving; once more to quit at once")
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

@@ -28,8 +28,8 @@ class JsonLines:
 
     Cutting drops the rows logged after a checkpoint, which a resumed run logs again. `rows` counts
     what the file holds: fewer where rows were lost (a log is not synced as checkpoints are), and none where
-    it is damaged; it is kept beside the new one then. `warn` is told. Raises RunError where it cannot be
-    written.
+    it is damaged; it is kept beside the new one then. `warn` is told. `last` is the last row that was kept.
+    Raises RunError where it cannot be written.
     """
 
     def __init__(
@@ -37,7 +37,8 @@ class JsonLines:
     ) -> None:
         self.path = Path(path)
         try:
-            self.rows = len(self._kept(keep, warn))
+            kept = self._kept(keep, warn)
+            self.rows, self.last = len(kept), kept[-1] if kept else {}
             self._file: TextIO = self.path.open("a", encoding="utf-8")
         except OSError as error:
             raise files.cannot_write(self.path, error) from error

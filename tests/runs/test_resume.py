@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 
@@ -13,7 +14,8 @@ import svgp
 from svgp.config import Config
 from svgp.errors import Interrupted, RunError, TrainingDiverged
 from svgp.models import model_state
-from svgp.runs import Run, list_runs
+from svgp.models.collapsed.panels import Lanes
+from svgp.runs import Run, list_runs, session
 from svgp.training import Silent
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -44,6 +46,8 @@ def assert_equal_runs(one, other):
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
     timed = ("wall_s", "session_s", "stopped", "forecast.train_s", "forecast.session_s", "peak_bytes")
     before, after = ({k: v for k, v in run.metrics.items() if k not in timed} for run in (one, other))
+    for metrics in (before, after):  # passes are those of the last session, and so is the form
+        metrics["notes"] = [re.sub(r"\w+ form, \d+ passes", "", n) for n in metrics.get("notes", [])]
     assert before == after
 
 
@@ -71,6 +75,43 @@ def test_interrupted_and_resumed_equals_uninterrupted(make_config, settings, str
     resumed = svgp.train(resume=tmp_path / "run")
     assert_equal_runs(straight, resumed)
     assert resumed.environment["resumed"][0]["step"] == 6
+
+
+class Panels:
+    """Sends SIGTERM while rows are in a panel of a pass, the `number`-th time that there are any."""
+
+    def __init__(self, monkeypatch, number):
+        self.left, run = number, Lanes.run
+
+        def counted(lanes, work, keep_going, rows=None):
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGTERM)
+            run(lanes, work, keep_going, rows)
+
+        monkeypatch.setattr(Lanes, "run", counted)
+
+
+@pytest.mark.parametrize("where", ["the first evaluation", "a pass", "the predictions"])
+def test_a_stop_within_a_pass_or_at_the_end_is_no_other_run(make_config, tmp_path, monkeypatch, where):
+    config = make_config(method="collapsed", max_epochs=4, log_every=2, subset_rows=40)
+    straight = svgp.train(config, run_dir=tmp_path / "straight")
+    with monkeypatch.context() as patch:
+        if where == "the predictions":
+            fit = session.fit_predictive
+
+            def killed(*arguments, **options):
+                os.kill(os.getpid(), signal.SIGTERM)
+                return fit(*arguments, **options)
+
+            patch.setattr(session, "fit_predictive", killed)
+        else:
+            Panels(patch, 2 if where == "the first evaluation" else 6)
+        ended = "while the run was ending" if where == "the predictions" else r"at step [0-3]; everything"
+        with pytest.raises(Interrupted, match=f"SIGTERM {ended}.*--resume {tmp_path}"):
+            svgp.train(config, run_dir=tmp_path / "run")
+    assert svgp.load_run(tmp_path / "run").status == "interrupted"
+    assert_equal_runs(straight, svgp.train(resume=tmp_path / "run"))
 
 
 def test_a_finished_run_goes_on_as_if_it_had_never_ended(make_config, settings, straight, tmp_path):

@@ -143,7 +143,8 @@ class CollapsedBound:
         sums = self._first_pass(frame, keep_going, keep=self._kernel.keeps)
         posterior = optimal_posterior(frame, sums)
         Kuu_bar, products = covariance_adjoint(posterior, sums)
-        squared_errors, from_mean = self._second_pass(posterior, keep_going)
+        with self.workers.together():
+            squared_errors, from_mean = self._second_pass(posterior, keep_going)
         (squared_errors,) = self.workers.sum([squared_errors])
         bound, noise_bar = bound_and_noise_adjoint(posterior, sums, squared_errors)
         lanes: Sequence[Any] = self._lanes.lanes if self._device is None else self._device.lanes
@@ -158,19 +159,20 @@ class CollapsedBound:
         return Evaluation(bound, gradients, posterior, form, frame.jitter)
 
     def posterior(
-        self, keep_going: Callable[[], bool] | None = None, seed: int = 0
-    ) -> tuple[OptimalPosterior, Statistics]:
+        self, keep_going: Callable[[], bool] | None = None, seed: int = 0,
+        between: Callable[[], bool] = lambda: True,
+    ) -> tuple[OptimalPosterior, Statistics]:  # fmt: skip
         """The optimal q(u) at the present parameters and the sums it came from: one pass over the rows.
 
         With `keep_going` in an order that `seed` shuffles, and, from where that says no, of the rows seen by
-        then: `rows` of the sums says how many.
+        then: `rows` of the sums says how many. `between` two panels may raise, or say no for Stopped.
         """
         with single_threaded_blas():
             frame = self.frame()
             self._kernel.begin()
             blocks = None if keep_going is None else self._shuffled(keep_going, seed)
             # A third less than with the gradient.
-            sums = self._first_pass(frame, lambda: True, gradient=False, blocks=blocks)
+            sums = self._first_pass(frame, between, gradient=False, blocks=blocks)
             return optimal_posterior(frame, sums), sums
 
     def assign(self, posterior: OptimalPosterior) -> None:
@@ -224,8 +226,18 @@ class CollapsedBound:
         For the `gradient`, or the value alone.
         """
         blocks = self._blocks() if blocks is None else blocks
-        if self._device is not None:
-            return self._first_on_device(self._device, frame, keep_going, blocks)
+        with self.workers.together():
+            if self._device is not None:
+                own = self._first_on_device(self._device, frame, keep_going, blocks)
+            else:
+                own = self._first_on_host(frame, keep_going, blocks, keep, gradient)
+        self.passes += 1
+        return summed(own, self.workers)
+
+    def _first_on_host(
+        self, frame: Frame, keep_going: Callable[[], bool], blocks: Iterator[Block],
+        keep: bool, gradient: bool,
+    ) -> Statistics:  # fmt: skip
         sizes = self.model.Z.shape[0], self.rows.outputs
         noises = len(frame.noise)
         sums = [Statistics.zero(*sizes, frame.tight and gradient, noises) for _ in self._lanes.lanes]
@@ -239,8 +251,7 @@ class CollapsedBound:
                 add_rows(sums[number], frame, panel, R[rows])
 
             self._lanes.run(add, keep_going, len(R))
-        self.passes += 1
-        return summed(sum(sums[1:], start=sums[0]), self.workers)
+        return sum(sums[1:], start=sums[0])
 
     def _first_on_device(
         self, device: DevicePasses, frame: Frame, keep_going: Callable[[], bool], blocks: Iterator[Block]
@@ -251,8 +262,7 @@ class CollapsedBound:
             R = residuals(self.model, block.X, np.asarray(block.Y, np.float64))  # [n, P]
             device.add_first(frame, np.asarray(block.X, np.float64), R, keep_going)
             seen += len(R)
-        self.passes += 1
-        return summed(device.statistics(frame, seen), self.workers)
+        return device.statistics(frame, seen)
 
     def _second_pass(
         self, posterior: OptimalPosterior, keep_going: Callable[[], bool]

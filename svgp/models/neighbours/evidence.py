@@ -176,8 +176,9 @@ class NeighbourEvidence:
         size = len(self.process.frame.L)
         sums = [Statistics.zero(size, R.shape[1], tight=False) for _ in self._lanes]
         held = None
-        for block in self._blocks:
-            held = self._transform(block, R, keep_going, sums)
+        with self.group.together():
+            for block in self._blocks:
+                held = self._transform(block, R, keep_going, sums)
         self.passes += 1
         return summed(sum(sums[1:], start=sums[0]), self.group), held if keep else None
 
@@ -219,9 +220,10 @@ class NeighbourEvidence:
         size, outputs = posterior.mean.shape
         self.process.kernel.clear(self._lanes)
         adjoint = Adjoint(np.zeros_like(R), [np.zeros((size, size)) for _ in self._lanes])
-        for block in self._blocks:
-            held = kept or self._transform(block, R, keep_going, None)
-            self._pull_back(posterior, block, held, R, adjoint, keep_going)
+        with self.group.together():
+            for block in self._blocks:
+                held = kept or self._transform(block, R, keep_going, None)
+                self._pull_back(posterior, block, held, R, adjoint, keep_going)
         self.passes += 1
         X = blas.mirror_lower(np.sum(adjoint.moments, axis=0))
         trace = float(np.trace(X))

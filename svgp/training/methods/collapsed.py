@@ -34,8 +34,10 @@ class Collapsed(Method):
     `config.max_seconds` is read between two panels of rows; a step that it cuts short changes nothing, but
     the first evaluation is completed. Of that time the pass may take PASS_SHARE; where that is not enough it
     goes through rows in a random order until the time is up, and q(u) is the optimum for these. A trial point
-    where F cannot be computed makes the line search step back; such repairs are counted. Raises ModelError
-    where the model is not one for the collapsed bound, NumericalError where F does not exist at the start.
+    where F cannot be computed makes the line search step back; such repairs are counted. A stop that is asked
+    for is seen between two panels as well (StopAsked), also in the first evaluation and the last pass; what
+    `state()` says then leads to the same step. Raises ModelError where the model is not one for the collapsed
+    bound, NumericalError where F does not exist at the start.
     """
 
     name = "collapsed"
@@ -66,6 +68,8 @@ class Collapsed(Method):
         self._repairs = 0
         self._summary = np.zeros(4)  # elbo, expected log-likelihood, kl, jitter
         self._time_is_up = False
+        self._under_way = False  # L-BFGS-B has done its part of a step, and the rest has not been done yet
+        self._pending: np.ndarray | None = None  # the iterate that it has accepted then
 
     def _fit_to(self, count: int | None) -> Rows:
         """Take so many rows for hyperparameters and Z; None: all."""
@@ -77,7 +81,7 @@ class Collapsed(Method):
     @property
     def converged(self) -> bool:
         """Whether L-BFGS-B has ended: no decrease, no gradient, or no step that decreases."""
-        return bool(self.optimiser.finished)
+        return bool(self.optimiser.finished) and not self._under_way
 
     @property
     def ended(self) -> str | None:
@@ -114,22 +118,25 @@ class Collapsed(Method):
         self._elapsed = seconds
 
     def advance(self) -> StepRecord:
-        """One accepted iterate, or none where the optimiser has ended or the time is up."""
+        """One accepted iterate, or none where the optimiser has ended or the time is up. Raises StopAsked."""
         started = time.perf_counter()
         deadline = None if self.max_seconds is None else started + self.max_seconds - self._elapsed
-        self._repairs = 0
         try:
-            x = self.optimiser.advance(lambda x: self._evaluate(x, deadline))
-            if x is not None:
-                self._accept(x)
+            if not self._under_way:
+                self._repairs = 0
+                self._pending = self.optimiser.advance(lambda x: self._evaluate(x, deadline))
+                self._under_way = True
+            if self._pending is not None:
+                self._accept(self._pending)
         except Stopped:
             self._time_is_up = True
         finally:
             self._restore()
             self._elapsed += time.perf_counter() - started
-        self.step += 1
-        if self.over:
+        if self._time_is_up or self.optimiser.finished or self.step + 1 >= self._last_step:
             self.finish()
+        self._under_way = False
+        self.step += 1
         elbo, expected, kl, jitter = self._summary.tolist()
         return StepRecord.of(
             self.step,
@@ -172,7 +179,8 @@ class Collapsed(Method):
             def in_time() -> bool:
                 return time.perf_counter() < deadline
 
-        posterior, sums = everything.posterior(in_time, self._seed)
+        unless_asked = self._workers.agreed(lambda: True, Stopped)
+        posterior, sums = everything.posterior(in_time, self._seed, unless_asked)
         self._complete = True
         self._elapsed += time.perf_counter() - started
         if sums.rows <= self.bound.rows.count:  # the subset's own says as much
@@ -206,6 +214,8 @@ class Collapsed(Method):
             "summary": self._summary,
             "scales": self._scales,
             "fitted": np.asarray(self.bound.rows.count, np.int64),  # rows; auto may choose others by now
+            "under_way": np.array([self._under_way, self._repairs], np.int64),
+            "pending": np.zeros(0) if self._pending is None else self._pending,
         }
         anchor = self._anchor or (self._pack(), np.nan, np.full(len(self.optimiser.start), np.nan))
         kept = dict(zip(("anchor/x", "anchor/f", "anchor/g"), map(np.asarray, anchor), strict=True))
@@ -234,7 +244,10 @@ class Collapsed(Method):
         self._seen = int(state.get("seen", self._all.count if self._complete else self.bound.rows.count))
         known = np.isfinite(state["anchor/f"])
         self._anchor = (state["anchor/x"], float(state["anchor/f"]), state["anchor/g"]) if known else None
-        self._time_is_up = False
+        under_way, self._repairs = state.get("under_way", np.zeros(2, np.int64)).tolist()
+        self._under_way, self._time_is_up = bool(under_way), False
+        pending = state.get("pending", np.zeros(0))
+        self._pending = pending.copy() if len(pending) else None
 
     def _evaluate(self, x: np.ndarray, deadline: float | None) -> Answer:
         """-F and its gradient, per row. A point without a value gets a wall that sends the search back."""
@@ -286,7 +299,7 @@ class Collapsed(Method):
             self._evaluate(x, None)
         assert self._trial is not None
         _, evaluation, answer = self._trial
-        self._anchor = (x.copy(), *answer)
+        self._anchor, self._pending = (x.copy(), *answer), None
         self._complete, self._seen = not self._subset, self.bound.rows.count
         self._unpack(x)
         self._adopt(evaluation)

@@ -63,6 +63,7 @@ class EvidenceFit:
         self.optimiser = Lbfgs(self._pack(), self._limits * self._scales[:, None])
         self._anchor: tuple[np.ndarray, float, np.ndarray] | None = None
         self._trial: tuple[np.ndarray, NeighbourEvaluation, Answer] | None = None
+        self._pending: np.ndarray | None = None  # accepted by L-BFGS-B, and a stop came before all was done
 
     @property
     def converged(self) -> bool:
@@ -70,14 +71,19 @@ class EvidenceFit:
         return bool(self.optimiser.finished) and not self._far()
 
     def advance(self, deadline: float | None = None) -> bool:
-        """One accepted iterate; whether there was one. Raises Stopped at the deadline (`perf_counter`)."""
-        if self.optimiser.finished or (self._steps_since >= STEPS and self._far()):
+        """One accepted iterate; whether there was one. Raises Stopped at the deadline (`perf_counter`).
+
+        And StopAsked, from where it goes on as if nothing had happened.
+        """
+        ended = self.optimiser.finished or (self._steps_since >= STEPS and self._far())
+        if ended and self._pending is None:
             self._search_again()
         try:
-            x = self.optimiser.advance(lambda x: self._evaluate(x, deadline))
-            if x is None:
+            if self._pending is None:
+                self._pending = self.optimiser.advance(lambda x: self._evaluate(x, deadline))
+            if self._pending is None:
                 return False
-            self._accept(x)
+            self._accept(self._pending)
         finally:
             if self._anchor is not None:
                 self._unpack(self._anchor[0])
@@ -102,6 +108,7 @@ class EvidenceFit:
             "searched": self._searched,
             "scales": self._scales,
             "value": np.asarray(self.value),
+            "pending": np.zeros(0) if self._pending is None else self._pending,
         }
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
@@ -115,6 +122,8 @@ class EvidenceFit:
         known = np.isfinite(state["anchor/f"])
         self._anchor = (state["anchor/x"], float(state["anchor/f"]), state["anchor/g"]) if known else None
         self.value = float(state["value"])
+        pending = state.get("pending", np.zeros(0))
+        self._pending = pending.copy() if len(pending) else None
         self.evidence = self._trial = None
 
     def _search_again(self) -> None:
@@ -173,7 +182,7 @@ class EvidenceFit:
             self._evaluate(x, None)
         assert self._trial is not None
         _, found, answer = self._trial
-        self._anchor = (x.copy(), *answer)
+        self._anchor, self._pending = (x.copy(), *answer), None
         self._adopt(found)
 
     def _adopt(self, found: NeighbourEvaluation) -> None:

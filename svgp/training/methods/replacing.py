@@ -8,6 +8,7 @@ import numpy as np
 
 from svgp.errors import ModelError, NumericalError
 from svgp.models.replacement import Plan, plan_replacement, replace_points
+from svgp.stopping import StopAsked
 from svgp.training.methods.base import Method, StepRecord
 from svgp.training.schedule import Schedule
 
@@ -38,6 +39,7 @@ class Replacing(Method):
         self.learning_rate = method.learning_rate
         self.replaced: int = 0
         self._undone = 0
+        self._looked_at = -1  # the last step after which points were re-placed, or need not be
         self._X, self._seed = X, config.seed
         self._schedule = Schedule.of(config, method)
         self._max_seconds = config.max_seconds
@@ -71,6 +73,7 @@ class Replacing(Method):
             plan = plan_replacement(self.model, self._X, seed=[self._seed, 19, self.step])
         if plan is not None:
             self._follow(plan)
+        self._looked_at = self.step  # and not again where a stop cuts the step short
         record = self.method.advance()
         self.step = record.step
         return record
@@ -108,17 +111,21 @@ class Replacing(Method):
 
     def state(self) -> dict[str, np.ndarray]:
         """The method's, and the counts."""
-        return {**self.method.state(), "replacing": np.array([self.replaced, self._undone], np.int64)}
+        own = np.array([self.replaced, self._undone, self._looked_at], np.int64)
+        return {**self.method.state(), "replacing": own}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from `state`. Raises RunError where it belongs to another model."""
         self.method.load_state({name: array for name, array in state.items() if name != "replacing"})
-        self.replaced, self._undone = state["replacing"].tolist()
+        self.replaced, self._undone, *later = state["replacing"].tolist()
+        self._looked_at = later[0] if later else -1  # an older checkpoint lacks it
         self.step = self.method.step
 
     def _due(self) -> bool:
         spent, limit = self.method.elapsed or 0.0, self._max_seconds
         late = limit is not None and spent > LAST_SHARE * limit
+        if self._looked_at == self.step:
+            return False
         return not late and not self.method.converged and self._schedule.replacement_due(self.step)
 
     def _follow(self, plan: Plan) -> None:
@@ -129,6 +136,9 @@ class Replacing(Method):
             gain = method.restart(replace_points(self.model, plan))
         except (ModelError, NumericalError):
             gain = -np.inf  # Kuu or q cannot be factorised there
+        except StopAsked:  # begun anew by the run that goes on
+            method.load_state(before)
+            raise
         if gain >= 0.0:
             self.replaced += len(plan.moved)
             return

@@ -185,7 +185,7 @@ class Staged(Method):
         last = np.full(7, np.nan) if self._last is None else self._last.values()
         arrays |= {"step": np.asarray(self.step, np.int64), "last": last}
         arrays |= {"spent": np.asarray(self._spent), "over": np.asarray(self._failed)}
-        arrays["complete"] = np.asarray(self._complete)
+        arrays |= {"complete": np.asarray(self._complete), "left": np.asarray(self._left)}
         if self._second is not None:
             arrays |= {f"second/{name}": value for name, value in self._second.state().items()}
             state = model_state(self._second.model)
@@ -199,6 +199,7 @@ class Staged(Method):
         self.step, self._spent = int(state["step"]), float(state["spent"])
         self._failed, self._complete = bool(state["over"]), bool(state["complete"])
         self._time_is_up = False  # there may be more by now
+        self._left = bool(state.get("left", False))
         known = np.isfinite(state["last"]).all()
         self._last = StepRecord(self.step, float(self.step), state["last"]) if known else None
         self._second = None
