@@ -11,6 +11,7 @@ from svgp.cli.output import note_line, number, print_table
 
 if TYPE_CHECKING:
     from svgp.config import Config
+    from svgp.data import Dataset
     from svgp.data.summary import ColumnSummary, Summary
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML config.", show_default=False)]
@@ -71,7 +72,7 @@ def check(config: ConfigPath, overrides: Overrides = None) -> None:
         print(f"- {finding}")
     from svgp.runs.forecast import forecast
 
-    found = forecast(loaded, summary.rows, summary.inputs, _targets(summary), at_hand=summary.at_hand)
+    found = forecast(loaded, summary.rows, summary.inputs, _latents(loaded, dataset), at_hand=summary.at_hand)
     print(f"- {found.describe()}")
     note_line(f"{config}: valid")
 
@@ -84,8 +85,11 @@ def schema() -> None:
     print(json_text(config_schema()))
 
 
-def _targets(summary: Summary) -> int:
-    return sum(column.role == "target" for column in summary.columns)
+def _latents(config: Config, dataset: Dataset) -> int:
+    """How many latent GPs the model will have."""
+    columns = dataset.columns
+    functions = config.model.likelihood.functions(len(columns.target_names), len(columns.classes or ()))
+    return config.model.outputs.latent_count(functions)
 
 
 def _print_summary(summary: Summary) -> None:

@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 
 from svgp.config.base import Section, WholeNumber, setting
 
+MOST_LATENTS = 5  # that an lmc has where the config leaves it open
+
 
 class OutputsConfig(Section):
     """From latent GPs to the functions of several targets."""
@@ -31,6 +33,14 @@ class OutputsConfig(Section):
     def separate(self) -> bool:
         """Whether each latent has a kernel of its own."""
         return self.kernels == "separate" or (self.kernels is None and self.type == "lmc")
+
+    def latent_count(self, functions: int) -> int:
+        """L, the latent GPs of so many functions."""
+        if self.type == "independent":
+            return functions
+        if self.type == "icm":
+            return functions + (self.latents or 1)
+        return self.latents or min(functions, MOST_LATENTS)
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         if self.type == "independent" and self.latents is not None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+
+import pytest
 
 from svgp.config import load_config
 
@@ -52,6 +55,18 @@ def test_check_passes_overrides_on(svgp, tmp_path):
     (tmp_path / "c.yaml").write_text("data: {dataset: curve}\n", encoding="utf-8")
     assert "90 training rows, 10 test rows" in svgp("check", tmp_path / "c.yaml", "data.dataset.rows=100").out
     assert svgp("check", tmp_path / "c.yaml", "data.dataset.rows=-1").code == 1
+
+
+def test_the_forecast_counts_a_latent_for_each_class(svgp, tmp_path):
+    """Ten latents of digits hold ten covariances [M, M]: 12 x 8 bytes x M^2 each, as forecast counts."""
+    changes = ["data.dataset=digits", "model.inducing.count=1000", "train.max_steps=1"]
+    (tmp_path / "c.yaml").write_text("data: {dataset: curve}\n", encoding="utf-8")
+    found = []
+    for likelihood in ("softmax", "poisson"):
+        ended = svgp("check", tmp_path / "c.yaml", *changes, f"model.likelihood.type={likelihood}")
+        assert ended.code == 0, ended.err
+        found.append(float(re.search(r"and ([\d.]+) GB", ended.out)[1]))
+    assert found[0] - found[1] == pytest.approx(9 * 12 * 8e6 / 1e9, abs=0.11)
 
 
 def test_schema_is_json_schema(svgp):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 
 from svgp.config.likelihoods import (
+    LIKELIHOODS,
     BernoulliLikelihood,
     GaussianLikelihood,
     PoissonLikelihood,
@@ -14,6 +16,7 @@ from svgp.config.likelihoods import (
 )
 from svgp.errors import ModelError
 from svgp.likelihoods import Bernoulli, Gaussian, Poisson, StudentT, from_config
+from svgp.likelihoods.start import Targets
 
 
 def test_open_numbers_start_from_the_data():
@@ -51,3 +54,15 @@ def test_types_match_tasks():
     assert from_config(BernoulliLikelihood(type="bernoulli", link="logit")).link == "logit"
     assert isinstance(from_config(BernoulliLikelihood(type="bernoulli")), Bernoulli)
     assert isinstance(from_config(PoissonLikelihood(type="poisson")), Poisson)
+
+
+@pytest.mark.parametrize("name", [name for name in LIKELIHOODS if name != "switched"])
+def test_a_section_knows_how_many_functions_its_class_has(name):
+    """`svgp check` forecasts from the section alone."""
+    section = LIKELIHOODS[name]
+    config = section(**{**yaml.safe_load(section.example), "type": name})
+    classes = 4 if config.task in ("multiclass", "ordinal") else 0
+    built = from_config(config, Targets(np.arange(8.0)[:, None] % 4, classes=classes))
+    assert config.functions(1, classes) == built.num_latent(1)
+    if section.several_targets:
+        assert config.functions(3) == built.num_latent(3)

@@ -12,7 +12,6 @@ from svgp.config import Config
 from svgp.data import load_dataset
 from svgp.errors import ConfigError
 from svgp.models import build_model, load_model, save_model
-from svgp.models.start.outputs import latent_count
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 
@@ -58,7 +57,7 @@ def test_a_built_model_is_saved_and_read_again(config_of, name, tmp_path):
     config = config_of(TYPES[name], OWN_POINTS if name == "own_points" else None)
     data = load_dataset(config.data, "regression")
     model, _ = build_model(config.model, data.X, data.Y, columns=data.columns)
-    assert model.num_latent == latent_count(config.model.outputs, 3) == {"lmc": 2, "icm": 4}.get(name, 3)
+    assert model.num_latent == config.model.outputs.latent_count(3) == {"lmc": 2, "icm": 4}.get(name, 3)
     assert model.num_functions == 3
     if name in ("lmc", "icm"):
         # The prior covariance of the targets, 1 in variance, is what W and noise begin with.

@@ -36,6 +36,10 @@ class LikelihoodSection(Section):
         """Whether the best q(u) has a closed form."""
         return False
 
+    def functions(self, targets: int, classes: int = 0) -> int:
+        """Q: how many latent functions so many targets have, `classes` of a classification."""
+        return targets
+
     @property
     def extra_columns(self) -> dict[str, str]:
         """Columns that it reads beside the targets, by what they are: `{"exposure": "hours"}`."""

@@ -30,8 +30,16 @@ class ClassSection(LikelihoodSection):
     has_noise: ClassVar[bool] = False
 
 
+class FunctionEach(ClassSection):
+    """A latent function for each class."""
+
+    def functions(self, targets: int, classes: int = 0) -> int:
+        """As many as classes."""
+        return max(classes, 2)
+
+
 @LIKELIHOODS.register
-class SoftmaxLikelihood(ClassSection):
+class SoftmaxLikelihood(FunctionEach):
     """P(y = k) = exp(f_k) / sum_j exp(f_j), a latent function for each class."""
 
     example: ClassVar[str] = "{type: softmax}"
@@ -43,7 +51,7 @@ class SoftmaxLikelihood(ClassSection):
 
 
 @LIKELIHOODS.register
-class RobustMaxLikelihood(ClassSection):
+class RobustMaxLikelihood(FunctionEach):
     """The class of the largest latent function, but for a share epsilon of errors."""
 
     example: ClassVar[str] = "{type: robust_max}"

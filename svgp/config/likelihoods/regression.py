@@ -99,6 +99,10 @@ class HeteroskedasticLikelihood(LikelihoodSection):
         unit="degrees of freedom", gt=2,
     )  # fmt: skip
 
+    def functions(self, targets: int, classes: int = 0) -> int:
+        """The target's own, and one for the size of its noise."""
+        return 2 * targets
+
 
 @LIKELIHOODS.register
 class QuantileLikelihood(LikelihoodSection):

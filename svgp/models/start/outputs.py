@@ -12,7 +12,6 @@ from svgp.config.outputs import OutputsConfig
 from svgp.models.outputs import Coregion, Mixing, Outputs, principal_weights
 from svgp.models.start.values import StartValues, lengthscales_of
 
-MOST_LATENTS = 5  # that an lmc has where the config leaves it open
 LEAST_OWN = 0.05  # of a target's variance: where kappa starts at least
 FEWER_ROWS = 200  # for the evidence of each of several latents
 
@@ -43,7 +42,7 @@ def start_outputs(
         columns = g if g is not None and g.shape[1] == functions else None
         parts = _kernels(config, X, columns, functions, start, start.variance, kernel_of, seed)
         return OutputStart(Outputs(), parts, functions, start.noise_scale)
-    latents = latent_count(settings, functions)
+    latents = settings.latent_count(functions)
     rank = latents - functions if settings.type == "icm" else latents
     if g is None or g.shape[1] != functions:
         spread = np.full(functions, variance)
@@ -65,15 +64,6 @@ def start_outputs(
     return OutputStart(
         outputs, _kernels(config, X, scores, latents, start, 1.0, kernel_of, seed), latents, noise
     )
-
-
-def latent_count(settings: OutputsConfig, functions: int) -> int:
-    """L, for Q functions."""
-    if settings.type == "independent":
-        return functions
-    if settings.type == "icm":
-        return functions + (settings.latents or 1)
-    return settings.latents or min(functions, MOST_LATENTS)
 
 
 def empty_outputs(settings: OutputsConfig, functions: int, latents: int, dtype: tf.DType) -> Outputs:
