@@ -38,6 +38,9 @@ GRID = tuple(round(2 ** (k / 2)) for k in range(6, 21))  # 8, 11, 16, ..., 1024
 # With a stage on the evidence: kin40k in ten minutes of two cores has NLPD -1.43 with 512 points.
 MOST_WITH_NEIGHBOURS = 512
 _POINTS_S, _POINTS_RATE, _POINTS_SHARE = 600.0, 5e10, 0.7
+# Steps of natural gradients that a fit takes, each 8 M^2 B + 6 M^3 operations: in batches, and where one
+# holds all rows (60 evaluations for L-BFGS, six steps of q(u) each).
+BATCH_STEPS, WHOLE_STEPS = 2000, 360
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,9 @@ def forecast(
     train, asked = config.train, points or config.model.inducing.count
     held = rows if at_hand is None else min(rows, at_hand)
     most = MOST_WITH_NEIGHBOURS if held == rows and has_second_stage(config) else GRID[-1]
-    each = 1 if _method(config, rows, 1) == "collapsed" else latents
-    M = min(asked if isinstance(asked, int) else most_points(train, rows, most, each), rows)
+    once = _method(config, rows, 1) == "collapsed"
+    each = 1 if once else latents
+    M = min(asked if isinstance(asked, int) else most_points(train, rows, most, each, once), rows)
     single = train.precision == "float32"
     kind = np.float32 if single else np.float64
     entry_s = _ENTRY_S if rate else _EXPONENTIALS * exponential_seconds(kind)
@@ -204,16 +208,18 @@ def has_second_stage(config: Any) -> bool:
     return wanted and collapsible and config.train.method in ("auto", "collapsed")
 
 
-def most_points(train: Any, rows: int, most: int, latents: int = 1) -> int:
+def most_points(train: Any, rows: int, most: int, latents: int = 1, collapsed: bool = True) -> int:
     """The largest number of points that `inducing.count: auto` may take, each latent's work in the time."""
     seconds = _POINTS_S if train.max_seconds is None else _POINTS_SHARE * train.max_seconds
     most, batch = min(rows, most), min(train.batch_size, rows)
     grid = sorted({min(m, most) for m in GRID})
 
     def operations(m: int) -> float:
-        batches = 2000 * (8.0 * m**2 * batch + 6.0 * m**3)
+        steps = WHOLE_STEPS if batch == rows and not collapsed else BATCH_STEPS
+        batches = steps * (8.0 * m**2 * batch + 6.0 * m**3)
         whole = 60 * (7.0 * m**2 * rows + 6.0 * m**3)
-        return latents * (min(whole, batches) if 3.0 * m**2 * rows <= _AFFORDABLE else batches)
+        affordable = collapsed and 3.0 * m**2 * rows <= _AFFORDABLE
+        return latents * (min(whole, batches) if affordable else batches)
 
     return max([m for m in grid if operations(m) <= seconds * _POINTS_RATE] or grid[:1])
 

@@ -23,14 +23,13 @@ from svgp.errors import ModelError, NumericalError
 from svgp.inducing import greedy_variance
 from svgp.linalg.host.threads import single_threaded_blas
 from svgp.models import build_model
-from svgp.runs.forecast import GRID, MOST_WITH_NEIGHBOURS, has_second_stage
+from svgp.runs.forecast import BATCH_STEPS, GRID, MOST_WITH_NEIGHBOURS, WHOLE_STEPS, has_second_stage
 from svgp.training import choose, make_method
 from svgp.training.methods.affordable import EVALUATIONS, MOST_OPERATIONS, OPERATIONS, RATE, SECONDS, SHARE
 
 PILOT_ROWS, PILOT_POINTS, PILOT_STEPS = 1000, 64, 15
 CURVE_ROWS = 2048  # among which greedy points are taken, and as many again that judge them
 WORTH = 0.01  # nats a row that twice as many points must gain
-BATCH_STEPS = 2000  # of natural gradients that a fit takes, each 8 M^2 B + 6 M^3 operations
 # Noise variances that weigh as much as an observation without Gaussian noise does, at the usual scale of f.
 NOISE = {"binary": 2.5, "multiclass": 2.5, "ordinal": 1.0}
 
@@ -51,7 +50,7 @@ def weigh(config: Config, dataset: Dataset, most: int = GRID[-1]) -> dict[str, A
     """How residual, price and cost go with M, and the M that is taken: `most` at most."""
     seed, rows = config.train.seed, dataset.rows.count
     order = np.random.default_rng([seed, 29]).permutation(len(dataset.X))
-    kernel, noise, latents = _pilot(config, dataset, order[:PILOT_ROWS])
+    kernel, noise, latents, collapsed = _pilot(config, dataset, order[:PILOT_ROWS])
     half = min(CURVE_ROWS, max(1, (len(order) + 1) // 2))
     chosen, judges = dataset.X[order[:half]], dataset.X[order[half : 2 * half]]
     most = min(rows, most)
@@ -63,7 +62,7 @@ def weigh(config: Config, dataset: Dataset, most: int = GRID[-1]) -> dict[str, A
             # Where the greedy points end before, more are redundant.
             "residual_share": float(shares[min(m, len(shares)) - 1]),
             "nats_a_row": float(price[min(m, len(price)) - 1]),
-            "operations": operations(config.train, m, rows, latents),
+            "operations": operations(config.train, m, rows, latents, collapsed),
         }
         for m in grid
     ]
@@ -96,15 +95,19 @@ def residual_curve(
     return shares, price
 
 
-def operations(train: Any, points: int, rows: int, latents: int = 1) -> float:
-    """Of a whole fit with so many points, by the cheaper of two ways: all rows a step, or batches.
+def operations(train: Any, points: int, rows: int, latents: int = 1, collapsed: bool = True) -> float:
+    """Of a whole fit with so many points, as `train.method: auto` goes about it.
 
-    `latents`: of which each has such work of its own. The collapsed bound of several outputs has it once.
+    `latents`: of which each has such work of its own. The collapsed bound of several outputs has it once, in
+    an evaluation of all rows; where that is not affordable, and without it, there are steps of natural
+    gradients in batches. A batch of all rows has fewer, for L-BFGS.
     """
     batch = min(train.batch_size, rows)
-    batches = latents * BATCH_STEPS * (8.0 * points**2 * batch + 6.0 * points**3)
+    steps = WHOLE_STEPS if batch == rows and not collapsed else BATCH_STEPS
+    batches = latents * steps * (8.0 * points**2 * batch + 6.0 * points**3)
     whole = latents * EVALUATIONS * (OPERATIONS * points**2 * rows + 6.0 * points**3)
-    return min(whole, batches) if 3.0 * points**2 * rows <= MOST_OPERATIONS else batches
+    affordable = collapsed and 3.0 * points**2 * rows <= MOST_OPERATIONS
+    return min(whole, batches) if affordable else batches
 
 
 def _taken(weighed: list[dict[str, Any]], exhausted: int | None, train: Any) -> tuple[int, str]:
@@ -132,10 +135,10 @@ def _taken(weighed: list[dict[str, Any]], exhausted: int | None, train: Any) -> 
     )
 
 
-def _pilot(config: Config, dataset: Dataset, rows: np.ndarray) -> tuple[Any, float, int]:
+def _pilot(config: Config, dataset: Dataset, rows: np.ndarray) -> tuple[Any, float, int, bool]:
     """A kernel, and a noise variance in the units of f, from a short fit to the `rows` of the sample.
 
-    And how many latent GPs there are whose steps cost as much each.
+    And how many latent GPs there are whose steps cost as much each, and whether q(u) will have a closed form.
     """
     few = {
         "count": min(PILOT_POINTS, len(rows)),
@@ -155,7 +158,7 @@ def _pilot(config: Config, dataset: Dataset, rows: np.ndarray) -> tuple[Any, flo
     latents = 1 if once else model.num_latent
     if model.likelihood.noise is None:
         level = float(np.nanmean(np.abs(Y))) if dataset.columns.task == "count" else 1.0
-        return model.kernel, NOISE.get(dataset.columns.task, 1.0 / max(level, 1e-3)), latents
+        return model.kernel, NOISE.get(dataset.columns.task, 1.0 / max(level, 1e-3)), latents, once
     if model.bound.is_elbo and config.model.posterior.type == "full":
         update = {"method": "collapsed", "subset_rows": None, "max_seconds": None, "max_epochs": None}
         try:
@@ -166,4 +169,4 @@ def _pilot(config: Config, dataset: Dataset, rows: np.ndarray) -> tuple[Any, flo
         except (ModelError, NumericalError):
             pass  # no closed form for this model: the starting values serve
     noise = np.asarray(model.likelihood.noise_variance(tf.constant(Y, model.dtype)), np.float64)
-    return model.kernel, max(float(np.mean(noise)), 1e-9), latents
+    return model.kernel, max(float(np.mean(noise)), 1e-9), latents, once

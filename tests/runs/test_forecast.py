@@ -62,20 +62,29 @@ def test_rate_and_memory_are_measured():
     assert held is None or held > 1e7
 
 
+@pytest.mark.parametrize("collapsed", [True, False])
 @pytest.mark.parametrize(("rows", "seconds"), [(500, None), (40_000, None), (40_000, 20.0), (10**7, None)])
-def test_the_most_points_are_those_that_a_run_would_afford(rows, seconds):
+def test_the_most_points_are_those_that_a_run_would_afford(rows, seconds, collapsed):
     """Where each price is too high to be worth it, the run takes the largest number that the time allows."""
     from svgp.runs import inducing_count
 
     train = config(max_seconds=seconds).train
     most = min(rows, inducing_count.MOST_WITH_NEIGHBOURS)
     weighed = [
-        {"points": m, "nats_a_row": 1e9 - 1e6 * m, "operations": inducing_count.operations(train, m, rows)}
+        {
+            "points": m,
+            "nats_a_row": 1e9 - 1e6 * m,
+            "operations": inducing_count.operations(train, m, rows, 1, collapsed),
+        }
         for m in sorted({min(m, most) for m in inducing_count.GRID})
     ]
-    assert most_points(train, rows, 512) == inducing_count._taken(weighed, None, train)[0]
-    found = forecast(config(count="auto", max_seconds=seconds), rows, 8, rate=1e10)  # with neighbours
-    assert found.chosen and found.points == most_points(train, rows, 512) and "at most" in found.describe()
+    taken = inducing_count._taken(weighed, None, train)[0]
+    assert most_points(train, rows, 512, collapsed=collapsed) == taken
+    changes = {} if collapsed else {"likelihood": {"type": "student_t"}}
+    found = forecast(config(count="auto", max_seconds=seconds, **changes), rows, 8, rate=1e10)
+    assert found.chosen and "at most" in found.describe()
+    if collapsed:  # else there are no neighbours' second stage, and more points
+        assert found.points == taken
 
 
 def test_neighbours_are_a_second_stage_and_part_of_the_end():

@@ -32,10 +32,10 @@ def test_the_curve_is_the_residual_of_each_number_of_points():
     assert np.all(np.diff(price) <= 0) and np.all(np.diff(shares) <= 0)
 
 
-def choice(monkeypatch, lengthscale, *, inputs=2, rows=3000, latents=1, **train):
+def choice(monkeypatch, lengthscale, *, inputs=2, rows=3000, latents=1, collapsed=True, **train):
     """What is weighed with a known kernel in place of the pilot's."""
     kernel = Matern32(1.0, np.full(inputs, lengthscale))
-    monkeypatch.setattr(inducing_count, "_pilot", lambda *_: (kernel, 0.05, latents))
+    monkeypatch.setattr(inducing_count, "_pilot", lambda *_: (kernel, 0.05, latents, collapsed))
     monkeypatch.setattr(inducing_count, "CURVE_ROWS", 400)
     X = np.random.default_rng(1).uniform(-1, 1, (rows, inputs))
     config = SimpleNamespace(train=TrainConfig(**train))
@@ -52,6 +52,8 @@ def test_a_wigglier_function_gets_more_points_and_a_shorter_run_fewer(monkeypatc
     assert ten["count"] < choice(monkeypatch, 0.3, max_seconds=0.2)["count"]
     hurried = choice(monkeypatch, 0.3, max_seconds=0.02)
     assert hurried["count"] < rough["count"] and "train.max_seconds allows" in hurried["sentence"]
+    batches = choice(monkeypatch, 0.3, collapsed=False, max_seconds=20.0)
+    assert batches["count"] < choice(monkeypatch, 0.3, max_seconds=20.0)["count"]
     chosen = next(row for row in rough["weighed"] if row["points"] == rough["count"])
     assert chosen["operations"] == operations(TrainConfig(), rough["count"], 3000)
 

@@ -6,7 +6,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from svgp.training.methods.affordable import EVALUATIONS, FEWEST, MOST_OPERATIONS, plan, rows_to_fit
+from svgp.networks import Network
+from svgp.training.methods.affordable import (
+    EVALUATIONS,
+    FEWEST,
+    KEPT_FROM,
+    KEPT_FROM_OF_NETWORK,
+    MOST_OPERATIONS,
+    plan,
+    rows_to_fit,
+    rows_to_learn,
+)
 
 
 def config(subset_rows="auto", max_seconds=None):
@@ -37,3 +47,11 @@ def test_the_plan_says_what_there_is_time_for():
     told = plan(config(max_seconds=1000.0), 10**7, 1000, 1e10)  # half of it for the pass
     assert "from 50,000 of 10,000,000 rows" in told
     assert "one pass over 2,500,000 rows, as many as there is time for, for q(u)" in told
+
+
+@pytest.mark.parametrize(("parts", "least"), [((), KEPT_FROM), ((Network([2, 1]),), KEPT_FROM_OF_NETWORK)])
+def test_rows_are_kept_out_to_judge_predictions_and_for_a_network_sooner(parts, least):
+    model = SimpleNamespace(num_inducing=10, judged=True, submodules=parts)
+    assert rows_to_learn(model, least - 1, config()) is None
+    assert rows_to_learn(model, least, config()) == least - least // 10
+    assert rows_to_learn(SimpleNamespace(**{**vars(model), "judged": False}), least, config()) is None
