@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from svgp import kernels, likelihoods
 from svgp.errors import ModelError
-from svgp.parameters import named_variables, positive
+from svgp.parameters import named_variables, positive, unconstrained
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=lambda dtype: dtype.name)
@@ -46,6 +46,17 @@ def test_gradient_is_that_of_the_exponential():
         total = tf.reduce_sum(tf.convert_to_tensor(parameter) ** 2)
     gradient = tape.gradient(total, parameter.pretransformed_input)
     np.testing.assert_allclose(gradient, 2.0 * np.array([0.5, 2.0]) * np.array([0.4, 1.9]), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "parameter", [positive(2.0, "x"), positive([2.0, 5.0], "x", low=1.5), unconstrained([-2.0, 3.0], "x")]
+)
+def test_what_is_read_is_what_the_bijector_gives(parameter):
+    values = np.linspace(-3.0, 3.0, 7)
+    np.testing.assert_array_equal(parameter.transform_fn(values), parameter.bijector.forward(values))
+    expected = parameter.bijector.forward(parameter.pretransformed_input)
+    np.testing.assert_array_equal(parameter, expected)
+    np.testing.assert_array_equal(tf.function(lambda: parameter + 0.0, autograph=False)(), expected)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf, [1.0, 0.0]])
