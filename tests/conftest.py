@@ -6,6 +6,8 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,11 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("SVGP_PATHS", "fixed")  # runs that are compared with each other take the same paths
+
+
+# Folders and files that hold most of the work, longest tests first. Workers of pytest-xdist begin with these,
+# so that what is left at the end is short enough to be shared out to the last second.
+LONG = ("runs", "notebooks", "test_workers.py", "scripts", "training", "models", "kernels", "linalg", "cli")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,6 +32,32 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("slow"):
                 item.add_marker(pytest.mark.skip(reason="slow; runs with --slow"))
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    if workers > 1:
+        items[:] = long_ones_first(items, workers)
+
+
+def long_ones_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """The tests in as many equal parts as there are workers, each with its share of long modules ahead.
+
+    `--dist worksteal` hands such parts out at the start; who is done takes from the end of another's.
+    """
+
+    def rank(item: pytest.Item) -> int:
+        part = item.path.relative_to(Path(__file__).parent).parts[0]
+        return LONG.index(part) if part in LONG else len(LONG)
+
+    ordered = sorted(items, key=rank)  # keeps the order within a module
+    modules = [list(tests) for _, tests in groupby(ordered, key=lambda item: item.path)]
+    long = [tests for tests in modules if rank(tests[0]) < len(LONG)]
+    short = [item for item in ordered if rank(item) == len(LONG)]
+    parts = []
+    for worker in range(workers):
+        part = [item for tests in long[worker::workers] for item in tests]
+        room = max(0, len(items) * (worker + 1) // workers - len(items) * worker // workers - len(part))
+        parts += part + short[:room]
+        del short[:room]
+    return parts + short
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

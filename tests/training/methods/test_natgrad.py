@@ -99,24 +99,34 @@ def test_one_step_gives_the_exact_evidence_where_the_inducing_points_are_the_dat
     np.testing.assert_allclose(record.values()[0], log_evidence(model, X, Y), rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"whiten": True}, {"q_diag": True}, {"q_diag": True, "whiten": True}]
-)
-@pytest.mark.parametrize("kind", LIKELIHOODS)
-def test_q_climbs_to_where_its_gradient_vanishes(kind, options, pool):
-    method = pool(kind, **options)
-    model, (X, Y) = method.model, table(kind)
-    elbos = [method.advance().values()[0] for _ in range(40)]
-    assert np.all(np.diff(elbos) >= -1e-7 * np.abs(elbos[-1]))
+def assert_at_the_top(method, X, Y, elbo):
+    """That the published q has this bound, and that its gradient vanishes there."""
+    model = method.model
     method.publish()
     with tf.GradientTape() as tape:
-        elbo = model.elbo((X, Y))
-    np.testing.assert_allclose(elbo, elbos[-1], rtol=1e-6)
+        reached = model.elbo((X, Y))
+    np.testing.assert_allclose(reached, elbo, rtol=1e-6)
     # Scaled by q's own widths: nats for a move of one standard deviation.
     root = model.q_root().numpy()  # [1, M, M]
-    for gradient in tape.gradient(elbo, [model.q_mean, model.q_sqrt]):
+    for gradient in tape.gradient(reached, [model.q_mean, model.q_sqrt]):
         pull = np.einsum("lij,li...->lj...", root, gradient) if not model.q_diag else gradient * model.q_sqrt
         np.testing.assert_allclose(pull, 0.0, atol=2e-2)
+
+
+@pytest.mark.parametrize("options", [{}, {"q_diag": True}, {"q_diag": True, "whiten": True}])
+@pytest.mark.parametrize("kind", LIKELIHOODS)
+def test_q_climbs_to_where_its_gradient_vanishes(kind, options, pool):
+    method, (X, Y) = pool(kind, **options), table(kind)
+    elbos = [method.advance().values()[0] for _ in range(40)]
+    assert np.all(np.diff(elbos) >= -1e-7 * np.abs(elbos[-1]))
+    assert_at_the_top(method, X, Y, elbos[-1])
+    if not method.model.q_diag:
+        # The duals of a full q know nothing of how the model states it: only publishing does.
+        method.model.whiten = True
+        try:
+            assert_at_the_top(method, X, Y, elbos[-1])
+        finally:
+            method.model.whiten = False
 
 
 @pytest.mark.parametrize("options", [{}, {"kernel": SquaredExponential(lengthscales=[[0.5], [0.9]])}])
