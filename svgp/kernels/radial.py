@@ -31,13 +31,15 @@ def centre_of(X: tf.Tensor, Z: tf.Tensor | None = None) -> tf.Tensor:
     sides = [_spread_rows(side) for side in (X, Z) if side is not None]
     if len(sides) == 2 and sides[0].shape[:-2] != sides[1].shape[:-2]:
         sides = sides[:1]
-    rows = tf.concat(sides, -2)  # [..., n, D]
-    middle = tf.gather(tf.sort(rows, axis=-2), (tf.shape(rows)[-2] - 1) // 2, axis=-2)  # [..., D]
-    return tf.stop_gradient(middle[..., None, :])
+    columns = tf.sort(tf.linalg.matrix_transpose(tf.concat(sides, -2)))  # [..., D, n]
+    count = tf.shape(columns)[-1] if columns.shape[-1] is None else columns.shape[-1]
+    return tf.stop_gradient(columns[..., (count - 1) // 2][..., None, :])
 
 
 def _spread_rows(X: tf.Tensor) -> tf.Tensor:
     """Up to CENTRE_ROWS rows, evenly spread."""
+    if (known := X.shape[-2]) is not None:  # one operation instead of a dozen
+        return X[..., :: max(1, (known - 1) // CENTRE_ROWS + 1), :]
     rows = tf.shape(X)[-2]
     return tf.gather(X, tf.range(0, rows, (rows - 1) // CENTRE_ROWS + 1), axis=-2)
 
@@ -110,7 +112,8 @@ def _squared_distances(x: tf.Tensor, z: tf.Tensor, scale: float) -> tf.Tensor:
 
 def _set_diagonal(matrix: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     """The matrix with `value` [...] on its diagonal; in a graph it is done in place."""
-    return tf.linalg.set_diag(matrix, tf.broadcast_to(value[..., None], tf.shape(matrix)[:-1]))
+    shape = matrix.shape[:-1] if matrix.shape.is_fully_defined() else tf.shape(matrix)[:-1]
+    return tf.linalg.set_diag(matrix, tf.broadcast_to(value[..., None], shape))
 
 
 def _with_ones(z: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

@@ -233,12 +233,11 @@ class Likelihood(tf.Module):
         columns = Y[:, None] if Y.shape.rank == 1 else Y  # [N, P + E]
         self._check_shapes(F, f_var, Y, columns)
         if not (F.shape.is_fully_defined() and columns.shape.is_fully_defined()):
-            # Rows that are known only when the graph runs must fail there, not broadcast.
-            same = tf.debugging.assert_equal(
-                tf.shape(columns)[0], tf.shape(F)[0], f"{self.name}: rows of F and Y differ"
-            )
-            with tf.control_dependencies([same]):
-                columns = tf.identity(columns)
+            # Rows that are known only when the graph runs must fail there, not broadcast: here nothing is put
+            # beside each row of Y, and the name is what the error shows. An assertion is a branch with two
+            # graphs of its own, and XLA leaves it out.
+            nothing = tf.stop_gradient(F)[:, :0]  # [N, 0]
+            columns = tf.concat([columns, nothing], -1, name="rows_of_F_and_Y_differ")
         if not self.extras:
             return self._by_output(F), self._by_output(f_var), columns, []
         first = columns.shape[-1] - len(self.extras)
