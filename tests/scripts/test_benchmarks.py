@@ -109,7 +109,7 @@ def test_ratios_and_shares():
     assert "NOT within 1e-07" in text
 
 
-def test_quality_over_time(data, tmp_path):
+def test_quality_over_time(data, tmp_path, monkeypatch):
     results = tmp_path / "results"
     done = run(
         "benchmark_quality", data, "--seconds", "1.2", "--inducing", "12", "--contenders", "ours",
@@ -127,7 +127,11 @@ def test_quality_over_time(data, tmp_path):
         assert problem["Z"].shape == (12, 2)
         np.testing.assert_allclose(problem["X"].mean(0), 0.0, atol=1e-12)
         np.testing.assert_allclose(problem["X"].std(0), [1.0, 0.0], atol=1e-12)
-    assert run("benchmark_quality", data, "--results", results, "--contenders", "ours").returncode == 1
+    # Results are not mixed with others: refused before anything is started.
+    script = str(SCRIPTS / "benchmark_quality")
+    monkeypatch.setattr(sys, "argv", [script, str(data), "--results", str(results), "--contenders", "ours"])
+    with pytest.raises(SystemExit, match="holds results already"):
+        runpy.run_path(script, run_name="__main__")
 
 
 def test_slices_grow_and_end_at_the_end():
