@@ -7,8 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    Strict,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
+
+from svgp.remote import SCHEMES, is_remote, table_path
 
 # An error of this type carries the final wording; its context may hold (key, message) pairs.
 OURS = "svgp"
@@ -88,9 +100,27 @@ def _absolute(value: Any) -> Any:
     return Path(os.path.abspath(os.path.expanduser(text)))
 
 
+def _table(value: Any) -> Any:
+    if is_remote(value):
+        return table_path(value)
+    if "://" in str(value):
+        schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise refusal(f"expected a path on this machine, or one that begins with {schemes}; got {value!r}")
+    found = _absolute(value)
+    if not isinstance(found, Path):
+        raise refusal(f"expected a path, got {value!r}")
+    return found
+
+
 Text = Annotated[str, StringConstraints(min_length=1)]
 Names = Annotated[list[Text], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
 WholeNumber = Annotated[int, BeforeValidator(_integral)]
+# The table may lie in an object store: a svgp.remote.RemotePath, which has what readers ask of a Path.
+TablePath = Annotated[
+    Path,
+    PlainValidator(_table, json_schema_input_type=str),
+    PlainSerializer(str, return_type=str),
+]
 AbsolutePath = Annotated[Path, Strict(False), BeforeValidator(_absolute, json_schema_input_type=str)]
 
 

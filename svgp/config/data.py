@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
-from svgp.config.base import AbsolutePath, Names, Section, Text, WholeNumber, quoted, repeated, setting
+from svgp.config.base import Names, Section, TablePath, Text, WholeNumber, quoted, repeated, setting
 from svgp.config.table import ColumnConfig, FormatConfig
 
 DatasetName = Literal[
@@ -54,7 +54,7 @@ class TestConfig(Section):
     __test__: ClassVar[bool] = False  # not a test class of pytest's
     example: ClassVar[str] = "{fraction: 0.1}"
 
-    path: AbsolutePath | None = setting(None, "a file with the test rows; null: split the table by fraction")
+    path: TablePath | None = setting(None, "a file with the test rows; null: split the table by fraction")
     fraction: float | None = setting(
         None, "share of the rows held out; 0.1 unless a path is given", unit="share of the rows", gt=0, lt=1
     )
@@ -83,10 +83,10 @@ class DataConfig(Section):
 
     example: ClassVar[str] = "{path: table.csv, target: y}"
 
-    path: AbsolutePath | None = setting(
+    path: TablePath | None = setting(
         None,
-        "delimited text (also .gz), Parquet (file or folder), Arrow, Feather, .npz, Excel, SQLite or DuckDB; "
-        "or give 'dataset'",
+        "delimited text (also .gz), Parquet (file or folder; also s3://, gs://, ...), Arrow, Feather, .npz, "
+        "Excel, SQLite or DuckDB; or give 'dataset'",
     )
     format: FormatConfig = setting(FormatConfig, "how 'path' and the test rows' path are read")
     dataset: Annotated[BuiltinDataset | None, BeforeValidator(_named)] = setting(

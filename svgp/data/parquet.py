@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset
 
 from svgp.errors import DataError
+from svgp.remote import RemotePath
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -42,10 +44,19 @@ def open_dataset(path: Path) -> pa.dataset.Dataset:
     if not path.is_dir():
         if path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty (0 bytes)")
-        return pa.dataset.dataset(str(path), format="parquet")
+        return pa.dataset.dataset(_place(path), format="parquet", filesystem=_store(path))
     return pa.dataset.dataset(
-        [str(file) for file in files_in(path)],
+        [_place(file) for file in files_in(path)],
         format="parquet",
+        filesystem=_store(path),
         partitioning=pa.dataset.partitioning(flavor="hive"),
-        partition_base_dir=str(path),
+        partition_base_dir=_place(path),
     )
+
+
+def _store(path: Path) -> Any:
+    return path.store if isinstance(path, RemotePath) else None
+
+
+def _place(path: Path) -> str:
+    return path.place if isinstance(path, RemotePath) else str(path)

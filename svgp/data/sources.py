@@ -2,7 +2,7 @@
 
 Formats, by suffix: delimited text (.csv, .tsv, .txt, .dat, .data, each also with .gz), Parquet (.parquet,
 or a folder of such files), Arrow (.arrow, .feather, .ipc), NumPy (.npz), and with an extra installed Excel
-(.xlsx), SQLite (.sqlite, .db; needs none) and DuckDB (.duckdb).
+(.xlsx), SQLite (.sqlite, .db; needs none) and DuckDB (.duckdb). Parquet may lie in a store (`svgp.remote`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from svgp.data.layout import AS_FOUND, TableFormat, check_encoding
 from svgp.data.names import listed, nearest
 from svgp.data.origin import mark, rechunk
 from svgp.errors import DataError
+from svgp.remote import RemotePath, is_remote, table_path
 
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".data", ".tab")
 SUFFIXES = (
@@ -65,7 +66,7 @@ def read_table(path: str | Path, *, text: Sequence[str] = (), format: TableForma
     NaN, null). Raises DataError where the file is missing, unreadable, damaged, without a header,
     without rows, or has columns with equal or empty names.
     """
-    path = Path(path)
+    path = table_path(path)
     with reading(path):
         table = _format_of(path, format).read(path, text, format)
         _check_names(path, table.column_names)
@@ -85,7 +86,7 @@ def iter_tables(
     """
     if rows < 1:
         raise DataError(f"rows is {rows}; expected at least 1 row in each piece")
-    path = Path(path)
+    path = table_path(path)
     pieces = 0
     with reading(path):
         stream = _format_of(path, format).stream(path, rows, text, format)
@@ -100,7 +101,7 @@ def iter_tables(
 
 def fingerprint(path: str | Path) -> str:
     """SHA-256 of a file's bytes; of a folder: of the names and bytes of its Parquet files, sorted."""
-    path = Path(path)
+    path = table_path(path)
     digest = hashlib.sha256()
     with reading(path):
         if not path.is_dir():
@@ -124,6 +125,8 @@ def _format_of(path: Path, wanted: TableFormat) -> _Format:
     if path.is_dir():
         return _PARQUET
     name = path.name.lower()
+    if is_remote(path) and not name.endswith((".parquet", ".pq")):
+        raise DataError(f"{path}: of a store only Parquet is read; write it so, or copy it to this machine")
     if wanted.encoding:
         check_encoding(wanted.encoding)
     if name.removesuffix(".gz").endswith(_TEXT):
@@ -156,6 +159,8 @@ def _check_content(path: Path) -> None:
 
 
 def _missing(path: Path) -> str:
+    if is_remote(path):
+        return f"{path}: no such file or folder in that store"
     parent = path.parent
     if not parent.is_dir():
         return f"{path}: no such file: the folder {parent} does not exist"
@@ -207,6 +212,8 @@ def reading(path: Path) -> Iterator[None]:
             " data.format.encoding"
         ) from error
     except _DAMAGED as error:
+        if isinstance(path, RemotePath):
+            raise path.failure(error) from error
         reason = " ".join(str(error).split())
         raise DataError(
             f"{path}: cannot be read: {reason}; the file is damaged or not what its suffix says"

@@ -13,6 +13,7 @@ from svgp.data.layout import AS_FOUND, TableFormat
 from svgp.data.sources import iter_tables
 from svgp.data.writer import TableWriter
 from svgp.errors import DataError
+from svgp.remote import is_remote
 
 DELIMITED = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 SAID_EVERY_S = 5.0
@@ -20,7 +21,7 @@ SAID_EVERY_S = 5.0
 
 def delimited_files(folder: Path) -> list[Path]:
     """The delimited files of a folder and those in it, sorted; none where it holds Parquet."""
-    if not folder.is_dir() or next(folder.rglob("*.parquet"), None) is not None:
+    if is_remote(folder) or not folder.is_dir() or next(folder.rglob("*.parquet"), None) is not None:
         return []
     found = [path for path in sorted(folder.rglob("*")) if path.name.lower().endswith(DELIMITED)]
     return [path for path in found if path.is_file() and not path.name.startswith((".", "_"))]

@@ -14,6 +14,7 @@ from svgp.data import parquet
 from svgp.data.arrow import without_views
 from svgp.data.origin import mark
 from svgp.data.sources import reading
+from svgp.remote import table_path
 
 SLICE = 1 << 16  # rows that are turned into numbers at a time, however long a row group is
 
@@ -26,7 +27,7 @@ class Pieces:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = table_path(path)
         with reading(self.path):
             dataset = parquet.open_dataset(self.path)
             self._fragments = [
