@@ -89,6 +89,27 @@ def test_gradients_are_those_of_gpflow(whiten, tmp_path):
     assert max(*result.differences.values(), result.elbo_differences["GPflow"]) < EQUAL
 
 
+def test_a_worker_is_timed_and_compared_with_itself():
+    """More than one is for tests/test_workers.py: here it would take a minute."""
+    words = "--workers 1 --methods adam collapsed --inducing 6 --batch 16 --rows 60 --steps 2"
+    done = run("benchmark_workers", *words.split())
+    assert done.returncode == 0, done.stderr
+    for method in ("adam", "collapsed"):
+        line = next(line for line in done.stdout.splitlines() if re.match(rf" *{method} +1 ", line)).split()
+        assert float(line[2]) > 0.0 and line[4:] == ["100%", "100%", "0.0%"]
+
+
+def test_the_efficiency_of_workers():
+    script = runpy.run_path(str(SCRIPTS / "benchmark_workers"))
+    found = {
+        ("adam", 1): {"wall_s": 0.2, "processor_s": 0.18, "messages_s": 0.0},
+        ("adam", 2): {"wall_s": 0.125, "processor_s": 0.24, "messages_s": 0.01},
+    }
+    line = script["row"](found, "adam", 2)
+    assert line["by clock"] == "80%" and line["by work"] == "75%" and line["messages"] == "8.0%"
+    assert line["step"] == "125.0" and line["processor"] == "240.0"
+
+
 def test_ratios_and_shares():
     from benchmarks.step import Result
     from benchmarks.step_case import Case
