@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import tensorflow as tf
+
 from svgp.errors import ModelError
 from svgp.models.collapsed.bound import check_model
 from svgp.rows import as_rows
@@ -16,6 +18,10 @@ from svgp.training.methods.natgrad import NaturalGradient
 from svgp.training.methods.replacing import replacing
 from svgp.training.methods.staged import Staged, first_share, wants_evidence
 
+ON_THE_HOST = (
+    "the stage on the evidence with neighbours (model.neighbours.fit) works on the processor's cores: the GPU "
+    "is idle then"
+)
 METHODS: dict[str, type[Method]] = {
     "adam": Adam,
     "collapsed": Collapsed,
@@ -43,9 +49,10 @@ class Choice:
         """What a fit to a part of the rows will take, at `rate` operations a second: a line, or none."""
         if self.method is not Collapsed:
             return []
-        own = first_share(config) if wants_evidence(model, self.method.name) else config
-        found = plan(own, rows, model.num_inducing, rate)
-        return [] if found is None else [found]
+        staged = wants_evidence(model, self.method.name)
+        found = plan(first_share(config) if staged else config, rows, model.num_inducing, rate)
+        idle = staged and tf.config.list_logical_devices("GPU")
+        return [*filter(None, [found]), *([ON_THE_HOST] if idle else [])]
 
     def __str__(self) -> str:
         size = f"; {self.step_size}" if self.step_size else ""

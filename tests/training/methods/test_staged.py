@@ -14,7 +14,7 @@ from svgp.models.collapsed.panels import Stopped
 from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.training.loop import LoopState, Stop, reason_to_stop
 from svgp.training.methods import evidence as stage
-from svgp.training.methods.registry import make_method
+from svgp.training.methods.registry import ON_THE_HOST, choose, make_method
 from svgp.training.methods.staged import Staged
 
 RNG = np.random.default_rng(4)
@@ -156,6 +156,17 @@ def raise_stopped():
 
 def raise_error():
     raise NumericalError("no factor")
+
+
+def test_on_a_gpu_it_is_said_that_the_second_stage_works_on_the_processor(monkeypatch):
+    model, config = method().model, TrainConfig(method="collapsed")
+    choice = choose(model, len(X), config)
+    monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda kind: [])
+    assert choice.plan(model, len(X), config, 1e10) == []
+    monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda kind: ["as if there were one"])
+    assert choice.plan(model, len(X), config, 1e10) == [ON_THE_HOST]
+    model.neighbours = None
+    assert choice.plan(model, len(X), config, 1e10) == []
 
 
 @pytest.mark.parametrize("neighbours", [{"count": 0}, {"count": 8, "fit": "after"}])
