@@ -99,6 +99,17 @@ def test_a_worker_is_timed_and_compared_with_itself():
         assert float(line[2]) > 0.0 and line[4:] == ["100%", "100%", "0.0%"]
 
 
+def test_operations_of_both_paths(monkeypatch, capsys):
+    """Of the collapsed bound 3 + 3 M^2 B by the host, as its docstring says, and some M^3."""
+    script = runpy.run_path(str(SCRIPTS / "benchmark_operations"))
+    monkeypatch.setattr(sys, "argv", ["benchmark_operations", "--inducing", "32", "--batch", "512"])
+    script["main"]()
+    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[2:]}
+    assert set(lines) == {"adam", "natgrad", "collapsed", "predict"}
+    host, device = map(float, lines["collapsed"])
+    assert 6.0 < host < 7.5 and host < device < 15.0
+
+
 def test_the_efficiency_of_workers():
     script = runpy.run_path(str(SCRIPTS / "benchmark_workers"))
     found = {

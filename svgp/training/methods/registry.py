@@ -19,8 +19,8 @@ from svgp.training.methods.replacing import replacing
 from svgp.training.methods.staged import Staged, first_share, wants_evidence
 
 ON_THE_HOST = (
-    "the stage on the evidence with neighbours (model.neighbours.fit) works on the processor's cores: the GPU "
-    "is idle then"
+    "the stage on the evidence with neighbours (model.neighbours.fit) works on the processor's cores: the "
+    "GPU is idle then"
 )
 METHODS: dict[str, type[Method]] = {
     "adam": Adam,
