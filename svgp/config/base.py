@@ -104,8 +104,11 @@ def _table(value: Any) -> Any:
     if is_remote(value):
         return table_path(value)
     if "://" in str(value):
-        schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise refusal(f"expected a path on this machine, or one that begins with {schemes}; got {value!r}")
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise refusal(
+            f"expected a path on this machine, got {str(value)!r}; download the file first, or give a URI of "
+            f"{known}"
+        )
     found = _absolute(value)
     if not isinstance(found, Path):
         raise refusal(f"expected a path, got {value!r}")
