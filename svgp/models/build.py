@@ -15,6 +15,7 @@ from svgp.linalg import factorise
 from svgp.models.outputs import Outputs
 from svgp.models.priors import set_priors
 from svgp.models.start.earlier import start_from
+from svgp.models.start.one_unit import common_lengths
 from svgp.models.start.outputs import empty_kernel, empty_outputs, start_outputs
 from svgp.models.start.values import start_values
 from svgp.models.svgp import SVGP
@@ -91,6 +92,7 @@ def build_model(
     _start_at_prior(model)
     if start.level is not None and not model.outputs.mixes:
         _start_at_level(model, start.level)
+    model.common_lengths = common_lengths(X, columns.input_mean, columns.input_scale)
     return _with_habits(model, config, X, Y), start.notes + notes
 
 

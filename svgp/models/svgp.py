@@ -139,6 +139,7 @@ class SVGP(tf.Module):
         self.neighbours: NeighboursConfig | None = None  # a stage of training for them
         self.judged = False  # after training, by rows that it should not have seen
         self.lacks_targets = False  # in some rows
+        self.common_lengths: np.ndarray | None = None  # [D] one length in the unit that inputs share, if any
 
     @property
     def num_latent(self) -> int:

@@ -22,6 +22,7 @@ from svgp.training.batches import Batches
 from svgp.training.compilation import CompiledStep
 from svgp.training.methods.adam import AdamOptimiser
 from svgp.training.methods.base import Method, StepRecord
+from svgp.training.methods.left_out import RESTORED, LeftOut
 from svgp.training.methods.natgrad_whole import WholeNaturalGradient
 from svgp.workers import present
 
@@ -36,6 +37,7 @@ RECOVERY = 1.5  # a step length that had to be cut grows back by this factor a s
 WARM_UP_WHOLE, WARM_UP = 5, 10  # steps that move q alone: far from its optimum the other gradients mislead
 
 ALL_ROWS = 8192  # so few rows are all used to bring q up to date where the model is looked at
+JUDGED = 40  # the step after which rows left out first say whether training helps: q has settled by then
 
 
 class NaturalGradient(Method):
@@ -51,6 +53,9 @@ class NaturalGradient(Method):
     Hyperparameters and Z follow the gradient of the bound with the duals held, by Adam with
     `config.learning_rate` (0.1 where it is null). Z moves no faster than that, and by 0.01 or a tenth of it,
     whichever is more. All that is M by M is float64 in any precision.
+
+    Of classes, rows left out say after JUDGED steps and at the end whether that has helped predictions; where
+    it has made them worse, training ends with what it began with (`svgp.training.methods.left_out`).
 
     The model's q_mean and q_sqrt are brought up to date by `publish()`.
     """
@@ -83,7 +88,7 @@ class NaturalGradient(Method):
         rows = as_rows(X, Y)
         self._batches = Batches(rows, None, config.batch_size, config.seed, model.Z.dtype)
         self.steps_per_epoch = self._batches.steps_per_epoch
-        counters = {"trust": 1.0, "retries": 0.0, "taken": 0.0}
+        counters = {"trust": 1.0, "retries": 0.0, "taken": 0.0, "restored": 0.0}
         self._counters = {n: tf.Variable(v, trainable=False, dtype=tf.float64) for n, v in counters.items()}
         self._iterator: Iterator[tuple[tf.Tensor, tf.Tensor]] | None = None
         self.compiled_step = CompiledStep(self._update, self._batches.signature)
@@ -93,6 +98,9 @@ class NaturalGradient(Method):
         self._last: tuple[tf.Tensor, tf.Tensor] | None = None  # the last batch; None: the model is up to date
         own = part_of_batch(rows.count, present().shard)
         self._all = tuple(x[own] for x in rows.sample()) if rows.count <= ALL_ROWS else None
+        self._left_out: LeftOut | None = None
+        if self._all is not None and LeftOut.applies(model, rows.count):
+            self._left_out = LeftOut(self.posterior, self._all[0], self._all[1], config.seed)
 
     @property
     def retries(self) -> int:
@@ -102,7 +110,13 @@ class NaturalGradient(Method):
     @property
     def notes(self) -> list[str]:
         """What a user should know at the end, a line each."""
-        return [f"natural gradients: {self.retries} shortened steps in {self.step}"]
+        lines = [f"natural gradients: {self.retries} shortened steps in {self.step}"]
+        return lines + ([RESTORED] if self._restored else [])
+
+    @property
+    def ended(self) -> str | None:
+        """That training has made predictions worse, where it has."""
+        return "rows left out: training makes their predictions worse" if self._restored else None
 
     def advance(self) -> StepRecord:
         """Take one step on the next minibatch."""
@@ -111,7 +125,13 @@ class NaturalGradient(Method):
         self._last = next(self._iterator)
         statistics = self.compiled_step(*self._last)
         self.step += 1
+        if self.step == JUDGED:
+            self._judge()
         return StepRecord(self.step, self.step / self.steps_per_epoch, statistics)
+
+    def finish(self) -> bool:
+        """Let rows left out judge what training has done."""
+        return self._judge()
 
     def publish(self) -> None:
         """Give the model the current q: it is an ordinary SVGP then. Changes nothing of the training."""
@@ -148,6 +168,21 @@ class NaturalGradient(Method):
         self.step = int(state["step"])
         self._iterator = None
         self._last = self._batches.at(self.step - 1) if self.step else None
+
+    @property
+    def _restored(self) -> bool:
+        return bool(self._counters["restored"].numpy())
+
+    def _judge(self) -> bool:
+        """Go back to the start where rows left out say so; whether it did."""
+        if self._left_out is None or self._restored or not self.step:
+            return False
+        better = self._left_out.better()
+        if better is not None:
+            self._left_out.restore(better)
+            self._counters["restored"].assign(1.0)
+        self.publish()
+        return better is not None
 
     def _own(self) -> dict[str, tf.Variable]:
         groups = {

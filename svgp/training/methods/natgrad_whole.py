@@ -19,6 +19,7 @@ from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.variables import pack, unpack, wall
 from svgp.training.methods.base import Method, StepRecord, require_alone
+from svgp.training.methods.left_out import RESTORED, LeftOut
 
 # Accepted iterates a step. One costs as much as four or five steps of Adam (q's climb is five to ten products
 # and factorisations), so a step of four costs no more than twenty of those, and gets further.
@@ -66,6 +67,9 @@ class WholeNaturalGradient(Method):
         X, Y = (np.concatenate(parts) for parts in list(zip(*rows.blocks(), strict=True))[1:])  # one batch
         Y = np.asarray(Y, np.float64)
         self._rows = rows.count
+        judged = bool(self.variables) and LeftOut.applies(model, rows.count)
+        self._left_out = LeftOut(self.posterior, X, Y, config.seed) if judged else None
+        self._restored = False
         self._data = tuple(tf.constant(x, model.Z.dtype) for x in (X, Y))
         signature = [tf.TensorSpec(x.shape, x.dtype) for x in self._data]
         self._compiled_settle = tf.function(self._settle, input_signature=signature, autograph=False)
@@ -91,6 +95,7 @@ class WholeNaturalGradient(Method):
             f"{shortened} shortened steps of q(u)"
         ]
         lines += [f"{walls} trial points had no bound; the search stepped back"] if walls else []
+        lines += [RESTORED] if self._restored else []
         return lines + ([f"L-BFGS-B: {self.optimiser.finished}"] if self.optimiser.finished else [])
 
     def advance(self) -> StepRecord:
@@ -122,6 +127,20 @@ class WholeNaturalGradient(Method):
     def publish(self) -> None:
         """Give the model the current q: it is an ordinary SVGP then. Changes nothing of the training."""
         self._compiled_publish(*self._data)
+
+    def finish(self) -> bool:
+        """Go back to the start where rows left out say so, as `NaturalGradient` does; whether it did."""
+        if self._left_out is None or self._restored or not self.step:
+            return False
+        better = self._left_out.better()
+        self._restored = better is not None
+        if better is not None:
+            self._left_out.restore(better)
+            x = pack(self.variables)
+            self._evaluate(x)
+            self._accept(x)
+        self.publish()
+        return self._restored
 
     def restart(self, move: Move) -> float:
         """Go on after `move`, which the model has made, L-BFGS-B anew; what the objective gains, per row."""
