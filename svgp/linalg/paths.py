@@ -25,6 +25,8 @@ import numpy as np
 import scipy
 import tensorflow as tf
 
+from svgp.linalg.host.memory import keep_memory
+
 NEVER = 1 << 30
 ROWS = 512  # of the batch that is timed
 SETTING = "SVGP_PATHS"
@@ -64,8 +66,9 @@ def tune(folder: Path | None = None) -> Paths:
     """Take the paths that are the fastest here, measured now or before; FIXED where the setting says so.
 
     `folder`: where measurements are kept, by default the user's cache folder. One that cannot be written to
-    costs a second at each start and nothing else.
+    costs a second at each start and nothing else. Freed memory stays with the process (`keep_memory`).
     """
+    keep_memory()
     if os.environ.get(SETTING) == "fixed" or tf.config.list_logical_devices("GPU"):
         paths = FIXED
     else:

@@ -18,29 +18,26 @@ from typing import Any
 
 import numpy as np
 
+from svgp.runs.decisions import chosen_method, has_second_stage, most_points, most_wanted, rows_to_learn
+
 _SIZE, _TIMED_S = 512, 0.05  # of the products that are timed, and for how long
-_AFFORDABLE = 3e12  # operations of a collapsed evaluation, beyond which natural gradients take over
 _EVALUATIONS = 1.25  # of L-BFGS an accepted step
 SHARE_OF_PRODUCTS = 0.65  # of the product rate that a step's products reach
 _ENTRY_S = 3e-8  # of the elementwise work on one entry of a panel [M, B], where nothing was measured
 _EXPONENTIALS = 8.0  # so many exponentials take that long
 _ITERATIONS, _EPOCHS = 60, 100  # until it has converged, where nothing else ends a run
+_ROW_ENTRIES = 800.0  # of a panel, that take as long as a row's own small matrices in the second stage
+_SECOND_PASS = 0.4  # of an evaluation of that stage: q(u) for all rows, where it was fitted to some
+FIRST_SHARE = 0.25  # of the seconds, of the first of two stages; of steps it has half
 _STEP_S = 0.003  # of a step beside its products
 _START_S = 6.0  # imports, reading, compiling
+_END_S = 6.0  # graphs and searches for predictions, pictures, the report
 _PILOT_S = 2.0  # of inducing.count: auto
 _START_BYTES = 0.9e9  # Python and TensorFlow before any data
 _CHUNK_ENTRIES = 2**23  # of a panel [M, n] that is held at once
 _SECOND_NEIGHBOURS, _MOST_NEIGHBOURS = 16, 128  # of a row in that stage; that are weighed for predictions
 _NEAR, _TESTED = 1 << 19, 20_000  # of a stream: rows that may be neighbours, test rows that are scored
 _JUDGES = 3000  # rows that say how many neighbours, and how wide predictions should be
-# What `svgp.runs.inducing_count` takes M from, and the seconds and rate that bound it.
-GRID = tuple(round(2 ** (k / 2)) for k in range(6, 21))  # 8, 11, 16, ..., 1024
-# With a stage on the evidence: kin40k in ten minutes of two cores has NLPD -1.43 with 512 points.
-MOST_WITH_NEIGHBOURS = 512
-_POINTS_S, _POINTS_RATE, _POINTS_SHARE = 600.0, 5e10, 0.7
-# Steps of natural gradients that a fit takes, each 8 M^2 B + 6 M^3 operations: in batches, and where one
-# holds all rows (60 evaluations for L-BFGS, six steps of q(u) each).
-BATCH_STEPS, WHOLE_STEPS = 2000, 360
 
 
 @dataclass(frozen=True)
@@ -111,25 +108,27 @@ def forecast(
     """
     train, asked = config.train, points or config.model.inducing.count
     held = rows if at_hand is None else min(rows, at_hand)
-    most = MOST_WITH_NEIGHBOURS if held == rows and has_second_stage(config) else GRID[-1]
-    once = _method(config, rows, 1) == "collapsed"
-    each = 1 if once else latents
-    M = min(asked if isinstance(asked, int) else most_points(train, rows, most, each, once), rows)
+    most, second = most_wanted(config, rows, held == rows), held == rows and has_second_stage(config)
+    once = chosen_method(config, rows, 1) == "collapsed"
+    each, second = 1 if once else latents, second and once
+    M = min(
+        asked if isinstance(asked, int) else most_points(train, rows, most, each, once, second=second), rows
+    )
     single = train.precision == "float32"
     kind = np.float32 if single else np.float64
     entry_s = _ENTRY_S if rate else _EXPONENTIALS * exponential_seconds(kind)
     rate = rate or product_rate(kind)
     work = _Work(config, rows, held, M, latents, SHARE_OF_PRODUCTS * rate, entry_s)
-    method, pass_s = _method(config, rows, M), 0.0
+    method, pass_s = chosen_method(config, rows, M), 0.0
     if method == "collapsed":
         stages, per_epoch, guess = work.collapsed(), 1, _ITERATIONS
-        pass_s = work.last_pass(len(stages))
+        pass_s = work.last_pass(stages)
     else:
         stages, per_epoch, guess = [work.batch()], math.ceil(rows / min(train.batch_size, rows)), _EPOCHS
     steps, limit = _steps(train, per_epoch, stages, guess, pass_s)
     train_s = steps * sum(stages) / len(stages) + pass_s
-    if limit == "train.max_seconds":
-        train_s = min(train_s, train.max_seconds + max(stages))
+    if limit == "train.max_seconds":  # unevenly shared: its steps are none of the mean length
+        train_s = train.max_seconds if steps > len(stages) else train.max_seconds + max(stages)
     evaluations = 1 + steps / per_epoch / train.evaluate_every
     if method == "collapsed":
         evaluations = min(evaluations, 1 + math.log(1 + evaluations) / math.log(1.1))
@@ -140,7 +139,7 @@ def forecast(
     peak = _START_BYTES + size * (6 * panel + 12 * latents * M**2) + 24.0 * held * (inputs + 1) + neighbours
     return Forecast(
         method, M, asked == "auto", steps, train_s, min(evaluations * test_s, 0.5 * train_s + test_s),
-        work.end(), peak, rate, limit, pass_s,
+        _END_S + work.end(), peak, rate, limit, pass_s,
     )  # fmt: skip
 
 
@@ -163,13 +162,14 @@ class _Work:
 
     def collapsed(self) -> list[float]:
         """A step of each stage: the bound, and where predictions see neighbours, the evidence with them."""
-        M, seen = self.M, rows_to_fit(self.config.train, self.rows, self.M)
+        M, seen = self.M, rows_to_learn(self.config, self.rows, self.M)
         operations = 6.0 * M**2 * seen + 12.0 * M**3
         stages = [_EVALUATIONS * self._seconds(operations, M * seen) + _STEP_S]
         if self.neighbours and has_second_stage(self.config):
             seen = min(seen, self.held)
             operations = (7.0 * M**2 + 3.0 * _SECOND_NEIGHBOURS**2 * M) * seen + 12.0 * M**3
-            stages.append(_EVALUATIONS * self._seconds(operations, 2.0 * M * seen) + _STEP_S)
+            entries = (2.0 * M + _ROW_ENTRIES) * seen
+            stages.append(_EVALUATIONS * self._seconds(operations, entries) + _STEP_S)
         return stages
 
     def batch(self) -> float:
@@ -182,13 +182,16 @@ class _Work:
         """One evaluation of the test rows, by the inducing points alone."""
         return 2.0 * self.M**2 * self.tested * self.latents / self.rate
 
-    def last_pass(self, stages: int) -> float:
-        """The pass over all rows for q(u) after a fit to some: half of the first stage's seconds at most."""
-        if rows_to_fit(self.config.train, self.rows, self.M) == self.rows:
+    def last_pass(self, stages: list[float]) -> float:
+        """The passes over all rows for q(u) after a fit to some, of each stage's half of its time at most."""
+        seen = rows_to_learn(self.config, self.rows, self.M)
+        if seen == self.rows:
             return 0.0
         seconds = self._seconds(2.0 * self.M**2 * self.rows, float(self.M * self.rows))
+        if len(stages) > 1:
+            seconds += _SECOND_PASS * stages[1] / _EVALUATIONS * self.held / min(seen, self.held)
         limit = self.config.train.max_seconds
-        return seconds if limit is None else min(seconds, 0.5 * limit / stages)
+        return seconds if limit is None else min(seconds, 0.5 * limit / len(stages))
 
     def end(self) -> float:
         """Rows left out for calibration and neighbours, and the test rows as predicted."""
@@ -199,29 +202,6 @@ class _Work:
         a_row = 2.0 * self.M**2 + 2.0 * m**2 * self.M + m**3 / 3.0
         residuals = 4.0 * self.M**2 * self.near if self.neighbours else 0.0  # of all that may be neighbours
         return self.latents * (a_row * (2.0 * judges + test) + residuals) / self.rate
-
-
-def has_second_stage(config: Any) -> bool:
-    """Whether training goes on with the evidence with neighbours, as far as a config tells."""
-    neighbours, collapsible = config.model.neighbours, config.model.likelihood.collapsible
-    wanted = neighbours.count != 0 and neighbours.fit == "evidence"
-    return wanted and collapsible and config.train.method in ("auto", "collapsed")
-
-
-def most_points(train: Any, rows: int, most: int, latents: int = 1, collapsed: bool = True) -> int:
-    """The largest number of points that `inducing.count: auto` may take, each latent's work in the time."""
-    seconds = _POINTS_S if train.max_seconds is None else _POINTS_SHARE * train.max_seconds
-    most, batch = min(rows, most), min(train.batch_size, rows)
-    grid = sorted({min(m, most) for m in GRID})
-
-    def operations(m: int) -> float:
-        steps = WHOLE_STEPS if batch == rows and not collapsed else BATCH_STEPS
-        batches = steps * (8.0 * m**2 * batch + 6.0 * m**3)
-        whole = 60 * (7.0 * m**2 * rows + 6.0 * m**3)
-        affordable = collapsed and 3.0 * m**2 * rows <= _AFFORDABLE
-        return latents * (min(whole, batches) if affordable else batches)
-
-    return max([m for m in grid if operations(m) <= seconds * _POINTS_RATE] or grid[:1])
 
 
 def peak_bytes() -> float | None:
@@ -257,36 +237,11 @@ def exponential_seconds(kind: Any = np.float64) -> float:
     return best / len(x)
 
 
-def _method(config: Any, rows: int, M: int) -> str:
-    """What `train.method: auto` will choose; see `svgp.training.methods`."""
-    train, model = config.train, config.model
-    if train.method != "auto":
-        return str(train.method)
-    if model.bound == "ppgpr":
-        return "adam"
-    fits = model.likelihood.collapsible and train.precision == "float64" and model.posterior.type == "full"
-    seen = rows_to_fit(train, rows, M)
-    affordable = seen < rows or 3.0 * M**2 * rows <= _AFFORDABLE
-    return "collapsed" if fits and affordable else "natgrad"
-
-
-def rows_to_fit(train: Any, rows: int, M: int) -> int:
-    """How many rows the collapsed bound is fitted to, as `svgp.training.methods.affordable` says."""
-    if train.subset_rows != "auto":
-        return min(rows, train.subset_rows or rows)
-    if 3.0 * M**2 * rows <= _AFFORDABLE:
-        return rows
-    seconds = 600.0
-    if train.max_seconds is not None:
-        seconds = 0.7 * (train.max_seconds - min(2.0 * M**2 * rows / 5e10, 0.5 * train.max_seconds))
-    return min(rows, max(20_000, 10 * M, int(seconds * 5e10 / (60 * 7.0 * M**2))))
-
-
 def _steps(train: Any, per_epoch: int, stages: Sequence[float], guess: int, pass_s: float) -> tuple[int, str]:
     """Steps until the first limit, and which one that is. Two stages share the steps, and the seconds."""
-    part = len(stages)
+    part, shares = len(stages), (1.0,) if len(stages) == 1 else (FIRST_SHARE, 1.0 - FIRST_SHARE)
     left = (train.max_seconds or 0.0) - pass_s
-    in_time = sum(int(left / part / step_s) for step_s in stages)
+    in_time = sum(int(share * left / step_s) for share, step_s in zip(shares, stages, strict=True))
     ends = {
         "train.max_epochs": train.max_epochs and train.max_epochs * per_epoch,
         "train.max_steps": train.max_steps,

@@ -6,7 +6,8 @@ with it what a row still pays for it: log(1 + d / s2) / 2 nats under the tight b
 could gain. Few points are enough where that is small. Cost grows as M^2 a row and M^3 a step: the time that
 `train.max_seconds` gives, or ten minutes, at a nominal rate of operations, limits M. Where a second stage
 trains on the evidence with neighbours, these see what points leave, and more of its steps bring more than
-more points: half as many are ever taken. No clock is read, so the same seed gives the same M.
+more points: half as many are ever taken, and a quarter of the rows at most. No clock is read, so the same
+seed gives the same M.
 """
 
 from __future__ import annotations
@@ -23,9 +24,14 @@ from svgp.errors import ModelError, NumericalError
 from svgp.inducing import greedy_variance
 from svgp.linalg.host.threads import single_threaded_blas
 from svgp.models import build_model
-from svgp.runs.forecast import BATCH_STEPS, GRID, MOST_WITH_NEIGHBOURS, WHOLE_STEPS, has_second_stage
+from svgp.runs.decisions import (
+    GRID,
+    affordable_operations,
+    fit_operations,
+    has_second_stage,
+    most_wanted,
+)
 from svgp.training import choose, make_method
-from svgp.training.methods.affordable import EVALUATIONS, MOST_OPERATIONS, OPERATIONS, RATE, SECONDS, SHARE
 
 PILOT_ROWS, PILOT_POINTS, PILOT_STEPS = 1000, 64, 15
 CURVE_ROWS = 2048  # among which greedy points are taken, and as many again that judge them
@@ -39,18 +45,22 @@ def with_count(config: Config, dataset: Dataset) -> tuple[Config, dict[str, Any]
     points = config.model.inducing
     if points.count != "auto" or points.init == "file" or config.model.start_from is not None:
         return config, None
-    few = has_second_stage(config) and dataset.rows.in_memory
-    most = MOST_WITH_NEIGHBOURS if few else GRID[-1]
-    found = weigh(config, dataset, most)
+    rows = dataset.rows
+    second = has_second_stage(config) and rows.in_memory
+    found = weigh(config, dataset, most_wanted(config, rows.count, rows.in_memory), second=second)
     inducing = points.model_copy(update={"count": found["count"]})
     return config.model_copy(update={"model": config.model.model_copy(update={"inducing": inducing})}), found
 
 
-def weigh(config: Config, dataset: Dataset, most: int = GRID[-1]) -> dict[str, Any]:
-    """How residual, price and cost go with M, and the M that is taken: `most` at most."""
+def weigh(config: Config, dataset: Dataset, most: int = GRID[-1], *, second: bool = False) -> dict[str, Any]:
+    """How residual, price and cost go with M, and the M that is taken: `most` at most.
+
+    `second`: whether a stage on the evidence takes its share of the time.
+    """
     seed, rows = config.train.seed, dataset.rows.count
     order = np.random.default_rng([seed, 29]).permutation(len(dataset.X))
     kernel, noise, latents, collapsed = _pilot(config, dataset, order[:PILOT_ROWS])
+    second = second and collapsed
     half = min(CURVE_ROWS, max(1, (len(order) + 1) // 2))
     chosen, judges = dataset.X[order[:half]], dataset.X[order[half : 2 * half]]
     most = min(rows, most)
@@ -62,11 +72,13 @@ def weigh(config: Config, dataset: Dataset, most: int = GRID[-1]) -> dict[str, A
             # Where the greedy points end before, more are redundant.
             "residual_share": float(shares[min(m, len(shares)) - 1]),
             "nats_a_row": float(price[min(m, len(price)) - 1]),
-            "operations": operations(config.train, m, rows, latents, collapsed),
+            "operations": fit_operations(config.train, m, rows, latents, collapsed, second=second),
         }
         for m in grid
     ]
-    count, why = _taken(weighed, len(shares) if len(shares) < min(half, most) else None, config.train)
+    enough = affordable_operations(config.train, rows, second=second)
+    exhausted = len(shares) if len(shares) < min(half, most) else None
+    count, why = _taken(weighed, exhausted, config.train, enough)
     return {"count": count, "rows": rows, "noise": noise, "weighed": weighed, "sentence": f"{count} {why}"}
 
 
@@ -95,25 +107,11 @@ def residual_curve(
     return shares, price
 
 
-def operations(train: Any, points: int, rows: int, latents: int = 1, collapsed: bool = True) -> float:
-    """Of a whole fit with so many points, as `train.method: auto` goes about it.
-
-    `latents`: of which each has such work of its own. The collapsed bound of several outputs has it once, in
-    an evaluation of all rows; where that is not affordable, and without it, there are steps of natural
-    gradients in batches. A batch of all rows has fewer, for L-BFGS.
-    """
-    batch = min(train.batch_size, rows)
-    steps = WHOLE_STEPS if batch == rows and not collapsed else BATCH_STEPS
-    batches = latents * steps * (8.0 * points**2 * batch + 6.0 * points**3)
-    whole = latents * EVALUATIONS * (OPERATIONS * points**2 * rows + 6.0 * points**3)
-    affordable = collapsed and 3.0 * points**2 * rows <= MOST_OPERATIONS
-    return min(whole, batches) if affordable else batches
-
-
-def _taken(weighed: list[dict[str, Any]], exhausted: int | None, train: Any) -> tuple[int, str]:
+def _taken(
+    weighed: list[dict[str, Any]], exhausted: int | None, train: Any, enough: float
+) -> tuple[int, str]:
     """The fewest points of which more are not worth it, or the most that the time allows."""
-    seconds = SECONDS if train.max_seconds is None else SHARE * train.max_seconds
-    affordable = [row for row in weighed if row["operations"] <= seconds * RATE] or weighed[:1]
+    affordable = [row for row in weighed if row["operations"] <= enough] or weighed[:1]
     prices = {row["points"]: row["nats_a_row"] for row in weighed}
     for row in affordable:
         points, price = row["points"], row["nats_a_row"]

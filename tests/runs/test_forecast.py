@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from svgp.config import Config
-from svgp.runs.forecast import forecast, most_points, peak_bytes, product_rate, rows_to_fit
+from svgp.runs import decisions
+from svgp.runs.decisions import MOST_WITH_NEIGHBOURS, most_points, rows_to_fit, rows_to_learn
+from svgp.runs.forecast import forecast, peak_bytes, product_rate
 
 
 def config(**train) -> Config:
@@ -45,14 +49,49 @@ def test_the_method_that_auto_will_choose(changes, method):
     assert forecast(config(**changes), 5000, 3, rate=1e10).method == method
 
 
-@pytest.mark.parametrize("rows", [5000, 10**6, 10**8])
+@pytest.mark.parametrize("rows", [4999, 5000, 30_000, 10**6, 10**8])
 @pytest.mark.parametrize("subset", ["auto", None, 3000])
 def test_rows_are_those_that_training_takes(rows, subset):
-    from svgp.training.methods.affordable import rows_to_fit as taken
+    from svgp.training.methods import affordable
 
     for max_seconds in (None, 3600):
-        train = config(subset_rows=subset, max_seconds=max_seconds).train
-        assert rows_to_fit(train, rows, 512) == min(rows, taken(train, rows, 512) or rows)
+        given = config(subset_rows=subset, max_seconds=max_seconds)
+        train = given.train
+        assert rows_to_fit(train, rows, 512) == min(rows, affordable.rows_to_fit(train, rows, 512) or rows)
+        for judged in (True, False):
+            model = SimpleNamespace(num_inducing=512, judged=judged, submodules=())
+            tree = given.to_dict()
+            tree["model"]["calibration"] = "leave_one_out" if judged else "none"
+            tree["model"]["neighbours"]["count"] = 0
+            given = Config.from_dict(tree)
+            taken = affordable.rows_to_learn(model, rows, train) or rows
+            assert rows_to_learn(given, rows, 512) == min(rows, taken)
+
+
+def test_constants_are_those_of_training_which_imports_tensorflow():
+    from svgp.runs.forecast import FIRST_SHARE
+    from svgp.training.methods import affordable, staged
+
+    names = ("SECONDS", "SHARE", "RATE", "EVALUATIONS", "OPERATIONS", "KEPT_SHARE", "KEPT_MOST", "KEPT_FROM")
+    assert all(getattr(decisions, name) == getattr(affordable, name) for name in names)
+    assert staged.SHARE_S == FIRST_SHARE and staged.LARGEST == decisions._LARGEST
+    assert affordable.MOST_OPERATIONS == decisions._AFFORDABLE
+
+
+def test_a_second_stage_leaves_less_time_for_points():
+    """Its rows take 60 times 25 microseconds for any M; the rest pays for M, half of the time at least."""
+    train = config(max_seconds=60.0).train
+    plain, seen = (most_points(train, 15_000, 512, second=second) for second in (False, True))
+    assert seen < plain == 512
+    assert decisions.affordable_operations(train, 10**6, second=True) == 0.5 * 0.7 * 60 * 5e10
+    assert most_points(config().train, 15_000, 512, second=True) == 512
+
+
+def test_rows_kept_out_leave_a_pass_over_all_to_the_end():
+    some, none = (forecast(config(subset_rows=n, max_steps=60), 20_000, 8, rate=1e10) for n in ("auto", None))
+    assert none.pass_s == 0.0
+    # q(u) of the inducing points, 2 M^2 N operations, and a part of an evaluation of the second stage.
+    assert 1.0 < some.pass_s / (2.0 * 256**2 * 20_000 / (0.65 * 1e10)) < 5.0
 
 
 def test_rate_and_memory_are_measured():
@@ -69,22 +108,21 @@ def test_the_most_points_are_those_that_a_run_would_afford(rows, seconds, collap
     from svgp.runs import inducing_count
 
     train = config(max_seconds=seconds).train
-    most = min(rows, inducing_count.MOST_WITH_NEIGHBOURS)
+    most = min(rows // 4, MOST_WITH_NEIGHBOURS) if collapsed else decisions.GRID[-1]
     weighed = [
         {
             "points": m,
             "nats_a_row": 1e9 - 1e6 * m,
-            "operations": inducing_count.operations(train, m, rows, 1, collapsed),
+            "operations": decisions.fit_operations(train, m, rows, 1, collapsed, second=collapsed),
         }
-        for m in sorted({min(m, most) for m in inducing_count.GRID})
+        for m in sorted({min(m, most, rows) for m in inducing_count.GRID})
     ]
-    taken = inducing_count._taken(weighed, None, train)[0]
-    assert most_points(train, rows, 512, collapsed=collapsed) == taken
+    enough = decisions.affordable_operations(train, rows, second=collapsed)
+    taken = inducing_count._taken(weighed, None, train, enough)[0]
+    assert most_points(train, rows, most, 1, collapsed, second=collapsed) == taken
     changes = {} if collapsed else {"likelihood": {"type": "student_t"}}
     found = forecast(config(count="auto", max_seconds=seconds, **changes), rows, 8, rate=1e10)
-    assert found.chosen and "at most" in found.describe()
-    if collapsed:  # else there are no neighbours' second stage, and more points
-        assert found.points == taken
+    assert found.chosen and found.points == taken and "at most" in found.describe()
 
 
 def test_neighbours_are_a_second_stage_and_part_of_the_end():

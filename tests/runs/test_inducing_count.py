@@ -14,7 +14,8 @@ from svgp.config.train import TrainConfig
 from svgp.inducing import greedy_variance
 from svgp.kernels import Matern32
 from svgp.runs import inducing_count
-from svgp.runs.inducing_count import GRID, operations, residual_curve
+from svgp.runs.decisions import fit_operations
+from svgp.runs.inducing_count import GRID, residual_curve
 
 
 def test_the_curve_is_the_residual_of_each_number_of_points():
@@ -55,12 +56,12 @@ def test_a_wigglier_function_gets_more_points_and_a_shorter_run_fewer(monkeypatc
     batches = choice(monkeypatch, 0.3, collapsed=False, max_seconds=20.0)
     assert batches["count"] < choice(monkeypatch, 0.3, max_seconds=20.0)["count"]
     chosen = next(row for row in rough["weighed"] if row["points"] == rough["count"])
-    assert chosen["operations"] == operations(TrainConfig(), rough["count"], 3000)
+    assert chosen["operations"] == fit_operations(TrainConfig(), rough["count"], 3000)
 
 
 def test_where_predictions_see_neighbours_fewer_points_are_ever_taken(make_config, monkeypatch):
     asked = []
-    monkeypatch.setattr(inducing_count, "weigh", lambda *given: asked.append(given[-1]) or {"count": 8})
+    monkeypatch.setattr(inducing_count, "weigh", lambda *given, **_: asked.append(given[-1]) or {"count": 8})
     tree = make_config().to_dict()
     tree["model"]["inducing"]["count"] = "auto"
     for count, method, in_memory in (
@@ -70,9 +71,10 @@ def test_where_predictions_see_neighbours_fewer_points_are_ever_taken(make_confi
         (32, "auto", False),
     ):
         tree["model"]["neighbours"]["count"], tree["train"]["method"] = count, method
-        dataset = SimpleNamespace(rows=SimpleNamespace(in_memory=in_memory))
-        inducing_count.with_count(Config.from_dict(tree), dataset)
-    assert asked == [inducing_count.MOST_WITH_NEIGHBOURS, GRID[-1], GRID[-1], GRID[-1]]
+        for rows in (5000, 400, 10):
+            dataset = SimpleNamespace(rows=SimpleNamespace(in_memory=in_memory, count=rows))
+            inducing_count.with_count(Config.from_dict(tree), dataset)
+    assert asked == [512, 100, GRID[0], *(9 * [GRID[-1]])]
 
 
 def test_a_run_notes_its_number_and_resumes_with_it(make_config, tmp_path, no_plots, monkeypatch):

@@ -55,6 +55,21 @@ def test_a_table_of_steps():
     assert "[1/1] M = 8, B = 16, mixed, whitened" in done.stderr
 
 
+def test_awkward_tables_and_what_of_a_run_is_wasted(monkeypatch, capsys):
+    done = run(
+        "benchmark_tables", "--only", "semicolons.csv", "--rows", "80", "train.max_steps=2", "--markdown"
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\| +semicolons.csv \| +done \| +\d+ \| +2 \|", done.stdout), done.stdout
+    wasted = runpy.run_path(str(SCRIPTS / "benchmark_tables"))["wasted"]
+    history = [{"wall_s": float(t), "test.nlpd": 1.0 / t} for t in range(1, 5)]
+    assert wasted(history, 10) == 0.0
+    history += [{"wall_s": 5.0, "test.nlpd": 0.2501}, {"wall_s": 6.0, "test.nlpd": 0.25}]
+    assert wasted(history, 10) == pytest.approx(2 / 6)  # as good at 4 s as at 6 s
+    history += [{"wall_s": t, "evidence": e} for t, e in ((7.0, 1.0), (8.0, 9.0), (10.0, 9.01))]
+    assert wasted(history, 10) == pytest.approx((2 + 2) / 10)
+
+
 def test_what_a_step_costs_beside_its_gradient(monkeypatch, capsys):
     """Run in this process, which has loaded TensorFlow, or will."""
     script, words = SCRIPTS / "benchmark_overhead", "--sizes 8 --batch 16 --rows 64 --rounds 1"

@@ -1,0 +1,115 @@
+"""What a run will decide, as far as config and rows tell: method, rows that are fitted, most points.
+
+No TensorFlow, so that a forecast answers at once. A test holds these beside what training does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_AFFORDABLE = 3e12  # operations of a collapsed evaluation, beyond which natural gradients take over
+# What `svgp.runs.inducing_count` takes M from, and the seconds and rate that bound it.
+GRID = tuple(round(2 ** (k / 2)) for k in range(6, 21))  # 8, 11, 16, ..., 1024
+# With a stage on the evidence: kin40k in ten minutes of two cores has NLPD -1.43 with 512 points.
+MOST_WITH_NEIGHBOURS = 512
+# As `svgp.training.methods.affordable` has them: seconds without `max_seconds`, its share, and the rate.
+SECONDS, SHARE, RATE = 600.0, 0.7, 5e10
+EVALUATIONS, OPERATIONS = 60, 7.0
+# Steps of natural gradients that a fit takes, each 8 M^2 B + 6 M^3 operations: in batches, and where one
+# holds all rows (60 evaluations for L-BFGS, six steps of q(u) each).
+BATCH_STEPS, WHOLE_STEPS = 2000, 360
+# Of the second stage: operations beyond which it takes some rows, times M a row (3 m^2 with 16 neighbours),
+# and a row's own small matrices (25 microseconds).
+_LARGEST, _NEIGHBOURS, _ROW = 3e12, 768.0, 1.25e6
+# Rows kept out of the fit, as `svgp.training.methods.affordable` has them.
+KEPT_SHARE, KEPT_MOST, KEPT_FROM = 0.1, 2000, 5000
+
+
+def has_second_stage(config: Any) -> bool:
+    """Whether training goes on with the evidence with neighbours, as far as a config tells."""
+    neighbours, collapsible = config.model.neighbours, config.model.likelihood.collapsible
+    wanted = neighbours.count != 0 and neighbours.fit == "evidence"
+    return wanted and collapsible and config.train.method in ("auto", "collapsed")
+
+
+def most_wanted(config: Any, rows: int, in_memory: bool) -> int:
+    """The most points that `inducing.count: auto` ever takes.
+
+    With a second stage predictions see neighbours, and a quarter of the rows is plenty (airfoil, 1,353 rows,
+    NLPD: 1.481 with 128 points, 1.477 with 256, 1.487 with 512, at thrice the time a step).
+    """
+    if in_memory and has_second_stage(config):
+        return min(MOST_WITH_NEIGHBOURS, max(rows // 4, GRID[0]))
+    return GRID[-1]
+
+
+def most_points(
+    train: Any, rows: int, most: int, latents: int = 1, collapsed: bool = True, *, second: bool = False
+) -> int:
+    """The largest number of points that `inducing.count: auto` may take, each latent's work in the time."""
+    grid = sorted({min(m, rows, most) for m in GRID})
+    spent = {m: fit_operations(train, m, rows, latents, collapsed, second=second) for m in grid}
+    return max([m for m in grid if spent[m] <= affordable_operations(train, rows, second=second)] or grid[:1])
+
+
+def fit_operations(
+    train: Any, points: int, rows: int, latents: int = 1, collapsed: bool = True, *, second: bool = False
+) -> float:
+    """Of a whole fit with so many points, as `train.method: auto` goes about it.
+
+    `latents`: of which each has such work of its own. The collapsed bound of several outputs has it once, in
+    an evaluation of all rows; where that is not affordable, and without it, there are steps of natural
+    gradients in batches. A batch of all rows has fewer, for L-BFGS.
+    `second`: with a stage on the evidence, of as many evaluations; less what a row takes there for any M.
+    """
+    batch = min(train.batch_size, rows)
+    steps = WHOLE_STEPS if batch == rows and not collapsed else BATCH_STEPS
+    batches = steps * (8.0 * points**2 * batch + 6.0 * points**3)
+    whole = EVALUATIONS * (OPERATIONS * points**2 * rows + 6.0 * points**3)
+    found = min(whole, batches) if collapsed and 3.0 * points**2 * rows <= _AFFORDABLE else batches
+    seen = min(rows, _LARGEST / (OPERATIONS * points**2))
+    evidence = EVALUATIONS * (OPERATIONS * points**2 + _NEIGHBOURS * points) * seen if second else 0.0
+    return latents * found + evidence
+
+
+def affordable_operations(train: Any, rows: int, *, second: bool = False) -> float:
+    """What the time allows for work that grows with M: ten minutes, or most of `max_seconds`.
+
+    With a second stage, what its rows leave, but half of the time at least.
+    """
+    whole = RATE * (SECONDS if train.max_seconds is None else SHARE * train.max_seconds)
+    return max(whole - EVALUATIONS * _ROW * rows, 0.5 * whole) if second else whole
+
+
+def chosen_method(config: Any, rows: int, M: int) -> str:
+    """What `train.method: auto` will choose; see `svgp.training.methods`."""
+    train, model = config.train, config.model
+    if train.method != "auto":
+        return str(train.method)
+    if model.bound == "ppgpr":
+        return "adam"
+    fits = model.likelihood.collapsible and train.precision == "float64" and model.posterior.type == "full"
+    seen = rows_to_fit(train, rows, M)
+    affordable = seen < rows or 3.0 * M**2 * rows <= _AFFORDABLE
+    return "collapsed" if fits and affordable else "natgrad"
+
+
+def rows_to_fit(train: Any, rows: int, M: int) -> int:
+    """How many rows the collapsed bound is fitted to, as `svgp.training.methods.affordable` says."""
+    if train.subset_rows != "auto":
+        return min(rows, train.subset_rows or rows)
+    if 3.0 * M**2 * rows <= _AFFORDABLE:
+        return rows
+    seconds = 600.0
+    if train.max_seconds is not None:
+        seconds = 0.7 * (train.max_seconds - min(2.0 * M**2 * rows / 5e10, 0.5 * train.max_seconds))
+    return min(rows, max(20_000, 10 * M, int(seconds * 5e10 / (60 * 7.0 * M**2))))
+
+
+def rows_to_learn(config: Any, rows: int, M: int) -> int:
+    """The same, less those that are kept out to judge predictions by, since a fit to them is too hopeful."""
+    fitted = rows_to_fit(config.train, rows, M)
+    judged = config.model.calibration != "none" or config.model.neighbours.count != 0
+    if config.train.subset_rows != "auto" or not judged or rows < KEPT_FROM:
+        return fitted
+    return min(fitted, rows - min(int(KEPT_SHARE * rows), KEPT_MOST))
