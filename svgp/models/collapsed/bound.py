@@ -98,7 +98,7 @@ class CollapsedBound:
     for each output; `X [N, D]`, `Y [N, P]`, or X `svgp.rows.Rows` and no Y. `bound`: one of
     `svgp.models.bounds`, by default the model's. `chunk`: rows a panel, for tests. `workers`: each goes
     through its shard of the rows, and what they find is summed, `[M, M]` numbers and a gradient: all must
-    call alike.
+    call alike. `variables`: those that gradients are wanted of, by default all that F depends on.
     Raises ModelError where the model does not fit.
     """
 
@@ -112,6 +112,7 @@ class CollapsedBound:
         form: Form = "auto",
         chunk: int | None = None,
         workers: Workers | None = None,
+        variables: Sequence[tf.Variable] | None = None,
     ) -> None:
         self.model, self.rows = model, as_rows(X, Y)
         self.workers = workers or Workers()
@@ -121,7 +122,7 @@ class CollapsedBound:
         self.chunk = chunk
         self.passes = 0  # over all rows
         check_model(model, self.rows.outputs)
-        self.variables = collapsed_variables(model)
+        self.variables = collapsed_variables(model) if variables is None else list(variables)
         longest = self._own.count if self._own.in_memory else min(self._own.count, BLOCK_ROWS)
         self._lanes = Lanes(longest, model.Z.shape[0], chunk)
         self._kernel = kernel_rows(model, self.variables, self.rows.inputs)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from svgp.errors import NumericalError, RunError
 from svgp.models import load_model_state, model_state
 from svgp.models.bounds import require_elbo
-from svgp.models.collapsed.bound import CollapsedBound, Evaluation, Stopped
+from svgp.models.collapsed.bound import CollapsedBound, Evaluation, Stopped, collapsed_variables
 from svgp.models.collapsed.posterior import bound_from_sums
 from svgp.models.priors import log_prior, with_prior_gradients
 from svgp.models.replacement import Move
@@ -23,6 +23,11 @@ from svgp.training.lbfgs.variables import pack, unpack, wall
 from svgp.training.methods.affordable import KEPT_MOST, PASS_SHARE, rows_to_learn
 from svgp.training.methods.base import Method, StepRecord, no_time_left
 from svgp.workers import present
+
+# Rows for each coordinate of Z, with fewer of which Z stays where it is: it would learn the rows by heart. Of
+# 540 rows with 500 columns, of which two matter, and 135 points: RMSE .087 after 20 steps, .104 after 2,500;
+# with Z where it is .085 after 50, which are all. Concrete has .64 and trains well.
+ROWS_A_COORDINATE = 0.1
 
 
 class Collapsed(Method):
@@ -53,11 +58,11 @@ class Collapsed(Method):
         self._last_step = min((end for end in ends if end is not None), default=np.inf)
         self._all = as_rows(X, Y)
         self._workers, self._seed = present(), config.seed
+        self.variables = collapsed_variables(model)
         fitted = self._fit_to(rows_to_learn(model, self._all.count, config))
         self._complete = not self._subset  # whether q(u) has seen all rows that there is time for
         self._seen = fitted.count  # rows that q(u) has seen
         self._final_pass_s = 0.0
-        self.variables = self.bound.variables
         X, Y = fitted.sample()
         self._scales = variable_scales(model, self.variables, X)  # [n]
         limits = box(model, self.variables, X, Y)  # [n, 2]
@@ -74,7 +79,9 @@ class Collapsed(Method):
     def _fit_to(self, count: int | None) -> Rows:
         """Take so many rows for hyperparameters and Z; None: all."""
         fitted = subset(self._all, count, self._seed)
-        self.bound = CollapsedBound(self.model, fitted, workers=self._workers)
+        if fitted.count < ROWS_A_COORDINATE * np.size(self.model.Z.numpy()):
+            self.variables = [v for v in self.variables if v is not self.model.Z]
+        self.bound = CollapsedBound(self.model, fitted, workers=self._workers, variables=self.variables)
         self._subset = fitted is not self._all
         return fitted
 
@@ -106,6 +113,12 @@ class Collapsed(Method):
                 lines[0] += f", q(u) from {self._seen:,}: train.max_seconds left no time for more"
         if self.optimiser.finished:
             lines.append(f"L-BFGS-B: {self.optimiser.finished}")
+        Z = self.model.Z
+        if all(v is not Z for v in self.variables) and getattr(Z, "trainable", False):
+            lines.append(
+                f"inducing points stay where they are: {self.bound.rows.count:,} rows say too little of "
+                f"their {np.size(Z.numpy()):,} coordinates"
+            )
         return lines
 
     @property

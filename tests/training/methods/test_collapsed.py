@@ -103,6 +103,25 @@ def test_training_raises_the_bound_and_leaves_an_ordinary_svgp():
     assert np.sqrt(np.mean((mean.numpy() - np.sin(2.0 * X[:, :1])) ** 2)) < 0.1  # the noise's own scale
 
 
+def test_with_far_fewer_rows_than_coordinates_Z_stays_where_it_is():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 60))
+    Y = np.sin(X[:, :1]) + 0.1 * rng.normal(size=(40, 1))
+    found = {}
+    for count in (4, 8):  # 40 rows for 240 and for 480 coordinates
+        model = SVGP(Matern32(1.0, np.full(60, 8.0)), Gaussian(0.1), X[:count], num_data=40)
+        found[count] = Collapsed(model, X, Y, SimpleNamespace(**{**dict(TrainConfig()), "max_epochs": None}))
+        for _ in range(3):
+            found[count].advance()
+    assert not np.allclose(found[4].model.Z, X[:4])
+    np.testing.assert_array_equal(found[8].model.Z, X[:8])
+    assert not np.allclose(found[8].model.kernel.lengthscales, 8.0)
+    assert found[8].notes[-1] == (
+        "inducing points stay where they are: 40 rows say too little of their 480 coordinates"
+    )
+    assert not any("stay where" in note for note in found[4].notes)
+
+
 def test_convergence_is_told_and_lengthscales_end_at_their_limit():
     method = make_method()
     while not method.converged and method.step < 400:
