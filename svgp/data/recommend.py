@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +10,10 @@ import pyarrow as pa
 from svgp.data.categories import level_text
 from svgp.data.names import counted
 from svgp.data.numeric import plain_column, to_float
+from svgp.data.origin import row_number
 from svgp.errors import DataError
 
+STRAY = 0.05  # of a column's cells, at most, that are text by mistake among numbers
 MOST_LABELS = 50  # of text, or of whole numbers that are grades
 MOST_GRADES = 10
 LARGEST_FIRST_COUNT = 5  # counts have some near zero
@@ -79,10 +81,29 @@ def _of_labels(table: pa.Table, name: str) -> Recommendation:
         return Recommendation("bernoulli", "two labels")
     if 2 < len(labels) <= MOST_LABELS:
         return Recommendation("softmax", counted(len(labels), "label"))
+    texts = [(row, value) for row, value in enumerate(column.to_pylist()) if not _is_number(value)]
+    if 0 < len(texts) <= STRAY * len(column):
+        row, value = texts[0]
+        raise DataError(
+            f"target '{name}' holds numbers and {counted(len(texts), 'text')}, first '{value}' at row "
+            f"{row_number(table, row)}: a header that comes again, a unit or a remark? Take it out of the "
+            "table, or leave the cell empty"
+        )
     raise DataError(
         f"target '{name}' is neither numbers nor classes: {counted(len(labels), 'different text')}; "
         f"classes are 2 to {MOST_LABELS} labels"
     )
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a cell is a number, with a decimal point or comma, or is empty."""
+    if value is None:
+        return True
+    try:
+        float(str(value).replace(",", "."))
+    except ValueError:
+        return not str(value).strip()
+    return True
 
 
 def _of_whole_numbers(y: np.ndarray, low: int, high: int) -> Recommendation | None:

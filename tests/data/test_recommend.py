@@ -58,6 +58,13 @@ def test_text_of_many_kinds_is_no_target() -> None:
         recommend_likelihood(mark(pa.table({"y": [f"name {k}" for k in range(60)]}), "t.csv"), "y")
 
 
+def test_a_text_among_numbers_is_shown_with_its_row() -> None:
+    cells = [f"{k},5" for k in range(100)]
+    cells[41], cells[70] = "y", ""
+    with pytest.raises(DataError, match="target 'y' holds numbers and 1 text, first 'y' at row 42: a header"):
+        recommend_likelihood(mark(pa.table({"y": cells}), "t.csv"), "y")
+
+
 def test_linnerud_has_three_targets() -> None:
     table = make_dataset("linnerud")
     assert table.num_rows == 20 and {"weight", "waist", "pulse"} < set(table.column_names)
