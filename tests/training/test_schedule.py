@@ -15,7 +15,7 @@ from svgp.training.schedule import Schedule, grows
 def of(method, *, rows=0, test_rows=0, steps_per_epoch=1, **train):
     machine = object.__new__(method)  # what it says of itself is enough
     machine.steps_per_epoch = steps_per_epoch
-    machine.model = SimpleNamespace(num_inducing=10, judged=False)
+    machine.model = SimpleNamespace(num_inducing=10, judged=False, submodules=())
     return Schedule.of(TrainConfig(**train), machine, rows=rows, test_rows=test_rows)
 
 

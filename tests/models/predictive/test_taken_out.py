@@ -111,5 +111,5 @@ def test_files_of_earlier_versions_let_c_and_beta_weigh_neighbours(own):
 )
 def test_some_rows_are_kept_to_judge_by(judged, subset, rows, expected):
 
-    model = SimpleNamespace(judged=judged, num_inducing=50)
+    model = SimpleNamespace(judged=judged, num_inducing=50, submodules=())
     assert rows_to_learn(model, rows, SimpleNamespace(subset_rows=subset, max_seconds=None)) == expected
