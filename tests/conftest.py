@@ -68,28 +68,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip("needs a GPU, and TensorFlow sees none here")
 
 
-# Compiled functions are millions of objects that stay: looking through them again and again took minutes. So
-# collections are rare, and wait until a process has a seventh of the memory: all that is left then is looked
-# through once, and never again.
+# Compiled functions are millions of objects that stay: looking through them again and again took minutes.
+# So collections are rare, all that a module has left is looked through once, and never again.
 gc.set_threshold(50_000, 50, 1000)
-SHARE = 7
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_garbage_collections() -> Iterator[None]:
+def short_garbage_collections() -> Iterator[None]:
     yield
-    if _is_large():
-        gc.collect()
-        gc.freeze()
-
-
-def _is_large() -> bool:
-    """Whether this process holds much of the memory; True where that is not known."""
-    try:
-        held = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])  # pages
-        return held * SHARE > os.sysconf("SC_PHYS_PAGES")
-    except (OSError, ValueError, AttributeError):  # not Linux
-        return True
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
