@@ -211,7 +211,9 @@ class NeighbourRows:
     def weights(self, parts: Ingredients, latent: int) -> np.ndarray:
         """b `[T, m]` of one latent GP."""
         C = parts.covariance.copy()
-        np.einsum("tii->ti", C)[...] += self.values(self.variances(latent), parts.neighbours, 1.0)
+        # At the neighbours alone: of half a million rows the rest would take longer than all else.
+        lam = self.variances(latent, np.where(parts.neighbours == NONE, 0, parts.neighbours))
+        np.einsum("tii->ti", C)[...] += np.where(parts.neighbours == NONE, 1.0, lam)
         return np.linalg.solve(C, parts.cross[..., None])[..., 0]
 
     def apply(self, parts: Ingredients, latent: int, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -220,9 +222,9 @@ class NeighbourRows:
         left = parts.own - np.einsum("tm,tm->t", parts.cross, b)
         return np.einsum("tm,tm->t", b, r), np.maximum(left, 0.0)
 
-    def variances(self, latent: int) -> np.ndarray:
-        """`rho lam [N]` of one latent GP, and no less than keeps equal rows apart."""
-        return np.maximum(self.ratio[latent] * self.noise[:, latent], self.floor)
+    def variances(self, latent: int, rows: Any = slice(None)) -> np.ndarray:
+        """`rho lam` of one latent GP at these rows `[...]`, and no less than keeps equal rows apart."""
+        return np.maximum(self.ratio[latent] * self.noise[rows, latent], self.floor)
 
     def values(self, values: np.ndarray, neighbours: np.ndarray, missing: float) -> np.ndarray:
         """`values [N]` of training rows at `neighbours [T, m]`, `missing` where there is none."""

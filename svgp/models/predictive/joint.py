@@ -73,7 +73,7 @@ class LocalErrors:
 
     def variances(self, latent: int, neighbours: np.ndarray) -> np.ndarray:
         """Of what lies on the residuals of training rows, `[U]`: noise, and the kernel's own white noise."""
-        lam = self.rows.variances(latent)[neighbours]
+        lam = self.rows.variances(latent, neighbours)
         return self.residual[latent] * (lam + nugget(self.rows.model.kernel, self.rows.X[neighbours]))
 
     def _blocks(self, batch: Conditioned) -> list[np.ndarray]:
