@@ -15,6 +15,7 @@ MOST_WITH_NEIGHBOURS = 512
 # As `svgp.training.methods.affordable` has them: seconds without `max_seconds`, its share, and the rate.
 SECONDS, SHARE, RATE = 600.0, 0.7, 5e10
 EVALUATIONS, OPERATIONS = 60, 7.0
+PASS, PASS_SHARE, FEWEST = 2.0, 0.5, 20_000
 # Steps of natural gradients that a fit takes, each 8 M^2 B + 6 M^3 operations: in batches, and where one
 # holds all rows (60 evaluations for L-BFGS, six steps of q(u) each).
 BATCH_STEPS, WHOLE_STEPS = 2000, 360
@@ -100,10 +101,11 @@ def rows_to_fit(train: Any, rows: int, M: int) -> int:
         return min(rows, train.subset_rows or rows)
     if 3.0 * M**2 * rows <= _AFFORDABLE:
         return rows
-    seconds = 600.0
+    seconds = SECONDS
     if train.max_seconds is not None:
-        seconds = 0.7 * (train.max_seconds - min(2.0 * M**2 * rows / 5e10, 0.5 * train.max_seconds))
-    return min(rows, max(20_000, 10 * M, int(seconds * 5e10 / (60 * 7.0 * M**2))))
+        passing = min(PASS * M**2 * rows / RATE, PASS_SHARE * train.max_seconds)
+        seconds = SHARE * (train.max_seconds - passing)
+    return min(rows, max(FEWEST, 10 * M, int(seconds * RATE / (EVALUATIONS * OPERATIONS * M**2))))
 
 
 def rows_to_learn(config: Any, rows: int, M: int) -> int:

@@ -73,6 +73,7 @@ def test_constants_are_those_of_training_which_imports_tensorflow():
     from svgp.training.methods import affordable, staged
 
     names = ("SECONDS", "SHARE", "RATE", "EVALUATIONS", "OPERATIONS", "KEPT_SHARE", "KEPT_MOST", "KEPT_FROM")
+    names += ("PASS", "PASS_SHARE", "FEWEST")
     assert all(getattr(decisions, name) == getattr(affordable, name) for name in names)
     assert staged.SHARE_S == FIRST_SHARE and staged.LARGEST == decisions._LARGEST
     assert affordable.MOST_OPERATIONS == decisions._AFFORDABLE

@@ -22,7 +22,7 @@ from svgp.training.batches import Batches
 from svgp.training.compilation import CompiledStep
 from svgp.training.methods.adam import AdamOptimiser
 from svgp.training.methods.base import Method, StepRecord
-from svgp.training.methods.left_out import RESTORED, LeftOut
+from svgp.training.methods.held_out import RESTORED, HeldOut
 from svgp.training.methods.natgrad_whole import WholeNaturalGradient
 from svgp.workers import present
 
@@ -55,7 +55,7 @@ class NaturalGradient(Method):
     whichever is more. All that is M by M is float64 in any precision.
 
     Of classes, rows left out say after JUDGED steps and at the end whether that has helped predictions; where
-    it has made them worse, training ends with what it began with (`svgp.training.methods.left_out`).
+    it has made them worse, training ends with what it began with (`svgp.training.methods.held_out`).
 
     The model's q_mean and q_sqrt are brought up to date by `publish()`.
     """
@@ -98,9 +98,9 @@ class NaturalGradient(Method):
         self._last: tuple[tf.Tensor, tf.Tensor] | None = None  # the last batch; None: the model is up to date
         own = part_of_batch(rows.count, present().shard)
         self._all = tuple(x[own] for x in rows.sample()) if rows.count <= ALL_ROWS else None
-        self._left_out: LeftOut | None = None
-        if self._all is not None and LeftOut.applies(model, rows.count):
-            self._left_out = LeftOut(self.posterior, self._all[0], self._all[1], config.seed)
+        self._held_out: HeldOut | None = None
+        if self._all is not None and HeldOut.applies(model, rows.count):
+            self._held_out = HeldOut(self.posterior, self._all[0], self._all[1], config.seed)
 
     @property
     def retries(self) -> int:
@@ -175,11 +175,11 @@ class NaturalGradient(Method):
 
     def _judge(self) -> bool:
         """Go back to the start where rows left out say so; whether it did."""
-        if self._left_out is None or self._restored or not self.step:
+        if self._held_out is None or self._restored or not self.step:
             return False
-        better = self._left_out.better()
+        better = self._held_out.better()
         if better is not None:
-            self._left_out.restore(better)
+            self._held_out.restore(better)
             self._counters["restored"].assign(1.0)
         self.publish()
         return better is not None

@@ -19,7 +19,7 @@ from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.variables import pack, unpack, wall
 from svgp.training.methods.base import Method, StepRecord, require_alone
-from svgp.training.methods.left_out import RESTORED, LeftOut
+from svgp.training.methods.held_out import RESTORED, HeldOut
 
 # Accepted iterates a step. One costs as much as four or five steps of Adam (q's climb is five to ten products
 # and factorisations), so a step of four costs no more than twenty of those, and gets further.
@@ -67,8 +67,8 @@ class WholeNaturalGradient(Method):
         X, Y = (np.concatenate(parts) for parts in list(zip(*rows.blocks(), strict=True))[1:])  # one batch
         Y = np.asarray(Y, np.float64)
         self._rows = rows.count
-        judged = bool(self.variables) and LeftOut.applies(model, rows.count)
-        self._left_out = LeftOut(self.posterior, X, Y, config.seed) if judged else None
+        judged = bool(self.variables) and HeldOut.applies(model, rows.count)
+        self._held_out = HeldOut(self.posterior, X, Y, config.seed) if judged else None
         self._restored = False
         self._data = tuple(tf.constant(x, model.Z.dtype) for x in (X, Y))
         signature = [tf.TensorSpec(x.shape, x.dtype) for x in self._data]
@@ -130,12 +130,12 @@ class WholeNaturalGradient(Method):
 
     def finish(self) -> bool:
         """Go back to the start where rows left out say so, as `NaturalGradient` does; whether it did."""
-        if self._left_out is None or self._restored or not self.step:
+        if self._held_out is None or self._restored or not self.step:
             return False
-        better = self._left_out.better()
+        better = self._held_out.better()
         self._restored = better is not None
         if better is not None:
-            self._left_out.restore(better)
+            self._held_out.restore(better)
             x = pack(self.variables)
             self._evaluate(x)
             self._accept(x)

@@ -13,7 +13,7 @@ from svgp.likelihoods import Bernoulli, Poisson
 from svgp.models import SVGP
 from svgp.models.dual.full import FullDual
 from svgp.training.methods import natgrad
-from svgp.training.methods.left_out import RESTORED, LeftOut
+from svgp.training.methods.held_out import RESTORED, HeldOut
 from svgp.training.methods.natgrad import NaturalGradient
 from svgp.training.methods.natgrad_whole import WholeNaturalGradient
 
@@ -32,14 +32,14 @@ def settings(**more):
 
 def test_the_better_of_two_sets_of_values_is_found():
     model, X, Y = make()
-    judge = LeftOut(FullDual(model), X, Y, seed=0)
+    judge = HeldOut(FullDual(model), X, Y, seed=0)
     assert judge.better() is None  # nothing has changed
     lengths = np.array([40.0])
     model.kernel.lengthscales.assign(lengths)  # nearly a constant
     better = judge.better()
     assert better is judge.candidates[0]
     np.testing.assert_allclose(model.kernel.lengthscales.numpy(), lengths)  # left as it was
-    reverse = LeftOut(FullDual(model), X, Y, seed=0)
+    reverse = HeldOut(FullDual(model), X, Y, seed=0)
     model.kernel.lengthscales.assign(np.array([0.7]))
     assert reverse.better() is None
     judge.restore(better)
@@ -50,7 +50,7 @@ def test_one_length_in_the_unit_of_the_inputs_is_a_candidate():
     model, X, Y = make()
     model.kernel.lengthscales.assign(np.array([40.0]))
     model.common_lengths = np.array([0.7])
-    judge = LeftOut(FullDual(model), X, Y, seed=0)
+    judge = HeldOut(FullDual(model), X, Y, seed=0)
     better = judge.better()
     assert better is judge.candidates[1]
     judge.restore(better)
@@ -60,9 +60,9 @@ def test_one_length_in_the_unit_of_the_inputs_is_a_candidate():
 
 def test_only_classes_with_enough_rows_are_judged():
     model, X, Y = make()
-    assert LeftOut.applies(model, 600) and not LeftOut.applies(model, 100)
-    assert not LeftOut.applies(model, 10**10)
-    assert not LeftOut.applies(SVGP(Matern32(), Poisson(), X[:8], num_data=600), 600)
+    assert HeldOut.applies(model, 600) and not HeldOut.applies(model, 100)
+    assert not HeldOut.applies(model, 10**10)
+    assert not HeldOut.applies(SVGP(Matern32(), Poisson(), X[:8], num_data=600), 600)
 
 
 def test_batches_end_where_training_makes_it_worse(monkeypatch):
@@ -70,7 +70,7 @@ def test_batches_end_where_training_makes_it_worse(monkeypatch):
     method = NaturalGradient(*make(), settings(batch_size=100, learning_rate=0.5))
     method._counters["taken"].assign(20.0)  # past the warm-up: hyperparameters move at once
     start = method.model.kernel.lengthscales.numpy()
-    monkeypatch.setattr(LeftOut, "better", lambda self: self.candidates[0])
+    monkeypatch.setattr(HeldOut, "better", lambda self: self.candidates[0])
     method.advance()
     method.advance()
     assert method.ended is None and abs(method.model.kernel.lengthscales.numpy() / start - 1.0) > 0.01
@@ -88,9 +88,9 @@ def test_at_the_end_as_well(kind, monkeypatch):
     method = kind(*make(), settings(batch_size=100 if kind is NaturalGradient else 1000))
     first = method.model.kernel.lengthscales.numpy()
     method.advance()
-    monkeypatch.setattr(LeftOut, "better", lambda self: None)
+    monkeypatch.setattr(HeldOut, "better", lambda self: None)
     assert not method.finish() and RESTORED not in method.notes
-    monkeypatch.setattr(LeftOut, "better", lambda self: self.candidates[0])
+    monkeypatch.setattr(HeldOut, "better", lambda self: self.candidates[0])
     assert method.finish() and RESTORED in method.notes
     np.testing.assert_allclose(method.model.kernel.lengthscales.numpy(), first)
     model, X, Y = make()

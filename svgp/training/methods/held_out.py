@@ -29,7 +29,7 @@ RESTORED = (
 )
 
 
-class LeftOut:
+class HeldOut:
     """Hyperparameters and Z of a dual `posterior` where training began, and rows that judge them.
 
     X [N, D], Y [N, P] are all training rows. `applies` says for which models it is worth its seconds.
