@@ -9,8 +9,10 @@ from svgp.config import ModelConfig
 from svgp.config.train import TrainConfig
 from svgp.kernels import Matern32
 from svgp.likelihoods import Gaussian
+from svgp.linalg.host import threads
 from svgp.models import SVGP
 from svgp.models.collapsed import panels
+from svgp.models.neighbours import evidence as neighbours_evidence
 from svgp.models.replacement import Plan
 from svgp.stopping import StopAsked
 from svgp.training import make_method
@@ -37,6 +39,9 @@ class Looks:
 
 @pytest.fixture(autouse=True)
 def short_panels(monkeypatch):
+    # One lane looks for all: with more of them, as on a machine of many cores, there are fewer looks.
+    for module in (threads, neighbours_evidence):
+        monkeypatch.setattr(module, "workers", lambda: 1)
     monkeypatch.setattr(panels, "FEWEST_ROWS", 40)
     monkeypatch.setattr(panels, "PANEL_ENTRIES", 40)
 
