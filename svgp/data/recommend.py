@@ -17,6 +17,8 @@ STRAY = 0.05  # of a column's cells, at most, that are text by mistake among num
 MOST_LABELS = 50  # of text, or of whole numbers that are grades
 MOST_GRADES = 10
 LARGEST_FIRST_COUNT = 5  # counts have some near zero
+NOWHERE_ABOVE = 3.0  # rows at least that counts would have above their largest, of which there is none
+EVEN = 3.0  # times at most that the commonest of many classes is as common as the rarest
 OVER_DISPERSED = 10.0  # variance over mean that a smooth rate alone rarely makes
 SPAN = 100.0  # 99th over 1st percentile of a target that scatters by factors
 FAR, FAR_SHARE = 8.0, 0.002  # robust deviations, and the share of rows beyond, that normal noise never has
@@ -33,8 +35,10 @@ def recommend_likelihood(table: pa.Table, name: str) -> Recommendation:
     """The likelihood that suits the target `name`. Raises DataError where none does.
 
     It looks at the values alone, as they scatter over all rows: what of that the inputs explain only training
-    tells. Truth values and two labels are bernoulli; text is softmax; whole numbers 1 to K are ordinal, from
-    about 0 counts; fractions from 0 to 1 beta; positive numbers that span a factor of 100 lognormal.
+    tells. Truth values and two labels are bernoulli; text is softmax; whole numbers 1 to K are ordinal, 0 to
+    K - 1 softmax where they end as counts do not (`rows_above_largest`), others from about 0 counts;
+    fractions from 0 to 1 beta; positive numbers that span a factor of 100 lognormal. Where the values leave
+    it open, the reason names the other reading.
     """
     try:
         values = to_float(table, name, "")
@@ -106,19 +110,50 @@ def _is_number(value: Any) -> bool:
     return True
 
 
+def rows_above_largest(rows: np.ndarray, low: int = 0) -> float:
+    """Of counts with `rows[k]` rows of the value `low + k` [K]: at least so many are expected just above.
+
+    Poisson counts whose rate varies in whatever way have `p(k+1) (k+1) / p(k)`, the mean rate of rows with k,
+    rise with k (Robbins 1956), so `p(K+1) >= p(K)^2 K / (p(K-1) (K+1))`. From the two largest values, with
+    the first two standard errors fewer and the other two more: none seen where many are expected speaks
+    against counts. 0 for fewer than two values.
+    """
+    if len(rows) < 2:
+        return 0.0
+    last, before, largest = float(rows[-1]), float(rows[-2]), low + len(rows) - 1
+    last, before = max(0.0, last - 2.0 * last**0.5), before + 2.0 * before**0.5
+    return last**2 * largest / (before * (largest + 1.0))
+
+
 def _of_whole_numbers(y: np.ndarray, low: int, high: int) -> Recommendation | None:
     levels, rows = np.unique(y, return_counts=True)
     said = f"whole numbers from {low} to {high}"
-    if low == 1 and 3 <= len(levels) <= MOST_GRADES and len(levels) == high and rows.min() > 1:
-        return Recommendation("ordinal", f"{said}: marks or grades")
+    unbroken = len(levels) == high - low + 1 >= 3
+    if low == 1 and unbroken and high <= MOST_GRADES and rows.min() > 1:
+        return Recommendation("ordinal", f"{said}: marks or grades; softmax if they are names of classes")
+    if low == 0 and unbroken and _ends_as_classes_do(rows):
+        return Recommendation(
+            "softmax",
+            f"{said}, {rows[-1]:,} rows of {high} and none above, where counts would thin out: classes; "
+            "ordinal if more is better or worse, poisson if they count something",
+        )
     if low > LARGEST_FIRST_COUNT or len(levels) < 3 or np.gcd.reduce(levels.astype(np.int64)) > 1:
         return None  # in steps of a thousand, say: a rounded number
+    might_be = low == 0 and unbroken and high < MOST_GRADES
+    other = "; softmax if they are names of classes, ordinal if they are grades" if might_be else ""
     mean = float(y.mean())
     ratio = float(y.var()) / mean if mean > 0 else 0.0
     zeros, seen = float(np.mean(y == 0)), y[y > 0]
     spread = float(seen.var() / seen.mean()) if len(seen) else 0.0
     if zeros > np.exp(-mean) + 0.2 and spread < 2.0:
-        return Recommendation("zero_inflated_poisson", f"{said}, {zeros:.0%} of them zero")
+        return Recommendation("zero_inflated_poisson", f"{said}, {zeros:.0%} of them zero{other}")
     if ratio > OVER_DISPERSED:
-        return Recommendation("negative_binomial", f"{said}, variance {ratio:.2g} times the mean")
-    return Recommendation("poisson", f"{said}, variance {ratio:.2g} times the mean")
+        return Recommendation("negative_binomial", f"{said}, variance {ratio:.2g} times the mean{other}")
+    return Recommendation("poisson", f"{said}, variance {ratio:.2g} times the mean{other}")
+
+
+def _ends_as_classes_do(rows: np.ndarray) -> bool:
+    """Whether so many rows of 0, 1, ... K - 1 are no counts; of more than ten, all about as common."""
+    few = len(rows) <= MOST_GRADES
+    even = len(rows) <= MOST_LABELS and rows.max() <= EVEN * rows.min()
+    return (few or even) and rows_above_largest(rows) > NOWHERE_ABOVE

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+import scipy.stats as st
+import sklearn.datasets
 
 from svgp.data import make_dataset
 from svgp.data.origin import mark
-from svgp.data.recommend import recommend_likelihood
+from svgp.data.recommend import recommend_for_numbers, recommend_likelihood, rows_above_largest
 from svgp.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -40,7 +42,7 @@ def test_the_reason_says_what_was_seen() -> None:
 @pytest.mark.parametrize(
     ("dataset", "target", "likelihood"),
     [
-        ("digits", "digit", "poisson"),  # digits 0 to 9 look like counts: a person has to know better
+        ("digits", "digit", "softmax"),
         ("iris", "kind", "softmax"),
         ("wine", "grower", "softmax"),
         ("diabetes", "progression", "gaussian"),
@@ -51,6 +53,45 @@ def test_the_reason_says_what_was_seen() -> None:
 )
 def test_built_in_sets(dataset: str, target: str, likelihood: str) -> None:
     assert recommend_likelihood(make_dataset(dataset), target).likelihood == likelihood
+
+
+@pytest.mark.parametrize("load", ["load_iris", "load_wine", "load_digits"])
+def test_labels_that_are_whole_numbers_are_classes(load: str) -> None:
+    """As scikit-learn has them: 0 to K - 1, about as many of each."""
+    found = recommend_for_numbers(getattr(sklearn.datasets, load)().target.astype(float))
+    assert found.likelihood == "softmax"
+    assert "none above" in found.reason and "poisson if they count something" in found.reason
+
+
+@pytest.mark.parametrize("rows", [60, 150, 2000])
+def test_counts_that_happen_to_have_few_values_stay_counts(rows: int) -> None:
+    """Poisson, a mixture of rates, excess zeros: of 40 draws of each none is taken for classes."""
+    rng = np.random.default_rng(rows)
+    for _ in range(40):
+        rate = rng.gamma(1.0, 1.0, rows)
+        for mean in (0.3, 1.0, 2.0 * (rng.random(rows) > 0.4), rate):
+            assert recommend_for_numbers(rng.poisson(mean, rows).astype(float)).likelihood != "softmax"
+
+
+def test_rows_above_the_largest_count_are_no_more_than_expected() -> None:
+    """Exact frequencies of mixed Poisson laws: the bound from levels up to K holds for the level K + 1."""
+    k = np.arange(8)
+    for weights, rates in (([1.0], [2.0]), ([0.5, 0.5], [0.5, 4.0]), ([0.3, 0.3, 0.4], [0.0, 1.0, 6.0])):
+        p = 1e8 * np.dot(weights, st.poisson.pmf(k, np.array(rates)[:, None]))
+        for top in range(2, 7):
+            assert rows_above_largest(p[: top + 1]) <= p[top + 1]
+    p = 1e8 * st.poisson.pmf(k, 2.0)
+    assert rows_above_largest(p[:4]) == pytest.approx(p[4], rel=2e-3)  # one rate: equal, but for the errors
+
+
+def test_what_the_values_leave_open_is_named() -> None:
+    few = RNG.choice(3, 120, p=[0.8, 0.15, 0.05]).astype(float)
+    found = recommend_for_numbers(few)
+    assert found.likelihood == "poisson" and found.reason.endswith(
+        "softmax if they are names of classes, ordinal if they are grades"
+    )
+    assert "softmax if they are names" in recommend_for_numbers(1.0 + np.arange(200) % 4).reason
+    assert recommend_for_numbers(np.arange(20_000.0) % 26).likelihood == "softmax"  # letters, say
 
 
 def test_text_of_many_kinds_is_no_target() -> None:

@@ -47,10 +47,11 @@ def test_kinds_of_columns():
         (np.arange(ROWS) % 2, "bernoulli"),
         (["yes", "no"] * (ROWS // 2), "bernoulli"),
         ([True, None, False] * (ROWS // 3), "bernoulli"),
-        (np.arange(ROWS) % 5, "poisson"),
+        (np.arange(ROWS) % 5, "softmax"),
+        (np.repeat([0, 1, 2, 3], [60, 35, 20, 5]), "poisson"),
         (np.arange(ROWS) % 5 - 1, "gaussian"),
         (np.arange(ROWS) * 1000.0, "gaussian"),
-        ([1.0, None, 2.0, 0.0] * (ROWS // 4), "poisson"),
+        ([1.0, None, 2.0, 0.0] * (ROWS // 4), "softmax"),
     ],
 )
 def test_the_likelihood_that_suits_the_target(target, likelihood):
