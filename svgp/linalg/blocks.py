@@ -7,6 +7,7 @@ as two), k = 4 against dense:
 
     lower_product (M columns)    L X         1.25   2
     symmetric product            A diag(w) A^T      1.25   2   (of M^2 B)
+    lower_gram                   tril(A B^T)     1.25   2   (of M^2 B)
     lower_of_product             tril(L X)   0.94   2
     lower_times_lower            L1 L2       0.63   2
     upper_times_lower            L1^T L2     0.94   2
@@ -54,6 +55,15 @@ def weighted_gram(A: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         return tf.matmul(weighted, A, transpose_b=True)
     rows = [tf.matmul(weighted[..., a:b, :], A[..., :b, :], transpose_b=True) for a, b in pieces]
     return mirrored(_padded(rows, A.shape[-2]))
+
+
+def lower_gram(A: tf.Tensor, B: tf.Tensor) -> tf.Tensor:
+    """The lower triangle of A B^T for A and B [..., M, B]; what lies above it is part of it, or zero."""
+    pieces = strips(A.shape[-2])
+    if not pieces:
+        return tf.matmul(A, B, transpose_b=True)
+    rows = [tf.matmul(A[..., a:b, :], B[..., :b, :], transpose_b=True) for a, b in pieces]
+    return _padded(rows, A.shape[-2])
 
 
 def lower_of_product(L: tf.Tensor, X: tf.Tensor) -> tf.Tensor:

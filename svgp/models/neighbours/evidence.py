@@ -18,7 +18,8 @@ summed over all rows is w w^T - P (I - B^-1) - (Ut^T At + At^T Ut), symmetric: i
 
 Cost in M^2 N operations: 1 to project, 1 to sum, and 2 for B^-1 at, 1 for X, 1 back through L; beside these
 about 2 m^2 M + 12 m M operations a row, m^3, and what is touched twice where rows do not fit in one block.
-Memory: `svgp.models.neighbours.blocks`. Sang & Huang 2012, Katzfuss 2021.
+Memory: `svgp.models.neighbours.blocks`. On a GPU: `svgp.models.neighbours.on_device`. Sources: Sang & Huang
+2012, Katzfuss 2021.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import numpy as np
 import tensorflow as tf
 
 from svgp.errors import NumericalError
+from svgp.linalg.backend import use_host
 from svgp.linalg.host import blas
 from svgp.linalg.host.grams import add_gram_of_rows, add_symmetric_product
 from svgp.linalg.host.threads import single_threaded_blas, workers
@@ -47,6 +49,7 @@ from svgp.models.collapsed.posterior import OptimalPosterior, optimal_posterior
 from svgp.models.collapsed.statistics import Frame, Statistics, summed
 from svgp.models.neighbours.blocks import Block, Blocks
 from svgp.models.neighbours.conditional import Conditional, combination, pull_back, with_one
+from svgp.models.neighbours.on_device import DeviceAdjoint, DevicePasses
 from svgp.models.neighbours.process import ResidualProcess, SetMemory
 from svgp.models.neighbours.search import earlier_neighbours, kernel_scales, random_order
 from svgp.workers import Workers
@@ -118,7 +121,10 @@ class NeighbourEvidence:
         self.order = random_order(len(X), seed)
         self.variables = self.trainable(model) if variables is None else list(variables)
         self.passes = 0  # over all rows
-        self.process = process or ResidualProcess(model, self.X.shape[1], self.variables)
+        on_device = not use_host(tf.zeros([1, 1], tf.float64))
+        self.process = process or ResidualProcess(model, self.X.shape[1], self.variables, on_device)
+        self._on_device, self._panel_rows = on_device, panel_rows
+        self._device: DevicePasses | None = None
         self._block_rows = block_rows
         self._arrays: dict[int, np.ndarray] = {}
         self._make_lanes(panel_rows)
@@ -133,6 +139,9 @@ class NeighbourEvidence:
         points = self.X[:, kept] / scales[kept]
         size = len(self.process.frame.L)
         self._blocks = Blocks(points, neighbours, size, self._block_rows, self.group.shard)
+        if self._on_device and self._device is None:
+            sizes = self.X.shape[1], self.Y.shape[1], neighbours.shape[1] + 1
+            self._device = DevicePasses(self.process, self.variables, *sizes, self._panel_rows)
 
     @staticmethod
     def trainable(model: Any) -> list[tf.Variable]:
@@ -172,7 +181,12 @@ class NeighbourEvidence:
 
     def _first_pass(
         self, R: np.ndarray, keep_going: Callable[[], bool], keep: bool
-    ) -> tuple[Statistics, Held | None]:
+    ) -> tuple[Statistics, Any]:
+        if self._device is not None:
+            with self.group.together():
+                own, there = self._device.first(self._blocks, self.X, R, keep_going, keep)
+            self.passes += 1
+            return summed(own, self.group), there
         size = len(self.process.frame.L)
         sums = [Statistics.zero(size, R.shape[1], tight=False) for _ in self._lanes]
         held = None
@@ -214,16 +228,17 @@ class NeighbourEvidence:
         posterior: OptimalPosterior,
         sums: Statistics,
         R: np.ndarray,
-        kept: Held | None,
+        kept: Any,
         keep_going: Callable[[], bool],
     ) -> NeighbourEvaluation:
-        size, outputs = posterior.mean.shape
-        self.process.kernel.clear(self._lanes)
-        adjoint = Adjoint(np.zeros_like(R), [np.zeros((size, size)) for _ in self._lanes])
+        adjoint: Adjoint | DeviceAdjoint
+        lanes: Sequence[Any] = self._lanes
         with self.group.together():
-            for block in self._blocks:
-                held = kept or self._transform(block, R, keep_going, None)
-                self._pull_back(posterior, block, held, R, adjoint, keep_going)
+            if self._device is not None:
+                adjoint = self._device.second(posterior, self._blocks, kept, self.X, R, keep_going)
+                lanes = self._device.lanes
+            else:
+                adjoint = self._second_on_host(posterior, R, kept, keep_going)
         self.passes += 1
         X = blas.mirror_lower(np.sum(adjoint.moments, axis=0))
         trace = float(np.trace(X))
@@ -233,12 +248,23 @@ class NeighbourEvidence:
         Kuu_bar = -0.25 * (X + X.T)
         evidence = evidence_from(posterior, sums, float(self.group.sum([adjoint.squared_error])[0]))
         noise_bar = np.array([adjoint.noise_bar])
-        from_kernel = self.process.kernel.gradients(self._lanes, Kuu_bar, noise_bar, trace)
+        from_kernel = self.process.kernel.gradients(lanes, Kuu_bar, noise_bar, trace)
         from_mean = mean_gradients(self.model, self.variables, self.X, -adjoint.r_bar)
         gradients = self.group.sum([one + other for one, other in zip(from_kernel, from_mean, strict=True)])
         if not np.isfinite(evidence) or not all(np.all(np.isfinite(g)) for g in gradients):
             raise NumericalError("the evidence with neighbours or its gradient is not finite")
         return NeighbourEvaluation(evidence, gradients, posterior, posterior.frame.jitter)
+
+    def _second_on_host(
+        self, posterior: OptimalPosterior, R: np.ndarray, kept: Held | None, keep_going: Callable[[], bool]
+    ) -> Adjoint:
+        size = len(posterior.mean)
+        self.process.kernel.clear(self._lanes)
+        adjoint = Adjoint(np.zeros_like(R), [np.zeros((size, size)) for _ in self._lanes])
+        for block in self._blocks:
+            held = kept or self._transform(block, R, keep_going, None)
+            self._pull_back(posterior, block, held, R, adjoint, keep_going)
+        return adjoint
 
     def _pull_back(
         self,

@@ -30,20 +30,28 @@ class SetMemory(NamedTuple):
 class ResidualProcess:
     """Reads `model.kernel`, `model.Z`, `model.jitter` (and the noise, where there is one) when made.
 
-    One kernel for all latents. `columns`: of the inputs, D. `variables`: what gradients will be asked for.
+    One kernel for all latents. `columns`: of the inputs, D. `variables`: what gradients will be asked for;
+    `on_device`: whether a device sums what they are made of.
     """
 
-    def __init__(self, model: Any, columns: int, variables: Sequence[tf.Variable] = ()) -> None:
+    def __init__(
+        self, model: Any, columns: int, variables: Sequence[tf.Variable] = (), on_device: bool = False
+    ) -> None:
         self.model = model
-        self.kernel = kernel_sets(model, variables, columns)
+        self.kernel = kernel_sets(model, variables, columns, on_device)
+        self._points: np.ndarray | None = None
         self.read()
 
     def at(self, Z: np.ndarray) -> ResidualProcess:
         """The same kernel and noise over other points Z `[M, D]`. Raises NumericalError."""
         other = copy.copy(self)
-        other.kernel = self.kernel.at(Z)
+        other.kernel, other._points = self.kernel.at(Z), Z
         other.read()
         return other
+
+    def points(self) -> np.ndarray:
+        """Z `[M, D]`."""
+        return np.asarray(self.model.Z.numpy() if self._points is None else self._points, np.float64)
 
     def read(self) -> None:
         """Read the parameters anew. Raises NumericalError where Kuu has no factor."""

@@ -35,10 +35,15 @@ class KernelSets(KernelRows, Protocol):
         """Points Z `[M, D]` in the place of the model's, kernel and noise as read last; no gradients."""
 
 
-def kernel_sets(model: Any, variables: Sequence[tf.Variable], columns: int) -> KernelSets:
-    """The faster of the two that can do the model's kernel; inputs have so many columns."""
-    kind = HostSets if host.supports(model.kernel) and model.Z.dtype == tf.float64 else TensorFlowSets
-    return kind(model, variables, columns)
+def kernel_sets(
+    model: Any, variables: Sequence[tf.Variable], columns: int, on_device: bool = False
+) -> KernelSets:
+    """The faster of the two that can do the model's kernel; inputs have so many columns.
+
+    `on_device`: TensorFlow's, whose gradient takes what a device has summed.
+    """
+    simple = host.supports(model.kernel) and model.Z.dtype == tf.float64 and not on_device
+    return (HostSets if simple else TensorFlowSets)(model, variables, columns)
 
 
 class HostSets(HostRows):

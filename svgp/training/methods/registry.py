@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import tensorflow as tf
-
 from svgp.errors import ModelError
 from svgp.models.collapsed.bound import check_model
 from svgp.rows import as_rows
@@ -18,10 +16,6 @@ from svgp.training.methods.natgrad import NaturalGradient
 from svgp.training.methods.replacing import replacing
 from svgp.training.methods.staged import Staged, first_share, wants_evidence
 
-ON_THE_HOST = (
-    "the stage on the evidence with neighbours (model.neighbours.fit) works on the processor's cores: the "
-    "GPU is idle then"
-)
 METHODS: dict[str, type[Method]] = {
     "adam": Adam,
     "collapsed": Collapsed,
@@ -51,8 +45,7 @@ class Choice:
             return []
         staged = wants_evidence(model, self.method.name)
         found = plan(first_share(config) if staged else config, rows, model.num_inducing, rate)
-        idle = staged and tf.config.list_logical_devices("GPU")
-        return [*filter(None, [found]), *([ON_THE_HOST] if idle else [])]
+        return [] if found is None else [found]
 
     def __str__(self) -> str:
         size = f"; {self.step_size}" if self.step_size else ""

@@ -9,12 +9,13 @@ from svgp.config import ModelConfig, TrainConfig
 from svgp.errors import NumericalError
 from svgp.kernels import Matern32
 from svgp.likelihoods import Gaussian
+from svgp.linalg import backend
 from svgp.models import SVGP
 from svgp.models.collapsed.panels import Stopped
 from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.training.loop import LoopState, Stop, reason_to_stop
 from svgp.training.methods import evidence as stage
-from svgp.training.methods.registry import ON_THE_HOST, choose, make_method
+from svgp.training.methods.registry import make_method
 from svgp.training.methods.staged import Staged
 
 RNG = np.random.default_rng(4)
@@ -158,15 +159,18 @@ def raise_error():
     raise NumericalError("no factor")
 
 
-def test_on_a_gpu_it_is_said_that_the_second_stage_works_on_the_processor(monkeypatch):
-    model, config = method().model, TrainConfig(method="collapsed")
-    choice = choose(model, len(X), config)
-    monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda kind: [])
-    assert choice.plan(model, len(X), config, 1e10) == []
-    monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda kind: ["as if there were one"])
-    assert choice.plan(model, len(X), config, 1e10) == [ON_THE_HOST]
-    model.neighbours = None
-    assert choice.plan(model, len(X), config, 1e10) == []
+def test_the_second_stage_goes_the_same_way_by_a_gpu_s_operations():
+    """Two accepted iterates of L-BFGS-B, forced on the processor."""
+    values = {}
+    for who in ("host", "tensorflow"):
+        model = stage.twin(method().model)
+        with backend(who):
+            fit = stage.EvidenceFit(model, X[:60], Y[:60], count=4)
+            assert fit.advance() and fit.advance()
+        assert (fit.evidence._device is None) == (who == "host")
+        values[who] = [fit.value, *(v.numpy() for v in fit.variables)]
+    for one, other in zip(values["host"], values["tensorflow"], strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-7)
 
 
 @pytest.mark.parametrize("neighbours", [{"count": 0}, {"count": 8, "fit": "after"}])

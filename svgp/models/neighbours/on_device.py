@@ -1,0 +1,307 @@
+"""The evidence with neighbours by TensorFlow's operations: what a GPU does, panel by panel.
+
+The formulas are those of `svgp.models.neighbours.evidence` and `conditional`, and so are the blocks. Of a
+block X, the residuals and the numbers of neighbours go up; A, At, the factors of all C and, on the way back,
+the adjoints of At stay there, as do the `[M, M]` sums and the gradient until the last block; only they, and
+the adjoints of the residuals `[N, P]`, come down. Panels are padded to one size: a graph is made once.
+
+Adjoints are gathered, not scattered: a row of A_bar is a sum over the sets that the row is in, in their
+order. So the same numbers come out each time, which additions in the order of a GPU's threads would not give.
+
+In M^2 N operations: 1.25 for A, 1.25 for the sum; back 2 for B^-1 at, 1.25 for X and 1.25 through L.
+
+Taken where the host's BLAS is not: on a GPU, or inside `svgp.linalg.backend("tensorflow")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from svgp.linalg import blocks
+from svgp.models.collapsed.device import DeviceLane
+from svgp.models.collapsed.kernels import compiled
+from svgp.models.collapsed.panels import Stopped
+from svgp.models.collapsed.posterior import OptimalPosterior
+from svgp.models.collapsed.statistics import Statistics
+from svgp.models.neighbours.blocks import Block, Blocks
+from svgp.models.neighbours.device_conditional import conditioned, with_one
+from svgp.models.neighbours.process import ResidualProcess
+
+ENTRIES = 1 << 24  # of one [C, m + 1, M] array, 128 MiB; about three of them are alive at a time
+
+_WIDE = tf.float64
+
+
+class Panel(NamedTuple):
+    """C rows of a block, of which the last ones may be there to fill it up."""
+
+    sets: tf.Tensor  # [C, m + 1] int32, as of `index_sets`
+    present: tf.Tensor  # [C, m] bool
+    real: tf.Tensor  # [C] 1, and 0 for a row that fills up
+
+
+class Conditioned(NamedTuple):
+    """What neighbours make of the rows of a panel: as in `conditional`, C by its factor."""
+
+    at: tf.Tensor  # [C, M]
+    yt: tf.Tensor  # [C, P]
+    b: tf.Tensor  # [C, m]
+    D: tf.Tensor  # [C]
+    factor: tf.Tensor  # [C, m, m] lower
+
+
+class Held(NamedTuple):
+    """What a block's rows have been found to be."""
+
+    X: tf.Tensor  # [U, D]
+    r: tf.Tensor  # [U, P]
+    A: tf.Tensor  # [U, M]
+    panels: list[tuple[Panel, Conditioned]]
+
+
+class DeviceAdjoint(NamedTuple):
+    """Sums of the second pass, on the host."""
+
+    r_bar: np.ndarray  # [N, P] of the residuals y - mean
+    moments: list[np.ndarray]  # one [M, M], X's lower triangle
+    squared_error: float  # sum e^2 / D
+    noise_bar: float
+
+
+class DevicePasses:
+    """Both passes for the model of `process`, whose kernel is one of `TensorFlowSets`.
+
+    `columns` of X, `outputs` P, `members`: m + 1; `panel_rows` C, by default as many as fit.
+    """
+
+    def __init__(
+        self, process: ResidualProcess, variables: Sequence[tf.Variable], columns: int, outputs: int,
+        members: int, panel_rows: int | None,
+    ) -> None:  # fmt: skip
+        self.process, self.variables = process, list(variables)
+        M, s = len(process.frame.L), members
+        self.rows = panel_rows or max(8, min(4096, ENTRIES // (s * M)))
+        self._sizes = M, outputs
+        C = self.rows
+        X, r, A = (tf.TensorSpec([None, width], _WIDE) for width in (columns, outputs, M))
+        number, square, thin = (tf.TensorSpec(shape, _WIDE) for shape in ([], [M, M], [M, outputs]))
+        panel = Panel(
+            tf.TensorSpec([C, s], tf.int32), tf.TensorSpec([C, s - 1], tf.bool), tf.TensorSpec([C], _WIDE)
+        )
+        shapes = ([C, M], [C, outputs], [C, s - 1], [C], [C, s - 1, s - 1])
+        found = Conditioned(*(tf.TensorSpec(shape, _WIDE) for shape in shapes))
+        entries, weights = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], _WIDE)
+        self._project = compiled(self._project_graph, [X, tf.TensorSpec([M, columns], _WIDE), square])
+        self._transform = compiled(self._transform_graph, [X, r, A, *panel, number])
+        self._rows_back = compiled(self._rows_back_graph, [X, r, A, *panel, *found, thin, square])
+        self._pool_back = compiled(
+            self._pool_back_graph, [X, A, A, A, r, weights, weights, entries, entries, entries, square]
+        )
+        self._entries: tuple[Block, np.ndarray, np.ndarray] | None = None
+        self.lanes = [DeviceLane([])]
+
+    def first(
+        self, blocks: Blocks, X: np.ndarray, R: np.ndarray, keep_going: Callable[[], bool], keep: bool
+    ) -> tuple[Statistics, Held | None]:
+        """The sums over these rows X `[N, D]`, R `[N, P]`; `keep`: what a single block was found to be."""
+        sums = _Sums()
+        rows, held = 0, None
+        for block in blocks:
+            held = self._held(block, X, R, keep_going, sums)
+            rows += block.own
+        if not sums.total:  # a worker without rows
+            return Statistics.zero(*self._sizes, tight=False), None
+        gram, projection, squares, log_ratio = sums.numpy()
+        found = Statistics(gram, projection, None, rows, 0.0, squares, log_ratio[None], np.zeros(1))
+        return found, held if keep else None
+
+    def second(
+        self, posterior: OptimalPosterior, blocks: Blocks, kept: Held | None, X: np.ndarray, R: np.ndarray,
+        keep_going: Callable[[], bool],
+    ) -> DeviceAdjoint:  # fmt: skip
+        """The adjoints of all rows; the gradient through panels and sets is left in `lanes`."""
+        w, covariance = tf.constant(posterior.mean), tf.constant(posterior.covariance[0])
+        L_inverse = tf.constant(posterior.frame.L_inverse)
+        r_bar = np.zeros_like(R)
+        sums, moments = _Sums(), _Sums()  # sum e^2 / D, noise_bar, gradients; [M, M], gradients
+        for block in blocks:
+            held = kept or self._held(block, X, R, keep_going, None)
+            parts = []
+            for panel, found in held.panels:
+                _look(keep_going)
+                *arrays, error, noise, gradients = self._rows_back(
+                    held.X, held.r, held.A, *panel, *found, w, covariance
+                )
+                parts.append(arrays)
+                sums.add(error, noise, *gradients)
+            V, bt, u, yt_bar = (_joined(part) for part in zip(*parts, strict=True))
+            At = _joined([found.at for _, found in held.panels])
+            bars = []
+            for rows, entries in self._pool_panels(block):
+                _look(keep_going)
+                bar, X_part, gradients = self._pool_back(
+                    held.X[rows], held.A[rows], V, At, yt_bar, bt, u, *entries, L_inverse
+                )
+                bars.append(bar)
+                moments.add(X_part, *gradients)
+            r_bar[block.rows] += np.concatenate([np.asarray(bar) for bar in bars])
+        M = self._sizes[0]
+        if not sums.total:
+            self.lanes = [DeviceLane([np.zeros(v.shape) for v in self.variables])]
+            return DeviceAdjoint(r_bar, [np.zeros((M, M))], 0.0, 0.0)
+        error, noise, *through_sets = sums.numpy()
+        X_sum, *through_panels = moments.numpy()
+        self.lanes = [DeviceLane([a + b for a, b in zip(through_sets, through_panels, strict=True)])]
+        return DeviceAdjoint(r_bar, [X_sum], float(error), float(noise))
+
+    # ---- what is done with a block
+
+    def _held(
+        self, block: Block, X: np.ndarray, R: np.ndarray, keep_going: Callable[[], bool],
+        sums: _Sums | None,
+    ) -> Held:  # fmt: skip
+        frame, Z = self.process.frame, tf.constant(self.process.points(), _WIDE)
+        noise, L_inverse = tf.constant(self.process.noise, _WIDE), tf.constant(frame.L_inverse)
+        x, r = tf.constant(X[block.rows], _WIDE), tf.constant(R[block.rows], _WIDE)
+        parts, step = [], max(256, ENTRIES // (4 * self._sizes[0]))
+        for start in range(0, len(block.rows), step):
+            _look(keep_going)
+            parts.append(self._project(x[start : start + step], Z, L_inverse))
+        held = Held(x, r, _joined(parts), [])
+        for panel in self._panels(block):
+            _look(keep_going)
+            found = self._transform(held.X, held.r, held.A, *panel, noise)
+            if sums is not None:
+                sums.add(*found[:4])
+            held.panels.append((panel, Conditioned(*found[4:])))
+        return held
+
+    def _panels(self, block: Block) -> Iterator[Panel]:
+        for start in range(0, block.own, self.rows):
+            rows = slice(start, start + self.rows)
+            lacking = self.rows - len(block.sets[rows])
+            around = ((0, lacking), (0, 0))
+            sets = np.pad(block.sets[rows], around).astype(np.int32)
+            real = np.arange(self.rows) < self.rows - lacking
+            yield Panel(
+                tf.constant(sets), tf.constant(np.pad(block.present[rows], around)), tf.constant(real, _WIDE)
+            )
+
+    def _pool_panels(self, block: Block) -> Iterator[tuple[slice, tuple[tf.Tensor, ...]]]:
+        """Ranges of a block's rows; what sets these are in: own row, place in `sets`, row of the range."""
+        if self._entries is None or self._entries[0] is not block:
+            flat = block.sets.ravel()
+            order = np.argsort(flat, kind="stable")
+            ends = np.cumsum(np.bincount(flat, minlength=len(block.rows)))
+            self._entries = block, order, ends
+        _, order, ends = self._entries
+        members, room = block.sets.shape[1], max(1, ENTRIES // self._sizes[0])
+        start = done = 0
+        while start < len(block.rows):
+            stop = max(start + 1, int(np.searchsorted(ends, done + room, side="right")))
+            places = order[done : ends[stop - 1]]
+            found = (places // members, places, block.sets.ravel()[places] - start)
+            yield slice(start, stop), tuple(tf.constant(x, tf.int32) for x in found)
+            start, done = stop, int(ends[stop - 1])
+
+    # ---- graphs
+
+    def _project_graph(self, X: tf.Tensor, Z: tf.Tensor, L_inverse: tf.Tensor) -> tf.Tensor:
+        """A `[n, M]`."""
+        Kuf = self.process.model.kernel.K(Z, X, dtype=_WIDE)
+        return tf.linalg.matrix_transpose(blocks.lower_product(L_inverse, Kuf))
+
+    def _transform_graph(
+        self, X: tf.Tensor, r: tf.Tensor, A: tf.Tensor, sets: tf.Tensor, present: tf.Tensor, real: tf.Tensor,
+        noise: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:  # fmt: skip
+        """The sums over a panel's rows, then what `Conditioned` names."""
+        rows = tf.gather(A, sets)  # [C, m + 1, M]
+        K = self.process.model.kernel.K(tf.gather(X, sets), dtype=_WIDE)  # [C, m + 1, m + 1]
+        b, variance, factor, prior = conditioned(rows, K, present, noise)
+        rounding = float(np.finfo(np.float64).eps)
+        D = tf.maximum(variance + noise, tf.maximum(noise, rounding * prior))  # [C]
+        bt = with_one(b)[:, None, :]  # [C, 1, m + 1]
+        at, yt = tf.matmul(bt, rows)[:, 0], tf.matmul(bt, tf.gather(r, sets))[:, 0]  # [C, M], [C, P]
+        inverse = real / D  # [C]
+        gram = blocks.weighted_gram(tf.linalg.matrix_transpose(at), inverse[None])  # [M, M]
+        scaled = yt * inverse[:, None]  # [C, P]
+        squares, log_ratio = tf.reduce_sum(yt * scaled, 0), tf.reduce_sum(real * tf.math.log(D))
+        return gram, tf.matmul(at, scaled, transpose_a=True), squares, log_ratio, at, yt, b, D, factor
+
+    def _rows_back_graph(
+        self, X: tf.Tensor, r: tf.Tensor, A: tf.Tensor, sets: tf.Tensor, present: tf.Tensor, real: tf.Tensor,
+        at: tf.Tensor, yt: tf.Tensor, b: tf.Tensor, D: tf.Tensor, factor: tf.Tensor, w: tf.Tensor,
+        covariance: tf.Tensor,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        """`at_bar - ut [C, M]`, `bt [C (m + 1)]`, `-u` likewise, `yt_bar [C, P]`, sums and gradients."""
+        outputs = tf.cast(self._sizes[1], _WIDE)
+        e, v = yt - tf.matmul(at, w), tf.matmul(at, covariance)  # [C, P], [C, M]
+        D_bar = tf.reduce_sum(e * e, 1) + outputs * (tf.reduce_sum(at * v, 1) - D)
+        D_bar *= 0.5 * real / D**2  # [C]
+        share = (real / D)[:, None]  # [C, 1]
+        v = tf.matmul(e * share, w, transpose_b=True) - outputs * share * v
+        yt_bar = -e * share
+        rows, bt = tf.gather(A, sets), with_one(b)  # [C, m + 1, M], [C, m + 1]
+        seen = tf.matmul(rows[:, :-1], v[:, :, None]) + tf.matmul(
+            tf.gather(r, sets[:, :-1]), yt_bar[:, :, None]
+        )  # [C, m, 1]
+        b_bar = -tf.where(present[..., None], seen, tf.zeros_like(seen))
+        q = tf.linalg.cholesky_solve(factor, b_bar)[..., 0] if b.shape[1] else b_bar[..., 0]  # [C, m]
+        u = D_bar[:, None] * bt + tf.pad(q, [[0, 0], [0, 1]])  # [C, m + 1]
+        v -= tf.matmul(u[:, None, :], rows)[:, 0]
+        half = 0.5 * u[:, :, None] * bt[:, None, :]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.variables)
+            K = self.process.model.kernel.K(tf.gather(X, sets), dtype=_WIDE)
+        gradients = self._gradients(tape, K, half + tf.linalg.matrix_transpose(half))
+        error, noise_bar = tf.reduce_sum(e * e * share), tf.reduce_sum(u * bt)
+        return v, tf.reshape(bt, [-1]), tf.reshape(-u, [-1]), yt_bar, error, noise_bar, gradients
+
+    def _pool_back_graph(
+        self, X: tf.Tensor, A: tf.Tensor, V: tf.Tensor, At: tf.Tensor, yt_bar: tf.Tensor, bt: tf.Tensor,
+        minus_u: tf.Tensor, own: tf.Tensor, place: tf.Tensor, row: tf.Tensor, L_inverse: tf.Tensor,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        """r_bar `[n, P]`, a part of X's lower triangle, and gradients, of n rows of a block."""
+        weight = tf.gather(bt, place)[:, None]  # [E, 1]
+        parts = weight * tf.gather(V, own) + tf.gather(minus_u, place)[:, None] * tf.gather(At, own)
+        A_bar = tf.math.segment_sum(parts, row)  # [n, M]
+        r_bar = tf.math.segment_sum(weight * tf.gather(yt_bar, own), row)  # [n, P]
+        across = tf.linalg.matrix_transpose(A_bar)  # [M, n]
+        moments = blocks.lower_gram(across, tf.linalg.matrix_transpose(A))
+        Kuf_bar = blocks.lower_product(L_inverse, across, transpose=True)  # [M, n]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.variables)
+            Kuf = self.process.model.kernel.K(self.process.model.Z, X, dtype=_WIDE)
+        return r_bar, moments, self._gradients(tape, Kuf, Kuf_bar)
+
+    def _gradients(self, tape: tf.GradientTape, K: tf.Tensor, K_bar: tf.Tensor) -> list[tf.Tensor]:
+        none = tf.UnconnectedGradients.ZERO
+        found = tape.gradient(K, self.variables, output_gradients=K_bar, unconnected_gradients=none)
+        return [tf.cast(tf.convert_to_tensor(g), _WIDE) for g in found]
+
+
+class _Sums:
+    """Sums that stay on the device."""
+
+    def __init__(self) -> None:
+        self.total: list[tf.Tensor] = []
+
+    def add(self, *found: tf.Tensor) -> None:
+        self.total = [a + b for a, b in zip(self.total, found, strict=True)] if self.total else list(found)
+
+    def numpy(self) -> list[np.ndarray]:
+        return [np.array(x) for x in self.total]
+
+
+def _joined(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    return parts[0] if len(parts) == 1 else tf.concat(list(parts), 0)
+
+
+def _look(keep_going: Callable[[], bool]) -> None:
+    if not keep_going():
+        raise Stopped
