@@ -26,6 +26,10 @@ def cases(L1, L2):
         "lower_product": (blocks.lower_product(A, x), L1 @ X),
         "transposed": (blocks.lower_product(A, x, transpose=True), T @ X),
         "weighted_gram": (blocks.weighted_gram(x, weights), (X * w) @ X.swapaxes(-1, -2)),
+        "lower_gram": (
+            tf.linalg.band_part(blocks.lower_gram(x, x * weights), -1, 0),
+            np.tril(X @ (X * w).swapaxes(-1, -2)),
+        ),
         "lower_of_product": (blocks.lower_of_product(A, dense), np.tril(L1 @ square)),
         "lower_times_lower": (blocks.lower_times_lower(A, B), L1 @ L2),
         "upper_times_lower": (blocks.upper_times_lower(A, B), T @ L2),
