@@ -30,7 +30,7 @@ import scipy.sparse
 from svgp.errors import NumericalError
 from svgp.models.neighbours.search import NONE
 
-GATHER = 1 << 18  # numbers of A gathered at a time, 2 MiB: what follows should find them in the cache
+GATHER = 1 << 17  # numbers of A gathered at a time, 1 MiB: what follows should find them in the cache
 JITTERS = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4)  # of the mean diagonal of R[n, n], where C is not definite
 
 

@@ -21,7 +21,7 @@ from scipy.spatial import KDTree
 from svgp.linalg.host import blas, threads
 
 NONE = -1  # in the place of a neighbour that does not exist
-LEAF = 16  # rows of a leaf of the tree
+LEAF = 64  # rows of a leaf of the tree: 16 take as long in 4 columns, a third longer in 8
 # Nanoseconds on one core: a leaf that a query visits; a pair of rows where all distances are taken, and each
 # column more. Timed with 3,000 to 40,000 normal rows in 1 to 32 columns: with 40,000 both take as long at 8.
 VISIT, PAIR, COLUMN = 350.0, 2.1, 0.035
