@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from svgp.models.neighbours.conditional import JITTERS
@@ -9,25 +11,32 @@ from svgp.models.neighbours.conditional import JITTERS
 _WIDE = tf.float64
 
 
-def conditioned(
-    rows: tf.Tensor, K: tf.Tensor, present: tf.Tensor, noise: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """b `[C, m]`, the variance of f that is left `[C]`, the factor of C `[C, m, m]`, the mean prior variance.
+class Residual(NamedTuple):
+    """Covariances of the residual process at the sets of C rows, a neighbour that is missing with zeros."""
 
-    Of A `[C, m + 1, M]` and K `[C, m + 1, m + 1]` of the sets, `present [C, m]`; `noise [C, m]` of the
-    neighbours, or one number. As `svgp.models.neighbours.conditional`.
-    """
-    prior = tf.reduce_mean(tf.linalg.diag_part(K))  # []
+    neighbours: tf.Tensor  # [C, m, m]
+    cross: tf.Tensor  # [C, m]
+    own: tf.Tensor  # [C] not below zero
+    prior: tf.Tensor  # [] mean variance of the kernel
+
+
+def residual(rows: tf.Tensor, K: tf.Tensor, present: tf.Tensor) -> Residual:
+    """Of A `[C, m + 1, M]` and K `[C, m + 1, m + 1]` of the sets; `present [C, m]`."""
     R = K[:, :, :-1] - tf.matmul(rows, rows[:, :-1], transpose_b=True)  # [C, m + 1, m]
     here = tf.cast(present, _WIDE)  # [C, m]
-    C, cross = R[:, :-1] * here[:, :, None] * here[:, None, :], R[:, -1] * here  # [C, m, m], [C, m]
-    own = tf.maximum(K[:, -1, -1] - tf.reduce_sum(rows[:, -1] ** 2, 1), 0.0)  # [C]
+    own = tf.maximum(K[:, -1, -1] - tf.reduce_sum(rows[:, -1] ** 2, 1), 0.0)
+    among = R[:, :-1] * here[:, :, None] * here[:, None, :]
+    return Residual(among, R[:, -1] * here, own, tf.reduce_mean(tf.linalg.diag_part(K)))
+
+
+def weights(R: Residual, present: tf.Tensor, noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """b `[C, m]` and the factor of C `[C, m, m]`; `noise [C, m]` of the neighbours, or one number."""
     if not present.shape[1]:
-        return cross, own, C, prior
-    diagonal = tf.linalg.diag_part(C) + tf.where(present, noise + tf.zeros_like(here), tf.ones_like(here))
-    factor = definite_factor(tf.linalg.set_diag(C, diagonal), prior)
-    b = tf.linalg.cholesky_solve(factor, cross[..., None])[..., 0]
-    return b, own - tf.reduce_sum(cross * b, 1), factor, prior
+        return R.cross, R.neighbours
+    noises = tf.where(present, noise + tf.zeros_like(R.cross), tf.ones_like(R.cross))
+    C = tf.linalg.set_diag(R.neighbours, tf.linalg.diag_part(R.neighbours) + noises)
+    factor = definite_factor(C, R.prior)
+    return tf.linalg.cholesky_solve(factor, R.cross[..., None])[..., 0], factor
 
 
 def definite_factor(C: tf.Tensor, prior: tf.Tensor) -> tf.Tensor:

@@ -28,7 +28,7 @@ from svgp.models.collapsed.panels import Stopped
 from svgp.models.collapsed.posterior import OptimalPosterior
 from svgp.models.collapsed.statistics import Statistics
 from svgp.models.neighbours.blocks import Block, Blocks
-from svgp.models.neighbours.device_conditional import conditioned, with_one
+from svgp.models.neighbours.device_conditional import residual, weights, with_one
 from svgp.models.neighbours.process import ResidualProcess
 
 ENTRIES = 1 << 24  # of one [C, m + 1, M] array, 128 MiB; about three of them are alive at a time
@@ -94,12 +94,12 @@ class DevicePasses:
         )
         shapes = ([C, M], [C, outputs], [C, s - 1], [C], [C, s - 1, s - 1])
         found = Conditioned(*(tf.TensorSpec(shape, _WIDE) for shape in shapes))
-        entries, weights = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], _WIDE)
+        entries, column = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], _WIDE)
         self._project = compiled(self._project_graph, [X, tf.TensorSpec([M, columns], _WIDE), square])
         self._transform = compiled(self._transform_graph, [X, r, A, *panel, number])
         self._rows_back = compiled(self._rows_back_graph, [X, r, A, *panel, *found, thin, square])
         self._pool_back = compiled(
-            self._pool_back_graph, [X, A, A, A, r, weights, weights, entries, entries, entries, square]
+            self._pool_back_graph, [X, A, A, A, r, column, column, entries, entries, entries, square]
         )
         self._entries: tuple[Block, np.ndarray, np.ndarray] | None = None
         self.lanes = [DeviceLane([])]
@@ -222,9 +222,11 @@ class DevicePasses:
         """The sums over a panel's rows, then what `Conditioned` names."""
         rows = tf.gather(A, sets)  # [C, m + 1, M]
         K = self.process.model.kernel.K(tf.gather(X, sets), dtype=_WIDE)  # [C, m + 1, m + 1]
-        b, variance, factor, prior = conditioned(rows, K, present, noise)
+        R = residual(rows, K, present)
+        b, factor = weights(R, present, noise)
         rounding = float(np.finfo(np.float64).eps)
-        D = tf.maximum(variance + noise, tf.maximum(noise, rounding * prior))  # [C]
+        D = R.own + noise - tf.reduce_sum(R.cross * b, 1)  # [C]
+        D = tf.maximum(D, tf.maximum(noise, rounding * R.prior))
         bt = with_one(b)[:, None, :]  # [C, 1, m + 1]
         at, yt = tf.matmul(bt, rows)[:, 0], tf.matmul(bt, tf.gather(r, sets))[:, 0]  # [C, M], [C, P]
         inverse = real / D  # [C]

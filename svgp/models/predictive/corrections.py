@@ -22,12 +22,15 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import tensorflow as tf
 
+from svgp.linalg.backend import use_host
 from svgp.linalg.host import blas, threads
 from svgp.models.collapsed.panels import kept_bytes
 from svgp.models.neighbours import NONE, Nearest, ResidualProcess, kernel_scales
 from svgp.models.neighbours.conditional import gathered
 from svgp.models.neighbours.search import cluster_order
+from svgp.models.predictive.on_device import Answer, DeviceRows
 
 BATCH = 256  # queries at a time: neighbours of near ones overlap
 SEARCHED = 1 << 16  # queries whose neighbours are found at a time
@@ -120,6 +123,8 @@ class NeighbourRows:
         # A row twice, without noise, must not make the neighbours' covariance singular.
         self.floor = SMALLEST_NOISE * float(np.mean(model.kernel.K_diag(self.X[:ROWS])))
         self._kept: list[np.ndarray] = []  # A of all rows
+        on_host = use_host(tf.zeros([1, 1], tf.float64))
+        self._device = None if on_host else DeviceRows(model.kernel, X.shape[1])
 
     def with_count(self, count: int) -> NeighbourRows:
         """The same rows, of which predictions see so many; what is kept of them is shared."""
@@ -155,6 +160,9 @@ class NeighbourRows:
         explained = None if self.joint is None else np.empty(shape)
         nearest, prior = np.empty((2, len(X)))
         out = Correction(np.empty(shape), np.empty(shape), explained, nearest, prior)
+        if self._device is not None:
+            self._device.correct(self, np.ascontiguousarray(X, np.float64), residual, out)
+            return out
 
         def fill(rows: np.ndarray, batch: Conditioned) -> None:
             out.mean[rows], out.residual[rows] = batch.mean, batch.residual
@@ -180,6 +188,14 @@ class NeighbourRows:
             def task(rows: np.ndarray, start: int = start, found: Found = found) -> None:
                 use(start + rows, self._condition(found.take(rows), residual))
 
+            def take(rows: np.ndarray, answer: Answer, start: int = start, found: Found = found) -> None:
+                A, b, at, mean, left = (np.asarray(x) for x in answer[:5])
+                prior = np.asarray(answer.prior)
+                use(start + rows, Conditioned(found.take(rows), A, b, at, mean, residual * left, prior))
+
+            if self._device is not None:
+                self._device.answers(self, found, take)
+                continue
             self._in_batches(found, task)
 
     def find(self, X: np.ndarray) -> Found:
@@ -205,6 +221,13 @@ class NeighbourRows:
                 for into, values in zip(whole[:3], parts[:3], strict=True):
                     into[rows[part]] = values
 
+        def fill_from(rows: np.ndarray, answer: Answer) -> None:
+            for into, values in zip(whole[:3], (answer.among, answer.cross, answer.prior), strict=True):
+                into[rows] = values
+
+        if self._device is not None:
+            self._device.answers(self, found, fill_from)
+            return whole
         self._in_batches(found, fill)
         return whole
 

@@ -5,7 +5,7 @@ With `L L^T = Kuu`, `A = L^-1 Kuf` and the whitened `q(v) = N(m, S S^T)`, as in 
     mean = A^T m      explained = rowsum((A^T S)^2)      residual = d = kff - rowsum((A^T)^2)
 
 Kuu is factored once for all rows. Rows go in panels, each on one thread from kernel to sums, with rows down
-and inducing points across, which is how neighbours want them.
+and inducing points across, which is how neighbours want them. On a GPU the panels are TensorFlow's.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from svgp.kernels import host
+from svgp.linalg.backend import use_host
 from svgp.linalg.host import blas, threads
+from svgp.models.collapsed.kernels import compiled
 
 PANEL_ENTRIES = 1 << 19  # of [n, M]: 4 MiB, as in svgp.models.collapsed.panels
+DEVICE_ENTRIES = 1 << 24  # 128 MiB
 
 
 class Parts(NamedTuple):
@@ -45,6 +49,10 @@ class SparseRows:
         self.L_inverse = np.asarray(posterior.L_inverse)  # [1 or L, M, M]
         self.q_mean, self.q_sqrt = np.asarray(posterior.q_mean), np.asarray(posterior.q_sqrt)
         self.num_latent, self.num_inducing = self.q_mean.shape  # L, M
+        self._there: Callable[..., Any] | None = None  # q(f) of a panel on the device
+        if not use_host(tf.zeros([1, 1], model.dtype)):
+            rows = tf.TensorSpec([None, model.Z.shape[-1]], model.dtype)
+            self._there = compiled(posterior.latents, [rows])
 
     def parts(self, X: np.ndarray) -> Parts:
         """Mean, explained and residual variance of the likelihood's functions at scaled inputs X `[N, D]`."""
@@ -57,6 +65,10 @@ class SparseRows:
         return Parts(mean + prior, explained, residual)
 
     def _latents(self, X: np.ndarray) -> Parts:
+        if self._there is not None:
+            X = X.astype(self.dtype, copy=False)
+            panels = [self._there(tf.constant(X[rows])) for rows in self.panels(len(X), DEVICE_ENTRIES)]
+            return Parts(*(np.concatenate(parts) for parts in zip(*panels, strict=True)))
         found = Parts(*(np.empty((len(X), self.num_latent), self.dtype) for _ in range(3)))
 
         def fill(rows: slice) -> None:
@@ -81,9 +93,9 @@ class SparseRows:
             threads.run_all([partial(fill, rows) for rows in self.panels(len(X))])
         return out, residual
 
-    def panels(self, rows: int) -> list[slice]:
-        """Ranges of rows, as many for each thread."""
-        wanted = max(64, PANEL_ENTRIES // self.num_inducing)
+    def panels(self, rows: int, entries: int = PANEL_ENTRIES) -> list[slice]:
+        """Ranges of rows of about so many entries `[n, M]`, as many for each thread."""
+        wanted = max(64, entries // self.num_inducing)
         count = max(1, -(-rows // wanted))
         edges = [round(rows * index / count) for index in range(count + 1)]
         return [slice(*both) for both in zip(edges[:-1], edges[1:], strict=True)]
