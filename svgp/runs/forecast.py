@@ -18,7 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from svgp.runs.decisions import chosen_method, has_second_stage, most_points, most_wanted, rows_to_learn
+from svgp.runs.decisions import (
+    chosen_method,
+    has_labels,
+    has_second_stage,
+    most_points,
+    most_wanted,
+    rows_to_learn,
+)
 
 _SIZE, _TIMED_S = 512, 0.05  # of the products that are timed, and for how long
 _EVALUATIONS = 1.25  # of L-BFGS an accepted step
@@ -111,9 +118,10 @@ def forecast(
     most, second = most_wanted(config, rows, held == rows), held == rows and has_second_stage(config)
     once = chosen_method(config, rows, 1) == "collapsed"
     each, second = 1 if once else latents, second and once
-    M = min(
-        asked if isinstance(asked, int) else most_points(train, rows, most, each, once, second=second), rows
-    )
+    M = asked
+    if not isinstance(M, int):
+        M = most_points(train, rows, most, each, once, second=second, labels=has_labels(config))
+    M = min(M, rows)
     single = train.precision == "float32"
     kind = np.float32 if single else np.float64
     entry_s = _ENTRY_S if rate else _EXPONENTIALS * exponential_seconds(kind)

@@ -28,6 +28,7 @@ from svgp.runs.decisions import (
     GRID,
     affordable_operations,
     fit_operations,
+    has_labels,
     has_second_stage,
     most_wanted,
 )
@@ -47,15 +48,19 @@ def with_count(config: Config, dataset: Dataset) -> tuple[Config, dict[str, Any]
         return config, None
     rows = dataset.rows
     second = has_second_stage(config) and rows.in_memory
-    found = weigh(config, dataset, most_wanted(config, rows.count, rows.in_memory), second=second)
+    most, labels = most_wanted(config, rows.count, rows.in_memory), has_labels(config)
+    found = weigh(config, dataset, most, second=second, labels=labels)
     inducing = points.model_copy(update={"count": found["count"]})
     return config.model_copy(update={"model": config.model.model_copy(update={"inducing": inducing})}), found
 
 
-def weigh(config: Config, dataset: Dataset, most: int = GRID[-1], *, second: bool = False) -> dict[str, Any]:
+def weigh(
+    config: Config, dataset: Dataset, most: int = GRID[-1], *, second: bool = False, labels: bool = False
+) -> dict[str, Any]:
     """How residual, price and cost go with M, and the M that is taken: `most` at most.
 
-    `second`: whether a stage on the evidence takes its share of the time.
+    `second`: whether a stage on the evidence takes its share of the time. `labels`: whether rows left out may
+    end the training of classes early.
     """
     seed, rows = config.train.seed, dataset.rows.count
     order = np.random.default_rng([seed, 29]).permutation(len(dataset.X))
@@ -72,7 +77,9 @@ def weigh(config: Config, dataset: Dataset, most: int = GRID[-1], *, second: boo
             # Where the greedy points end before, more are redundant.
             "residual_share": float(shares[min(m, len(shares)) - 1]),
             "nats_a_row": float(price[min(m, len(price)) - 1]),
-            "operations": fit_operations(config.train, m, rows, latents, collapsed, second=second),
+            "operations": fit_operations(
+                config.train, m, rows, latents, collapsed, second=second, labels=labels
+            ),
         }
         for m in grid
     ]

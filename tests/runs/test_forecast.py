@@ -70,13 +70,33 @@ def test_rows_are_those_that_training_takes(rows, subset):
 
 def test_constants_are_those_of_training_which_imports_tensorflow():
     from svgp.runs.forecast import FIRST_SHARE
-    from svgp.training.methods import affordable, staged
+    from svgp.training.methods import affordable, held_out, staged
 
     names = ("SECONDS", "SHARE", "RATE", "EVALUATIONS", "OPERATIONS", "KEPT_SHARE", "KEPT_MOST", "KEPT_FROM")
     names += ("PASS", "PASS_SHARE", "FEWEST")
     assert all(getattr(decisions, name) == getattr(affordable, name) for name in names)
     assert staged.SHARE_S == FIRST_SHARE and staged.LARGEST == decisions._LARGEST
     assert affordable.MOST_OPERATIONS == decisions._AFFORDABLE
+    kept = (held_out.TASKS, held_out.FEWEST, held_out.CLIMBS, held_out.MOST_OPERATIONS)
+    assert kept == (
+        decisions.HELD_OUT_TASKS,
+        decisions.HELD_OUT_FROM,
+        decisions.HELD_OUT_CLIMBS,
+        decisions.HELD_OUT_MOST,
+    )
+
+
+def test_classes_that_rows_left_out_judge_take_fewer_steps_and_more_points():
+    """Digits in 110 s: 128 points would have 2,000 steps in the time; where none judges, they still do."""
+    train = config(max_seconds=110.0).train
+    plain, judged = (most_points(train, 1437, 1024, 10, False, labels=labels) for labels in (False, True))
+    assert (plain, judged) == (128, 362)
+    many = {
+        labels: decisions.fit_operations(train, 512, 10**5, 10, False, labels=labels) for labels in (0, 1)
+    }
+    assert many[0] == many[1]
+    whole = [decisions.fit_operations(train, 64, 900, 3, False, labels=labels) for labels in (False, True)]
+    assert whole[0] == whole[1]  # L-BFGS goes on to its end before it is judged
 
 
 def test_a_second_stage_leaves_less_time_for_points():
