@@ -31,8 +31,13 @@ class Recovered(NamedTuple):
     parameter: str = ""
     truth: float = np.nan
     found: float = np.nan
-    error: float = np.nan  # standard error where f is known
+    error: float = np.nan  # standard error where f is known but for its level
     inside: float = np.nan  # share of test rows in the middle 90%
+
+    @property
+    def away(self) -> float:
+        """By how many standard errors what was found differs from the truth."""
+        return (self.found - self.truth) / self.error
 
 
 def recover(case: Case, *, rows: int | None = None, seed: int = 0) -> Recovered:

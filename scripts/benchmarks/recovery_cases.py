@@ -27,7 +27,8 @@ def drift(x: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Case:
-    """`draw(x, rng)` gives y and the columns beside it; `log_density(x, columns, theta)` [N] theirs.
+    """`draw(x, rng)` gives y and the columns beside it; `log_density(f, columns, theta)` [N] theirs,
+    where `f` is `wave(x)`.
 
     `parameters` are the true values by the name of the likelihood's attribute; `scaled`: in units of the
     target, which training scales. `levels` None: y is a count or a class, and its own probabilities say how
@@ -68,15 +69,15 @@ def _censored(draw: Callable[[np.ndarray, np.random.Generator], np.ndarray]) -> 
 
 
 def _survival(distribution: Callable[[np.ndarray, float], Any]) -> Any:
-    def log_density(x: np.ndarray, columns: Columns, theta: float) -> np.ndarray:
-        given, y = distribution(x, theta), columns["y"]
-        return np.where(columns.get("alive", np.zeros(len(x))) > 0, given.logsf(y), given.logpdf(y))
+    def log_density(f: np.ndarray, columns: Columns, theta: float) -> np.ndarray:
+        given, y = distribution(f, theta), columns["y"]
+        return np.where(columns.get("alive", np.zeros(len(f))) > 0, given.logsf(y), given.logpdf(y))
 
     return log_density
 
 
-def _weibull(x: np.ndarray, shape: float) -> Any:
-    return st.weibull_min(shape, scale=np.exp(wave(x)))
+def _weibull(f: np.ndarray, shape: float) -> Any:
+    return st.weibull_min(shape, scale=np.exp(f))
 
 
 def _exposed(draw: Callable[[np.ndarray, np.random.Generator], np.ndarray]) -> Any:
@@ -87,8 +88,8 @@ def _exposed(draw: Callable[[np.ndarray, np.random.Generator], np.ndarray]) -> A
     return both
 
 
-def _negative_binomial(x: np.ndarray, columns: Columns, alpha: float) -> np.ndarray:
-    mean = columns["hours"] * np.exp(wave(x))
+def _negative_binomial(f: np.ndarray, columns: Columns, alpha: float) -> np.ndarray:
+    mean = columns["hours"] * np.exp(f)
     return st.nbinom.logpmf(columns["y"], 1 / alpha, 1 / (1 + alpha * mean))
 
 
@@ -97,8 +98,8 @@ def _binomial(x: np.ndarray, rng: np.random.Generator) -> Columns:
     return {"y": rng.binomial(trials, 1 / (1 + np.exp(-wave(x)))), "n": trials}
 
 
-def _zero_inflated(x: np.ndarray, columns: Columns, zeros: float) -> np.ndarray:
-    count = np.log1p(-zeros) + st.poisson.logpmf(columns["y"], np.exp(1.0 + wave(x)))
+def _zero_inflated(f: np.ndarray, columns: Columns, zeros: float) -> np.ndarray:
+    count = np.log1p(-zeros) + st.poisson.logpmf(columns["y"], np.exp(1.0 + f))
     return np.logaddexp(count, np.where(columns["y"] == 0, np.log(zeros), -np.inf))
 
 
@@ -119,38 +120,38 @@ def _ordinal(x: np.ndarray, rng: np.random.Generator) -> Columns:
     return {"y": np.searchsorted([-1.5, -0.3, 1.0], merit) + 1}
 
 
-def _ordinal_density(x: np.ndarray, columns: Columns, width: float) -> np.ndarray:
+def _ordinal_density(f: np.ndarray, columns: Columns, width: float) -> np.ndarray:
     edges = np.array([-np.inf, -1.5, -0.3, -0.3 + width, np.inf])
-    f, k = 1.5 * wave(x), columns["y"].astype(int)
-    return np.log(ndtr(edges[k] - f) - ndtr(edges[k - 1] - f))
+    merit, k = 1.5 * f, columns["y"].astype(int)
+    return np.log(ndtr(edges[k] - merit) - ndtr(edges[k - 1] - merit))
 
 
-def _beta(x: np.ndarray, scale: float) -> Any:
-    mean = ndtr(wave(x))
+def _beta(f: np.ndarray, scale: float) -> Any:
+    mean = ndtr(f)
     return st.beta(scale * mean, scale * (1 - mean))
 
 
 def _of(distribution: Any) -> Any:
-    return lambda x, columns, theta: distribution(x, theta).logpdf(columns["y"])
+    return lambda f, columns, theta: distribution(f, theta).logpdf(columns["y"])
 
 
 CASES: dict[str, Case] = {
     "gaussian": Case(
         {"type": "gaussian"}, _gaussian,
-        _of(lambda x, v: st.norm(wave(x), np.sqrt(v))), {"variance": 0.09}, 2.0,
+        _of(lambda f, v: st.norm(f, np.sqrt(v))), {"variance": 0.09}, 2.0,
     ),
     "gaussian, known noise": Case(
         {"type": "gaussian", "noise": {"column": "sigma"}}, _known_noise,
-        lambda x, c, v: st.norm.logpdf(c["y"], wave(x), np.hypot(c["sigma"], v**0.5)),
+        lambda f, c, v: st.norm.logpdf(c["y"], f, np.hypot(c["sigma"], v**0.5)),
         {"variance": 0.04}, 2.0,
     ),
     "student_t": Case(
         {"type": "student_t"}, lambda x, r: {"y": wave(x) + 0.3 * r.standard_t(4.0, len(x))},
-        _of(lambda x, s: st.t(4.0, wave(x), s)), {"scale": 0.3}, 1.0,
+        _of(lambda f, s: st.t(4.0, f, s)), {"scale": 0.3}, 1.0,
     ),
     "laplace": Case(
         {"type": "laplace"}, lambda x, r: {"y": wave(x) + r.laplace(0.0, 0.3, len(x))},
-        _of(lambda x, s: st.laplace(wave(x), s)), {"scale": 0.3}, 1.0,
+        _of(lambda f, s: st.laplace(f, s)), {"scale": 0.3}, 1.0,
     ),
     "heteroskedastic": Case(
         {"type": "heteroskedastic"}, _two_latents(lambda r, n: r.standard_normal(n)),
@@ -164,7 +165,7 @@ CASES: dict[str, Case] = {
     ),
     "gamma": Case(
         {"type": "gamma"}, lambda x, r: {"y": r.gamma(2.5, np.exp(wave(x)))},
-        _of(lambda x, a: st.gamma(a, scale=np.exp(wave(x)))), {"shape": 2.5},
+        _of(lambda f, a: st.gamma(a, scale=np.exp(f))), {"shape": 2.5},
     ),
     "exponential": Case({"type": "exponential"}, lambda x, r: {"y": r.exponential(np.exp(wave(x)))}),
     "weibull": Case(
@@ -178,10 +179,11 @@ CASES: dict[str, Case] = {
     ),
     "lognormal": Case(
         {"type": "lognormal"}, lambda x, r: {"y": np.exp(wave(x) + 0.4 * r.standard_normal(len(x)))},
-        _survival(lambda x, s: st.lognorm(s, scale=np.exp(wave(x)))), {"scale": 0.4},
+        _survival(lambda f, s: st.lognorm(s, scale=np.exp(f))), {"scale": 0.4},
     ),
     "beta": Case(
-        {"type": "beta"}, lambda x, r: {"y": _beta(x, 8.0).rvs(random_state=r)}, _of(_beta), {"scale": 8.0},
+        {"type": "beta"}, lambda x, r: {"y": _beta(wave(x), 8.0).rvs(random_state=r)},
+        _of(_beta), {"scale": 8.0},
     ),
     "poisson": Case({"type": "poisson"}, lambda x, r: {"y": r.poisson(np.exp(1.0 + wave(x)))}, levels=None),
     "negative_binomial": Case(
@@ -216,8 +218,18 @@ def table(case: Case, rows: int, seed: int, *, test: bool = False) -> tuple[np.n
 
 
 def standard_error(case: Case, truth: float, x: np.ndarray, columns: Columns) -> float:
-    """Of the parameter's estimate where f is known: one over the root of the observed information."""
+    """Of the parameter's estimate where f is known but for its level, by the observed information.
+
+    The level counts since it tells of shapes: of a gamma with a known scale the mean alone does.
+    """
     assert case.log_density is not None
-    step = 1e-3 * truth
-    low, middle, high = (case.log_density(x, columns, truth + sign * step).sum() for sign in (-1.0, 0.0, 1.0))
-    return float(step / np.sqrt(2.0 * middle - low - high))
+    log_density, steps = case.log_density, np.array([1e-3 * truth, 1e-3])
+
+    def at(*signs: float) -> float:
+        change = steps * signs
+        return float(log_density(wave(x) + change[1], columns, truth + change[0]).sum())
+
+    twice = 2.0 * at(0.0, 0.0)
+    own, level = twice - at(1.0, 0.0) - at(-1.0, 0.0), twice - at(0.0, 1.0) - at(0.0, -1.0)
+    both = 0.25 * (at(1.0, -1.0) + at(-1.0, 1.0) - at(1.0, 1.0) - at(-1.0, -1.0))
+    return float(steps[0] / np.sqrt(own - both**2 / level))
