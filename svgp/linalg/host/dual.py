@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,9 +21,9 @@ Result = TypeVar("Result")
 
 def _single_threaded(function: Callable[..., Result]) -> Callable[..., Result]:
     @wraps(function)
-    def wrapped(*arrays: np.ndarray) -> Result:
+    def wrapped(*arrays: np.ndarray, **options: Any) -> Result:
         with single_threaded_blas():
-            return function(*arrays)
+            return function(*arrays, **options)
 
     return wrapped
 
@@ -42,9 +42,12 @@ def project(L_inverse: np.ndarray, Kuf: np.ndarray) -> np.ndarray:
 
 
 @_single_threaded
-def evaluate(A: np.ndarray, precision: np.ndarray, shift: np.ndarray) -> Arrays:
-    """mean, explained, kl, m, root and C; NaN throughout where one latent's B has no Cholesky factor."""
-    (latents, size), rows, dtype = shift.shape, A.shape[-1], A.dtype
+def evaluate(A: np.ndarray, precision: np.ndarray, shift: np.ndarray, narrow: Any) -> Arrays:
+    """mean, explained, kl, m, root and C; NaN throughout where one latent's B has no Cholesky factor.
+
+    C is made in the type `narrow`.
+    """
+    (latents, size), rows = shift.shape, A.shape[-1]
     shapes = (
         (latents, rows),
         (latents, rows),
@@ -53,7 +56,8 @@ def evaluate(A: np.ndarray, precision: np.ndarray, shift: np.ndarray) -> Arrays:
         precision.shape,
         (latents, size, rows),
     )
-    outputs = tuple(blas.aligned_empty(shape, dtype) for shape in shapes)
+    types = [*[A.dtype] * 5, narrow]
+    outputs = tuple(blas.aligned_empty(*both) for both in zip(shapes, types, strict=True))
     mean, explained, kl, m, root, C = outputs
     for i in range(latents):
         a, B = _shared(A, i), blas.aligned_copy(precision[i])
@@ -64,7 +68,7 @@ def evaluate(A: np.ndarray, precision: np.ndarray, shift: np.ndarray) -> Arrays:
             return outputs
         m[i] = blas.times_vector(root[i], blas.times_vector(root[i], shift[i]), transpose=True)
         np.copyto(C[i], a)
-        blas.triangular_product(root[i], C[i])
+        blas.triangular_product(root[i].astype(narrow, copy=False), C[i])
         mean[i] = blas.times_vector(a, m[i], transpose=True)
         explained[i] = np.einsum("mb,mb->b", C[i], C[i])
         # Not `@`: NumPy's own BLAS would spread a long dot product over threads that wait by spinning.
@@ -102,11 +106,13 @@ def adjoints(
     g_s: np.ndarray,
     g_d: np.ndarray,
 ) -> Arrays:
-    """Kuu_bar and Kuf_bar, one for each latent."""
+    """Kuu_bar, and Kuf_bar in C's type, one for each latent."""
     Kuu_bar, Kuf_bar = blas.aligned_empty(root.shape, A.dtype), blas.aligned_copy(C)
     for i in range(len(m)):
-        inverse, a = _shared(L_inverse, i), _shared(A, i)
-        _kuf_adjoint(inverse, a, m[i], root[i], (g_m[i], g_s[i], g_d[i]), Kuf_bar[i])
+        inverse = _shared(L_inverse, i)
+        operands = (inverse, _shared(A, i), m[i], root[i], g_m[i], g_s[i], g_d[i])
+        own, a, mean, S_root, *g = (x.astype(C.dtype, copy=False) for x in operands)
+        _kuf_adjoint(own, a, mean, S_root, (g[0], g[1], g[2]), Kuf_bar[i])
         _kuu_adjoint(inverse, precision[i], m[i], root[i], (P_s[i], P_d[i], Agm[i]), Kuu_bar[i])
     return Kuu_bar, Kuf_bar
 

@@ -25,10 +25,15 @@ gradients g_* of mean, explained, residual and KL, with `H = I - S`, `P_* = A g_
     Kuf_bar = L^-T (m g_m + 2 S A g_s - 2 A g_d)          kff_bar = g_d
 
 No factorisation and no solve in the backward pass. Checked against automatic differentiation in the tests.
+
+C, S A and L^-T A_bar may be float32 (a model's batch_dtype) beside float64 factors: S <= I, and the kernel's
+own adjoint is float32 there. Not A, whose rounding L^-1 would multiply for the mean and the residual (errors
+of the bound grew 5 to 20 times), nor the P: W is made of them, N / noise times as large as the prior's 1.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -48,7 +53,7 @@ class DualPoint(NamedTuple):
     kl: tf.Tensor  # [L]
     m: tf.Tensor  # [L, M]
     root: tf.Tensor  # [L, M, M] lower, S = root^T root
-    C: tf.Tensor  # [L, M, B] root A
+    C: tf.Tensor  # [L, M, B] root A, which may be float32
 
 
 class Moments(NamedTuple):
@@ -75,10 +80,14 @@ def project(L_inverse: tf.Tensor, Kuf: tf.Tensor) -> tf.Tensor:
     return blocks.lower_product(L_inverse, Kuf)
 
 
-def evaluate(A: tf.Tensor, precision: tf.Tensor, shift: tf.Tensor) -> DualPoint:
-    """q(f) and KL at dual parameters W [L, M, M], e [L, M], for A [1 or L, M, B]."""
+def evaluate(
+    A: tf.Tensor, precision: tf.Tensor, shift: tf.Tensor, narrow: tf.DType | None = None
+) -> DualPoint:
+    """q(f) and KL at dual parameters W [L, M, M], e [L, M], for A [1 or L, M, B]; C in the type `narrow`."""
+    narrow = narrow or A.dtype
     if use_host(A):
-        outputs = tf.numpy_function(dual_host.evaluate, [A, precision, shift], [A.dtype] * 6)
+        work = partial(dual_host.evaluate, narrow=narrow.as_numpy_dtype)
+        outputs = tf.numpy_function(work, [A, precision, shift], [*[A.dtype] * 5, narrow])
         (latents, size), rows = shift.shape, A.shape[-1]
         row, vector, square = [latents, rows], [latents, size], [latents, size, size]
         shapes = [row, row, [latents], vector, square, [latents, size, rows]]
@@ -86,12 +95,13 @@ def evaluate(A: tf.Tensor, precision: tf.Tensor, shift: tf.Tensor) -> DualPoint:
         return DualPoint(precision, shift, *parts)
     L, root = lower_and_inverse(precision + tf.eye(shift.shape[-1], dtype=A.dtype))  # [L, M, M]
     m = tf.linalg.matvec(root, tf.linalg.matvec(root, shift), transpose_a=True)  # [L, M]
-    C = blocks.lower_product(root, A)  # [L, M, B]
+    C = blocks.lower_product(tf.cast(root, narrow), tf.cast(A, narrow))  # [L, M, B]
+    explained = tf.cast(tf.reduce_sum(C * C, -2), A.dtype)  # [L, B]
     half_logdet = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(L)), -1)  # [L]
     size = tf.cast(shift.shape[-1], A.dtype)
     kl = 0.5 * (tf.reduce_sum(root * root, [-2, -1]) + tf.reduce_sum(m * m, -1) - size) + half_logdet
     mean = tf.linalg.matvec(A, m, transpose_a=True)  # [L, B]
-    return DualPoint(precision, shift, mean, tf.reduce_sum(C * C, -2), kl, m, root, C)
+    return DualPoint(precision, shift, mean, explained, kl, m, root, C)
 
 
 def moments(A: tf.Tensor, g: RowGradients) -> Moments:
@@ -125,13 +135,14 @@ def adjoints(
     """
     operands = (L_inverse, A, point.precision, point.m, point.root, point.C, *sums, *g)
     if use_host(A):
-        Kuu_bar, Kuf_bar = tf.numpy_function(dual_host.adjoints, operands, [A.dtype] * 2)
+        types = [A.dtype, point.C.dtype]
+        Kuu_bar, Kuf_bar = tf.numpy_function(dual_host.adjoints, operands, types)
         Kuu_bar, Kuf_bar = tf.ensure_shape(Kuu_bar, point.root.shape), tf.ensure_shape(Kuf_bar, point.C.shape)
     else:
         Kuu_bar, Kuf_bar = _adjoints(L_inverse, A, point, sums, g)
     if L_inverse.shape[0] == 1 and point.m.shape[0] != 1:  # shared: the latents' gradients add up
         Kuu_bar, Kuf_bar = (tf.reduce_sum(x, 0, keepdims=True) for x in (Kuu_bar, Kuf_bar))
-    return Kuu_bar, Kuf_bar
+    return Kuu_bar, tf.cast(Kuf_bar, A.dtype)
 
 
 def reframe(
@@ -169,9 +180,10 @@ def from_mean_and_root(m: tf.Tensor, root: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
 def _adjoints(
     L_inverse: tf.Tensor, A: tf.Tensor, point: DualPoint, sums: Moments, g: RowGradients
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    m, SA = point.m, blocks.lower_product(point.root, point.C, transpose=True)  # [L, M], [L, M, B]
-    g_m, g_s, g_d = (x[:, None, :] for x in g)  # [L, 1, B]
-    A_bar = m[..., None] * g_m + 2.0 * SA * g_s - 2.0 * A * g_d  # [L, M, B]
+    m, narrow = point.m, point.C.dtype
+    SA = blocks.lower_product(tf.cast(point.root, narrow), point.C, transpose=True)  # [L, M, B]
+    g_m, g_s, g_d = (tf.cast(x[:, None, :], narrow) for x in g)  # [L, 1, B]
+    A_bar = tf.cast(m[..., None], narrow) * g_m + 2.0 * SA * g_s - 2.0 * tf.cast(A, narrow) * g_d
     S = blocks.upper_times_lower(point.root, point.root)  # [L, M, M]
     H = tf.eye(m.shape[-1], dtype=A.dtype) - S
     T = sums.explained + 0.5 * point.precision  # [L, M, M]
@@ -181,4 +193,4 @@ def _adjoints(
     Y -= outer + tf.linalg.matrix_transpose(outer)
     right = blocks.lower_product(L_inverse, Y, transpose=True)  # L^-T Y, whose transpose is Y L^-1
     Kuu_bar = 0.5 * blocks.lower_product(L_inverse, tf.linalg.matrix_transpose(right), transpose=True)
-    return Kuu_bar, blocks.lower_product(L_inverse, A_bar, transpose=True)
+    return Kuu_bar, blocks.lower_product(tf.cast(L_inverse, narrow), A_bar, transpose=True)

@@ -138,6 +138,9 @@ class FullDual:
         residual += tf.zeros([self.model.num_latent, 1], WIDE)
         return _Batch(factor.L_inverse, A, residual, prior, Y, batch_scale(self.model, X)), tape, factor
 
+    def _evaluate(self, batch: _Batch, precision: tf.Tensor, shift: tf.Tensor) -> DualPoint:
+        return dual.evaluate(batch.A, precision, shift, self.model.batch_dtype)
+
     def _data_term(self, batch: _Batch, point: DualPoint) -> DataTerm:
         marginals = (point.mean, point.explained, batch.residual, batch.prior.mean)
         return data_term(self.model, self.hyperparameters, *marginals, batch.Y, batch.scale)
@@ -158,12 +161,12 @@ class FullDual:
         on housing, Student-t, ended 16 nats lower). It gives held duals up where they fail by far.
         """
         W, e = (tf.convert_to_tensor(self.variables[name]) for name in ("precision", "shift"))
-        as_duals = dual.evaluate(batch.A, *dual.reframe(self.variables["frame"], factor.L, W, e))
+        as_duals = self._evaluate(batch, *dual.reframe(self.variables["frame"], factor.L, W, e))
         value, rows = self._value(batch, as_duals), batch.scale[1]
         fine = tf.constant(False) if whole else value >= self.variables["level"] - SUSPECT * rows
 
         def compare() -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-            as_whitened = dual.evaluate(batch.A, W, e)
+            as_whitened = self._evaluate(batch, W, e)
             least = self._value(batch, as_whitened) - (0.0 if whole else FAILED * rows)
             better = value >= least  # False for NaN
             return better, tf.cond(better, lambda: _copy(as_duals), lambda: _copy(as_whitened))
@@ -175,7 +178,7 @@ class FullDual:
         self, batch: _Batch, point: DualPoint, data: DataTerm, sums: Moments, rho: tf.Tensor
     ) -> Search:
         def trial(length: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-            new = dual.evaluate(batch.A, *dual.natural_step(point, sums, length))
+            new = self._evaluate(batch, *dual.natural_step(point, sums, length))
             return self._value(batch, new), tuple(new)
 
         kl = tf.reduce_sum(point.kl)

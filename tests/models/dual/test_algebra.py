@@ -115,3 +115,22 @@ def test_an_invalid_precision_gives_nan_and_no_error(who, broken):
     with backend(who):
         point = dual.evaluate(A, W, tf.ones([1, 3], tf.float64))
     assert np.isnan(point.kl.numpy()).all()
+
+
+@pytest.mark.parametrize("who", ["host", "tensorflow"])
+def test_float32_products_with_the_batch_beside_float64_factors(who):
+    """To float32's roundings of what is made in it; m, the mean, W's sums and the KL are those of float64."""
+    Kuu, Kuf, W, shift, gradients = problem(SHAPES[1])
+    factor, found = factorise(tf.constant(Kuu), 0.0), {}
+    for narrow in (tf.float64, tf.float32):
+        with backend(who):
+            A = dual.project(factor.L_inverse, tf.constant(Kuf))
+            point = dual.evaluate(A, tf.constant(W), tf.constant(shift), narrow)
+            g = dual.RowGradients(*map(tf.constant, gradients))
+            bars = dual.adjoints(factor.L_inverse, A, point, dual.moments(A, g), g)
+        assert point.C.dtype == narrow and point.explained.dtype == bars[1].dtype == tf.float64
+        found[narrow] = [point.mean, point.kl, point.root, bars[0], point.explained, bars[1]]
+    for place, (one, other) in enumerate(zip(*found.values(), strict=True)):
+        scale = np.abs(one).max() * (1e-15 if place < 4 else 2e-6)
+        np.testing.assert_allclose(other, one, rtol=0, atol=scale)
+    assert np.abs(found[tf.float32][5] - found[tf.float64][5]).max() > 0.0
