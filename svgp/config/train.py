@@ -72,7 +72,11 @@ class TrainConfig(Section):
     precision: Literal["float64", "float32", "mixed"] = setting(
         "float64", "of the arithmetic; mixed: float32 with float64 where a GP needs it"
     )
-    device: Literal["auto", "cpu", "gpu"] = setting("auto", "where it runs; auto: a GPU if there is one")
+    device: Literal["auto", "cpu", "gpu", "gpus"] = setting(
+        "auto",
+        "where it runs; auto: a GPU if there is one; gpus: all of this machine's together, batch_size rows "
+        "on each",
+    )
     tensorboard: bool = setting(False, "write TensorBoard logs as well (needs the tensorboard extra)")
 
     def conflicts(self) -> Iterator[tuple[str, str]]:

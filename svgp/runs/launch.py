@@ -17,6 +17,7 @@ from svgp.config import Config, load_config
 from svgp.data import Dataset, load_dataset
 from svgp.errors import Interrupted, RunError, TrainingDiverged
 from svgp.linalg import paths
+from svgp.replicas import replicas, shared_by
 from svgp.runs.earlier import earlier_columns
 from svgp.runs.environment import describe_environment
 from svgp.runs.folder import RunFolder, default_path, timestamp
@@ -35,7 +36,7 @@ from svgp.training import (
     train_steps,
 )
 from svgp.training.checkpoints import Checkpoint
-from svgp.training.device import choose_device, describe_device, precision_advice
+from svgp.training.device import choose_device, describe_device, devices_of, precision_advice
 from svgp.training.interrupts import StopRequest
 from svgp.workers import joined, present
 
@@ -95,7 +96,7 @@ def _chosen(
 def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress) -> Run:
     device = choose_device(config.train.device)
     dataset = load_dataset(config.data, config.model.likelihood, earlier_columns(config))
-    with tf.device(device):
+    with tf.device(device), shared_by(devices_of(config.train.device)):
         config, weighed = with_count(config, dataset)
         method, notes = prepare(config, dataset)
         notes[1:1] = [weighed["sentence"]] if weighed else []
@@ -273,7 +274,7 @@ def _open(
     files.write_text(folder.config, config.to_yaml())
     data = {"name": dataset.name, "sha256": dataset.sha256, "rows": dataset.rows.count}
     environment = describe_environment(
-        device=describe_device(device), precision=config.train.precision, data=data
+        device=describe_device(device, replicas().count), precision=config.train.precision, data=data
     )
     environment["notes"] = notes
     environment["paths"] = asdict(paths.current())
@@ -293,7 +294,7 @@ def _resumptions(folder: RunFolder, step: int) -> list[dict[str, Any]]:
 
 def _start_lines(session: Session, device: str) -> list[str]:
     config, method, model = session.config, session.method, session.model
-    where = describe_device(device)
+    where = describe_device(device, replicas().count)
     start = f"step {method.step} of {session.folder.path}" if method.step else str(session.folder.path)
     return [
         f"{config.name}: {session.dataset.rows.count} rows, {model.Z.shape[-1]} inputs, "

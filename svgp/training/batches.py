@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from svgp.replicas import replicas
 from svgp.rows import ArrayRows, as_rows
 from svgp.workers import present
 
@@ -21,7 +22,8 @@ class Batches:
     The last batch of an epoch may be smaller, and the ELBO's scale N / B is taken from the batch itself. A
     position is a step number and nothing else, so training resumes anywhere, exactly.
 
-    Several workers share each step: `batch_size` rows for each of them, of a batch that is so much larger.
+    Several workers share each step, and several devices of a worker: `batch_size` rows for each of them, of a
+    batch that is so much larger.
 
     X, Y: `[N, D]` and `[N, P]`, or X `svgp.rows.Rows` and no Y. Raises ModelError where arrays disagree or
     are empty.
@@ -34,7 +36,8 @@ class Batches:
         self._rows, self._dtype = rows, dtype
         self.num_data = rows.count
         self.shard = present().shard
-        self.batch_size = min(batch_size * self.shard[1], self.num_data)  # of all workers together
+        together = batch_size * self.shard[1] * replicas().count  # rows of all workers
+        self.batch_size = min(together, self.num_data)
         self.steps_per_epoch = math.ceil(self.num_data / self.batch_size)
         self.seed = seed
         if isinstance(rows, ArrayRows):

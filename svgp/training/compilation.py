@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from svgp.replicas import replicas
 from svgp.workers import present
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ _REFUSALS = (
 
 class CompiledStep:
     """`function` as a `tf.function` of tensors like `signature`; `xla` None: where there is a GPU, and
-    no other worker, whose messages XLA does not carry.
+    no other worker or device, whose messages XLA does not carry.
 
     The first call decides: XLA compiles before it runs anything, so a step that it refuses has changed
     nothing, and is taken by the graph as it is, from then on, with a warning in the log and `why` set.
@@ -38,7 +39,8 @@ class CompiledStep:
         self, function: Callable[..., Any], signature: Sequence[tf.TensorSpec], *, xla: bool | None = None
     ) -> None:
         self._function, self._signature = function, list(signature)
-        self.xla = present().alone and bool(tf.config.list_logical_devices("GPU")) if xla is None else xla
+        alone = present().alone and replicas().alone
+        self.xla = alone and bool(tf.config.list_logical_devices("GPU")) if xla is None else xla
         self.why = ""  # XLA was given up
         self._graph = self._make(self.xla)
         self._proven = not self.xla

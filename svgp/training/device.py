@@ -10,7 +10,7 @@ from svgp.errors import RunError
 
 
 def choose_device(wanted: str) -> str:
-    """The TensorFlow device for `auto`, `cpu` or `gpu`.
+    """The TensorFlow device for `auto`, `cpu`, `gpu` or `gpus`: of several the first, see `devices_of`.
 
     `cpu` hides GPUs from the whole process, so that the host's BLAS is used; where TensorFlow has begun to
     use one already, that comes too late and is left. Lets a GPU's memory grow, so that two runs can share it.
@@ -21,10 +21,10 @@ def choose_device(wanted: str) -> str:
         with suppress(RuntimeError):
             tf.config.set_visible_devices([], "GPU")
     gpus = tf.config.list_physical_devices("GPU") if wanted != "cpu" else []
-    if wanted == "gpu" and not gpus:
+    if wanted in ("gpu", "gpus") and not gpus:
         raise RunError(
-            "train.device: gpu was asked for, but TensorFlow sees none; install the gpu extra (pip install "
-            "'svgp[gpu]'), check the driver with nvidia-smi, or set train.device=cpu"
+            f"train.device: {wanted} was asked for, but TensorFlow sees no GPU; install the gpu extra (pip "
+            "install 'svgp[gpu]'), check the driver with nvidia-smi, or set train.device=cpu"
         )
     for gpu in gpus:
         try:
@@ -34,12 +34,20 @@ def choose_device(wanted: str) -> str:
     return "/GPU:0" if gpus else "/CPU:0"
 
 
-def describe_device(name: str) -> str:
-    """What a person calls it: the GPU's name, or `cpu`."""
+def devices_of(wanted: str) -> list[str]:
+    """The devices that share each step, for `svgp.replicas.shared_by`: all GPUs for `gpus`, else none."""
+    if wanted != "gpus":
+        return []
+    return [f"GPU:{number}" for number, _ in enumerate(tf.config.list_logical_devices("GPU"))]
+
+
+def describe_device(name: str, count: int = 1) -> str:
+    """What a person calls it: the GPU's name, or `cpu`; `count` of them where several share the work."""
     if not name.startswith("/GPU"):
         return "cpu"
     details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
-    return f"gpu ({details.get('device_name', 'unknown model')})"
+    several = f"{count} x " if count > 1 else ""
+    return f"{several}gpu ({details.get('device_name', 'unknown model')})"
 
 
 # Compute capabilities whose float64 rate is half of the float32 one, or all of it: data-centre cards. Every

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from svgp.errors import RunError
-from svgp.training.device import choose_device, describe_device, precision_advice
+from svgp.training.device import choose_device, describe_device, devices_of, precision_advice
 
 
 @pytest.fixture
@@ -42,6 +42,13 @@ def test_a_gpu_in_use_already_cannot_be_hidden_and_that_is_no_error(a_gpu, monke
 
     monkeypatch.setattr(tf.config, "set_visible_devices", too_late)
     assert choose_device("cpu") == "/CPU:0"
+
+
+def test_all_gpus_share_the_work_where_that_is_asked_for(a_gpu, monkeypatch):
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["one", "another"])
+    assert choose_device("gpus") == "/GPU:0" and devices_of("gpus") == ["GPU:0", "GPU:1"]
+    assert devices_of("gpu") == devices_of("auto") == []
+    assert describe_device("/GPU:0", 2) == "2 x gpu (Some Card)"
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")

@@ -7,12 +7,13 @@ The formulas are those of `svgp.models.collapsed.bound`. A chunk of X and of the
 Together 3.75 + 4.5 for the tight bound, where the host takes 3 + 3 (4 for rows whose A is not kept); counted
 by TensorFlow's profiler in tests/models/collapsed/test_device.py.
 
-It is taken where the host's BLAS is not: on a GPU, or inside `svgp.linalg.backend("tensorflow")`.
+It is taken where the host's BLAS is not: on a GPU, or inside `svgp.linalg.backend("tensorflow")`. Several
+devices (`svgp.replicas`) take chunks in turn, each with sums of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from svgp.linalg import blocks
 from svgp.models.collapsed.panels import Stopped
 from svgp.models.collapsed.posterior import OptimalPosterior, row_adjoint
 from svgp.models.collapsed.statistics import Frame, Statistics
+from svgp.replicas import replicas
 
 ENTRIES = 1 << 23  # of one [M, C] matrix, 64 MiB; about six of them are alive at a time
 
@@ -59,20 +61,21 @@ class DevicePasses:
 
     def begin(self) -> None:
         """Forget all sums: a pass begins."""
-        self._total: list[tf.Tensor] | None = None
+        self._totals: list[list[tf.Tensor] | None] = [None] * replicas().count  # of each device
 
     def add_first(self, frame: Frame, X: np.ndarray, R: np.ndarray, keep_going: Callable[[], bool]) -> None:
         """Pass 1 over a block of rows X `[n, D]` with residuals R `[n, P]`. Raises Stopped."""
         add = self._functions["_first", frame.tight, frame.whitened]
-        L_inverse, noise = tf.constant(frame.L_inverse), tf.constant(frame.noise, tf.float64)
-        for x, r in self._chunks(X, R, keep_going):
-            self._add(add(x, r, L_inverse, noise))
+        operands = _everywhere(frame.L_inverse, frame.noise)
+        for chunks in self._chunks(X, R, keep_going):
+            self._shared(chunks, lambda number, x, r: add(x, r, *operands[number]))
 
     def statistics(self, frame: Frame, rows: int) -> Statistics:
         """The sums of pass 1, over so many rows, on the host."""
-        if self._total is None:  # a worker without rows
+        total = self._total()
+        if total is None:  # a worker without rows
             return Statistics.zero(*self._sizes, frame.tight, len(frame.noise))
-        gram, projection, weighted, prior, *sums = (np.array(value) for value in self._total)
+        gram, projection, weighted, prior, *sums = total
         # squares, log_ratio, shrinkage
         return Statistics(gram, projection, weighted if frame.tight else None, rows, float(prior), *sums)
 
@@ -84,31 +87,51 @@ class DevicePasses:
         pull = self._functions["_second", frame.tight, frame.whitened]
         own = posterior.mean if frame.whitened else weights  # of what a chunk holds
         arrays = (frame.L_inverse, row_adjoint(posterior), own, weights, frame.noise)
-        operands = [tf.constant(a, tf.float64) for a in arrays]
-        errors = []
-        for x, r in self._chunks(X, R, keep_going):
-            e, *found = pull(x, r, *operands)
-            errors.append(e)
-            self._add(found)
+        operands = _everywhere(*arrays)
+        errors: list[tf.Tensor] = []
+        for chunks in self._chunks(X, R, keep_going):
+            errors += self._shared(chunks, lambda number, x, r: pull(x, r, *operands[number]), heads=1)
         return np.concatenate([np.asarray(e) for e in errors])
 
     @property
     def lanes(self) -> list[DeviceLane]:
         """What pass 2 has left: the gradient through Kuf and kff."""
-        if self._total is None:
-            return [DeviceLane([np.zeros(v.shape) for v in self.variables])]
-        return [DeviceLane([np.array(value) for value in self._total])]
+        total = self._total()
+        return [DeviceLane([np.zeros(v.shape) for v in self.variables] if total is None else total)]
 
-    def _add(self, found: Sequence[tf.Tensor]) -> None:
-        before = self._total
-        self._total = list(found) if before is None else [a + b for a, b in zip(before, found, strict=True)]
+    def _total(self) -> list[np.ndarray] | None:
+        """The sums of all devices, on the host."""
+        parts = [[np.array(x) for x in total] for total in self._totals if total is not None]
+        return [np.sum(column, 0) for column in zip(*parts, strict=True)] if parts else None
 
-    def _chunks(self, X: np.ndarray, R: np.ndarray, keep_going: Callable[[], bool]) -> Any:
-        for start in range(0, len(X), self._chunk):
+    def _shared(
+        self, chunks: list[tuple[np.ndarray, np.ndarray]], work: Callable[..., Sequence[Any]], heads: int = 0
+    ) -> list[tf.Tensor]:
+        """Chunks to devices, one each; what `work` gives is added to their sums but for the `heads`."""
+
+        def on(number: int) -> list[tf.Tensor]:
+            if number >= len(chunks):
+                return []
+            found = list(work(number, *(tf.constant(a, tf.float64) for a in chunks[number])))
+            before, own = self._totals[number], found[heads:]
+            self._totals[number] = (
+                own if before is None else [a + b for a, b in zip(before, own, strict=True)]
+            )
+            return found[:heads]
+
+        return [x for found in replicas().each(on) for x in found]
+
+    def _chunks(
+        self, X: np.ndarray, R: np.ndarray, keep_going: Callable[[], bool]
+    ) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
+        """As many as there are devices at a time."""
+        step = self._chunk * replicas().count
+        for start in range(0, len(X), step):
             if not keep_going():
                 raise Stopped
-            rows = slice(start, start + self._chunk)
-            yield tf.constant(X[rows], tf.float64), tf.constant(R[rows], tf.float64)
+            starts = range(start, min(start + step, len(X)), self._chunk)
+            rows = [slice(first, first + self._chunk) for first in starts]
+            yield [(X[part], R[part]) for part in rows]
 
     def _kernel(self, X: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Kuf `[M, C]` and kff `[C]`."""
@@ -156,6 +179,11 @@ class DevicePasses:
             return e, *(tf.cast(tf.convert_to_tensor(g), tf.float64) for g in found)
 
         return adjoints
+
+
+def _everywhere(*arrays: Any) -> list[list[tf.Tensor]]:
+    """The arrays on each device."""
+    return replicas().each(lambda _: [tf.constant(a, tf.float64) for a in arrays])
 
 
 def _residual(A: tf.Tensor, kff: tf.Tensor) -> tf.Tensor:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from svgp.errors import ModelError
 from svgp.linalg import Factor, factorise, lower_and_inverse, marginals
 from svgp.models.dual import algebra as dual
 from svgp.models.dual.algebra import RowGradients
@@ -22,6 +23,7 @@ from svgp.models.dual.prior import (
 from svgp.models.dual.search import Search, climb, search
 from svgp.models.replacement import Move
 from svgp.models.svgp import SVGP
+from svgp.replicas import replicas
 from svgp.workers import present
 
 
@@ -56,6 +58,11 @@ class DiagonalDual:
     """
 
     def __init__(self, model: SVGP) -> None:
+        if not replicas().alone:
+            raise ModelError(
+                "natural gradients: a diagonal q(u) is trained on one device, and this run has "
+                f"{replicas().count}: set train.device: gpu, model.q_diag: false, or train.method: adam"
+            )
         self.model = model
         self.hyperparameters = hyperparameters(model)
         size = model.num_inducing

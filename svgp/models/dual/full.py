@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from svgp.models.dual.prior import (
 from svgp.models.dual.search import Search, climb, search
 from svgp.models.replacement import Move
 from svgp.models.svgp import SVGP
+from svgp.replicas import replicas
 from svgp.workers import present
 
 # A fall of the bound from one batch to the next that makes held duals suspect, and how much worse than held
@@ -33,15 +35,27 @@ from svgp.workers import present
 SUSPECT, FAILED = 0.3, 0.1
 
 
-class _Batch(NamedTuple):
-    """All about a batch that does not depend on q."""
+class _Part(NamedTuple):
+    """What one device sees of a batch."""
 
-    L_inverse: tf.Tensor  # [1 or L, M, M]
     A: tf.Tensor  # [1 or L, M, B]
     residual: tf.Tensor  # [L, B]
     prior: BatchPrior
     Y: tf.Tensor  # [B, P]
-    scale: tuple[tf.Tensor, tf.Tensor]
+    scale: tuple[tf.Tensor, tf.Tensor]  # as of `batch_scale`; the first is 0 for another device's rows
+    tape: tf.GradientTape  # of the prior
+
+
+class _Batch(NamedTuple):
+    """All about a batch that does not depend on q."""
+
+    L_inverse: tf.Tensor  # [1 or L, M, M]
+    parts: list[_Part]
+    rows: tf.Tensor  # [] of the data set
+
+
+# q as each device has it: alike but for what it sees of the batch.
+Points = list[DualPoint]
 
 
 class FullDual:
@@ -70,27 +84,27 @@ class FullDual:
         A batch that is the `whole` data set moves q first, so that bound and gradient are those of the new q.
         From a sample of the rows both are taken before q has adapted to it: they are unbiased then.
         """
-        batch, tape, factor = self._batch(X, Y)
-        point, fell_back = self._carry_over(batch, factor, whole)
-        data = self._data_term(batch, point)
-        sums = _moments(batch, data)
-        found = self._search(batch, point, data, sums, rho)
-        moved = DualPoint(*found.tensors)
+        batch, factor = self._batch(X, Y)
+        points, fell_back = self._carry_over(batch, factor, whole)
+        value, terms = self._data_terms(batch, points)
+        sums = _moments(batch, terms)
+        found = self._search(batch, points, value, sums, rho)
+        moved = _points(found.tensors)
         if whole:
-            point, data = moved, self._data_term(batch, moved)
-            sums = _moments(batch, data)
-        gradients = self._gradients(tape, batch, point, data, sums)
-        kl = tf.reduce_sum(point.kl)
+            points, (value, terms) = moved, self._data_terms(batch, moved)
+            sums = _moments(batch, terms)
+        gradients = self._gradients(batch, points, terms, sums)
+        kl = tf.reduce_sum(points[0].kl)
         return Outcome(
-            data.value - kl,
-            data.value,
+            value - kl,
+            value,
             kl,
             tf.reduce_max(factor.jitter),
             tf.reduce_sum(factor.repairs),
             found.rho,
             found.retries + fell_back,
             gradients,
-            [moved.precision, moved.shift, factor.L_inverse, data.value - kl],
+            [moved[0].precision, moved[0].shift, factor.L_inverse, value - kl],
         )
 
     def settle(self, X: tf.Tensor, Y: tf.Tensor) -> Outcome:
@@ -99,15 +113,15 @@ class FullDual:
         At the optimum q answers a change of the hyperparameters to second order only: this is the gradient
         of the bound with q maximised out. `rho` is the last step's, `retries` those of all steps.
         """
-        batch, tape, factor = self._batch(X, Y)
-        point, _ = self._carry_over(batch, factor, whole=True)
-        point, rho, retries = self._climb(batch, point)
-        data = self._data_term(batch, point)
-        gradients = self._gradients(tape, batch, point, data, _moments(batch, data))
-        kl = tf.reduce_sum(point.kl)
+        batch, factor = self._batch(X, Y)
+        points, _ = self._carry_over(batch, factor, whole=True)
+        points, rho, retries = self._climb(batch, points)
+        value, terms = self._data_terms(batch, points)
+        gradients = self._gradients(batch, points, terms, _moments(batch, terms))
+        kl = tf.reduce_sum(points[0].kl)
         jitter, repairs = tf.reduce_max(factor.jitter), tf.reduce_sum(factor.repairs)
-        state = [point.precision, point.shift, factor.L_inverse, data.value - kl]
-        return Outcome(data.value - kl, data.value, kl, jitter, repairs, rho, retries, gradients, state)
+        state = [points[0].precision, points[0].shift, factor.L_inverse, value - kl]
+        return Outcome(value - kl, value, kl, jitter, repairs, rho, retries, gradients, state)
 
     def publish(self, X: tf.Tensor, Y: tf.Tensor, *, whole: bool) -> None:
         """Write the current q to the model's q_mean and q_sqrt; where it cannot be computed, keep the last.
@@ -116,11 +130,11 @@ class FullDual:
         hyperparameters' present values, of which `variables` know nothing.
         """
         model = self.model
-        batch, _, factor = self._batch(X, Y)
-        point, _ = self._carry_over(batch, factor, whole)
+        batch, factor = self._batch(X, Y)
+        points, _ = self._carry_over(batch, factor, whole)
         if whole:
-            point, _, _ = self._climb(batch, point)
-        m, root = dual.mean_and_root(point.precision, point.shift)  # [L, M], [L, M, M]
+            points, _, _ = self._climb(batch, points)
+        m, root = dual.mean_and_root(points[0].precision, points[0].shift)  # [L, M], [L, M, M]
         if not model.whiten:
             m, root = tf.linalg.matvec(factor.L, m), tf.matmul(factor.L, root)
         m, root = tf.cast(m, model.dtype), tf.cast(root, model.dtype)
@@ -128,28 +142,52 @@ class FullDual:
         model.q_mean.assign(tf.where(finite, m, model.q_mean))
         model.q_sqrt.assign(tf.where(finite, root, model.q_sqrt))
 
-    def _batch(self, X: tf.Tensor, Y: tf.Tensor) -> tuple[_Batch, tf.GradientTape, Factor]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self.hyperparameters)
-            prior = batch_prior(self.model, X)
-        factor = factorise(prior.Kuu, self.model.jitter)
-        A = dual.project(factor.L_inverse, tf.stop_gradient(prior.Kuf))  # [1 or L, M, B]
-        residual = prior.kff - tf.reduce_sum(A * A, -2)  # [1 or L, B]
-        residual += tf.zeros([self.model.num_latent, 1], WIDE)
-        return _Batch(factor.L_inverse, A, residual, prior, Y, batch_scale(self.model, X)), tape, factor
+    def _batch(self, X: tf.Tensor, Y: tf.Tensor) -> tuple[_Batch, Factor]:
+        model, devices = self.model, replicas()
+        shares, scale = devices.rows(X, Y), batch_scale(model, X)
 
-    def _evaluate(self, batch: _Batch, precision: tf.Tensor, shift: tf.Tensor) -> DualPoint:
-        return dual.evaluate(batch.A, precision, shift, self.model.batch_dtype)
+        def prior_of(number: int) -> tuple[tf.GradientTape, BatchPrior]:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(self.hyperparameters)
+                prior = batch_prior(model, shares[number][0])
+            return tape, prior
 
-    def _data_term(self, batch: _Batch, point: DualPoint) -> DataTerm:
-        marginals = (point.mean, point.explained, batch.residual, batch.prior.mean)
-        return data_term(self.model, self.hyperparameters, *marginals, batch.Y, batch.scale)
+        found = devices.each(prior_of)
+        factor = factorise(found[0][1].Kuu, model.jitter)
 
-    def _value(self, batch: _Batch, point: DualPoint) -> tf.Tensor:
-        rows = (point.mean, point.explained, tf.maximum(batch.residual, 0.0), batch.prior.mean)
-        return summed(data_value(self.model, *rows, batch.Y, batch.scale))[0] - tf.reduce_sum(point.kl)
+        def part(number: int) -> _Part:
+            (_, Y, counts), (tape, prior) = shares[number], found[number]
+            A = dual.project(factor.L_inverse, tf.stop_gradient(prior.Kuf))  # [1 or L, M, B]
+            residual = prior.kff - tf.reduce_sum(A * A, -2)  # [1 or L, B]
+            residual += tf.zeros([model.num_latent, 1], WIDE)
+            return _Part(A, residual, prior, Y, (counts * scale[0], scale[1]), tape)
 
-    def _carry_over(self, batch: _Batch, factor: Factor, whole: bool) -> tuple[DualPoint, tf.Tensor]:
+        return _Batch(factor.L_inverse, devices.each(part), scale[1]), factor
+
+    def _evaluate(self, batch: _Batch, precision: tf.Tensor, shift: tf.Tensor) -> Points:
+        narrow = self.model.batch_dtype
+        return replicas().each(lambda n: dual.evaluate(batch.parts[n].A, precision, shift, narrow))
+
+    def _data_terms(self, batch: _Batch, points: Points) -> tuple[tf.Tensor, list[DataTerm]]:
+        """The value for the whole batch, and what it is made of on each device."""
+
+        def term(number: int) -> DataTerm:
+            part, point = batch.parts[number], points[number]
+            marginals = (point.mean, point.explained, part.residual, part.prior.mean)
+            return data_term(self.model, self.hyperparameters, *marginals, part.Y, part.scale)
+
+        terms = replicas().each(term)
+        return _total(term.value for term in terms), terms
+
+    def _value(self, batch: _Batch, points: Points) -> tf.Tensor:
+        def value(number: int) -> tf.Tensor:
+            part, point = batch.parts[number], points[number]
+            rows = (point.mean, point.explained, tf.maximum(part.residual, 0.0), part.prior.mean)
+            return data_value(self.model, *rows, part.Y, part.scale)
+
+        return _total(replicas().each(value)) - tf.reduce_sum(points[0].kl)
+
+    def _carry_over(self, batch: _Batch, factor: Factor, whole: bool) -> tuple[Points, tf.Tensor]:
         """q under the present hyperparameters: duals held, or where these fail, q(v); and whether they did.
 
         Held duals follow a change of Kuu; but where Kuu is nearly singular they hold large weights of
@@ -162,7 +200,7 @@ class FullDual:
         """
         W, e = (tf.convert_to_tensor(self.variables[name]) for name in ("precision", "shift"))
         as_duals = self._evaluate(batch, *dual.reframe(self.variables["frame"], factor.L, W, e))
-        value, rows = self._value(batch, as_duals), batch.scale[1]
+        value, rows = self._value(batch, as_duals), batch.rows
         fine = tf.constant(False) if whole else value >= self.variables["level"] - SUSPECT * rows
 
         def compare() -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
@@ -172,51 +210,55 @@ class FullDual:
             return better, tf.cond(better, lambda: _copy(as_duals), lambda: _copy(as_whitened))
 
         held, chosen = tf.cond(fine, lambda: (tf.constant(True), _copy(as_duals)), compare)
-        return DualPoint(*chosen), tf.cast(~held, tf.int32)
+        return _points(chosen), tf.cast(~held, tf.int32)
 
     def _search(
-        self, batch: _Batch, point: DualPoint, data: DataTerm, sums: Moments, rho: tf.Tensor
+        self, batch: _Batch, points: Points, value: tf.Tensor, sums: Moments, rho: tf.Tensor
     ) -> Search:
         def trial(length: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-            new = self._evaluate(batch, *dual.natural_step(point, sums, length))
-            return self._value(batch, new), tuple(new)
+            new = self._evaluate(batch, *dual.natural_step(points[0], sums, length))
+            return self._value(batch, new), _flat(new)
 
-        kl = tf.reduce_sum(point.kl)
-        return search(trial, tuple(point), data.value - kl, tf.abs(data.value) + tf.abs(kl), rho)
+        kl = tf.reduce_sum(points[0].kl)
+        return search(trial, _flat(points), value - kl, tf.abs(value) + tf.abs(kl), rho)
 
-    def _climb(self, batch: _Batch, point: DualPoint) -> tuple[DualPoint, tf.Tensor, tf.Tensor]:
-        """Natural-gradient steps from `point` until they gain nothing; the last rho, and all retries."""
+    def _climb(self, batch: _Batch, points: Points) -> tuple[Points, tf.Tensor, tf.Tensor]:
+        """Natural-gradient steps from `points` until they gain nothing; the last rho, and all retries."""
 
         def step(tensors: tuple[tf.Tensor, ...], rho: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Search]:
-            start = DualPoint(*tensors)
-            data = self._data_term(batch, start)
-            found = self._search(batch, start, data, _moments(batch, data), rho)
-            kl = tf.reduce_sum(start.kl)
-            return data.value - kl, tf.abs(data.value) + tf.abs(kl), found
+            start = _points(tensors)
+            value, terms = self._data_terms(batch, start)
+            found = self._search(batch, start, value, _moments(batch, terms), rho)
+            kl = tf.reduce_sum(start[0].kl)
+            return value - kl, tf.abs(value) + tf.abs(kl), found
 
-        found = climb(step, tuple(point))
-        return DualPoint(*found.tensors), found.rho, found.retries
+        found = climb(step, _flat(points))
+        return _points(found.tensors), found.rho, found.retries
 
     def _gradients(
-        self, tape: tf.GradientTape, batch: _Batch, point: DualPoint, data: DataTerm, sums: Moments
+        self, batch: _Batch, points: Points, terms: list[DataTerm], sums: Moments
     ) -> list[tf.Tensor]:
         """Of the dual-held bound, by each hyperparameter."""
         if not self.hyperparameters:
             return []
-        Kuu_bar, Kuf_bar = dual.adjoints(batch.L_inverse, batch.A, point, sums, data.rows)
-        if not present().chief:  # what all rows share is in the sum once
-            Kuu_bar = tf.zeros_like(Kuu_bar)
-        kff_bar = data.rows.residual  # [L, B]
-        if batch.prior.kff.shape[0] != kff_bar.shape[0]:
-            kff_bar = tf.reduce_sum(kff_bar, 0, keepdims=True)
-        through_prior = tape.gradient(
-            list(batch.prior),
-            self.hyperparameters,
-            output_gradients=[Kuu_bar, Kuf_bar, kff_bar, data.prior_mean],
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
-        own = [tf.convert_to_tensor(x) + y for x, y in zip(through_prior, data.variables, strict=True)]
-        return summed(*own)
+
+        def through(number: int) -> list[tf.Tensor]:
+            part, data = batch.parts[number], terms[number]
+            Kuu_bar, Kuf_bar = dual.adjoints(batch.L_inverse, part.A, points[number], sums, data.rows)
+            if number or not present().chief:  # what all rows share is in the sum once
+                Kuu_bar = tf.zeros_like(Kuu_bar)
+            kff_bar = data.rows.residual  # [L, B]
+            if part.prior.kff.shape[0] != kff_bar.shape[0]:
+                kff_bar = tf.reduce_sum(kff_bar, 0, keepdims=True)
+            found = part.tape.gradient(
+                list(part.prior),
+                self.hyperparameters,
+                output_gradients=[Kuu_bar, Kuf_bar, kff_bar, data.prior_mean],
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+            return [tf.convert_to_tensor(x) + y for x, y in zip(found, data.variables, strict=True)]
+
+        return summed(*replicas().sum(replicas().each(through)))
 
 
 def _duals(model: SVGP) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -233,9 +275,15 @@ def _duals(model: SVGP) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     return precision, shift, factor.L_inverse, tf.constant(-np.inf, WIDE)
 
 
-def _moments(batch: _Batch, data: DataTerm) -> Moments:
-    """Over the rows of all workers."""
-    return Moments(*summed(*dual.moments(batch.A, data.rows)))
+def _moments(batch: _Batch, terms: list[DataTerm]) -> Moments:
+    """Over the rows of all devices and workers."""
+    own = replicas().each(lambda number: dual.moments(batch.parts[number].A, terms[number].rows))
+    return Moments(*summed(*replicas().sum(own)))
+
+
+def _total(values: Iterable[tf.Tensor]) -> tf.Tensor:
+    """Of all devices and workers."""
+    return summed(*replicas().sum([[value] for value in values]))[0]
 
 
 def _wide_Kuu(model: SVGP) -> tf.Tensor:
@@ -243,5 +291,15 @@ def _wide_Kuu(model: SVGP) -> tf.Tensor:
     return Kuu if Kuu.shape.rank == 3 else Kuu[None]  # [1 or L, M, M]
 
 
-def _copy(point: DualPoint) -> tuple[tf.Tensor, ...]:
-    return tuple(tf.identity(x) for x in point)
+def _flat(points: Points) -> tuple[tf.Tensor, ...]:
+    return tuple(x for point in points for x in point)
+
+
+def _points(tensors: Sequence[tf.Tensor]) -> Points:
+    """What `_flat` made."""
+    size = len(DualPoint._fields)
+    return [DualPoint(*tensors[start : start + size]) for start in range(0, len(tensors), size)]
+
+
+def _copy(points: Points) -> tuple[tf.Tensor, ...]:
+    return tuple(map(tf.identity, _flat(points)))

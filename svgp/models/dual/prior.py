@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from svgp.models.dual.algebra import RowGradients
 from svgp.models.svgp import SVGP
+from svgp.replicas import replicas
 from svgp.workers import present
 
 WIDE = tf.float64  # of everything that is M by M, whatever the model's precision
@@ -73,18 +74,18 @@ def data_value(
 ) -> tf.Tensor:  # fmt: skip
     """The scaled expected log-likelihood for marginals [L, B] of q(f) without the mean function.
 
-    Of this worker's rows: those of all workers add up (`summed`) to that of the batch.
+    Of rows of one device: those of all devices and workers add up (`summed`) to that of the batch.
     """
     functions = model.outputs.functions(*(tf.transpose(x) for x in (mean, explained, residual)))  # [B, Q]
     mean = tf.cast(functions[0] + prior_mean, model.dtype)
     explained, residual = (tf.cast(x, model.dtype) for x in functions[1:])
     per_row, per_data_set = model.bound.terms(model, mean, explained, residual, Y)  # [B], []
-    share = scale[1] / present().count  # of what is no sum over rows
+    share = scale[1] / (present().count * replicas().count)  # of what is no sum over rows
     return scale[0] * tf.cast(tf.reduce_sum(per_row), WIDE) + share * tf.cast(per_data_set, WIDE)
 
 
 def summed(*tensors: tf.Tensor) -> list[tf.Tensor]:
-    """The sums over all workers; what they are, where there is but one."""
+    """The sums of a worker's tensors over all workers; what they are, where there is but one."""
     return present().sum_tensors(tensors)
 
 
@@ -92,18 +93,13 @@ def data_term(
     model: SVGP, variables: Sequence[tf.Variable], mean: tf.Tensor, explained: tf.Tensor,
     residual: tf.Tensor, prior_mean: tf.Tensor, Y: tf.Tensor, scale: tuple[tf.Tensor, tf.Tensor],
 ) -> DataTerm:  # fmt: skip
-    """`data_value` with its derivatives; a residual below zero (rounding) counts as zero.
-
-    The value is that of all workers, the derivatives are those of this one's rows.
-    """
+    """`data_value` with its derivatives; a residual below zero (rounding) counts as zero."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([mean, explained, residual, prior_mean, *variables])
         value = data_value(model, mean, explained, tf.maximum(residual, 0.0), prior_mean, Y, scale)
     sources = [mean, explained, residual, prior_mean, *variables]
     found = tape.gradient(value, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return DataTerm(
-        summed(value)[0], RowGradients(*found[:3]), found[3], [tf.convert_to_tensor(x) for x in found[4:]]
-    )
+    return DataTerm(value, RowGradients(*found[:3]), found[3], [tf.convert_to_tensor(x) for x in found[4:]])
 
 
 def _stacked(x: tf.Tensor, rank: int) -> tf.Tensor:

@@ -12,6 +12,7 @@ from svgp.errors import RunError
 from svgp.models import load_model_state, model_state
 from svgp.models.priors import has_priors, log_prior
 from svgp.models.replacement import Move
+from svgp.replicas import replicas
 from svgp.training.batches import Batches
 from svgp.training.compilation import CompiledStep
 from svgp.training.methods.base import Method, StepRecord
@@ -160,19 +161,15 @@ class Adam(Method):
         self._iterator = None
 
     def _update(self, X: tf.Tensor, Y: tf.Tensor) -> tf.Tensor:
-        variables = self._optimiser.variables
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            parts = self.model.elbo_parts((X, Y))
-            loss = -parts.objective
-            if has_priors(self.model):
-                loss -= log_prior(self.model)
-        gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
-        if not present().alone:
+        devices = replicas()
+        shares = devices.rows(X, Y)
+        found = devices.each(lambda number: self._differentiate(*shares[number][:2]))
+        gradients, loss, parts = found[0]
+        if not (devices.alone and present().alone):
             # Each scaled its own rows up to all N: the mean by rows is what all of them in one batch give.
-            *gradients, loss, parts = _mean_by_rows([*gradients, loss, tf.stack(_numbers(parts))], X)
-            parts = tf.unstack(parts)
+            tensors = [[*gradients, loss, tf.stack(_numbers(parts))] for gradients, loss, parts in found]
+            *gradients, loss, numbers = _mean_by_rows(tensors, shares)
+            parts = tf.unstack(numbers)
         # A sum is finite only where each term is: one read instead of a mask the size of M^2.
         sums = [tf.reduce_sum(gradient) for gradient in gradients]
         finite = tf.reduce_all([tf.math.is_finite(value) for value in [loss, *sums]])
@@ -185,14 +182,33 @@ class Adam(Method):
         values = (*parts, finite)  # Elbo is in the order of STATISTICS
         return tf.stack(_numbers(values))  # [7]
 
+    def _differentiate(self, X: tf.Tensor, Y: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, Any]:
+        """The loss on these rows with its gradient, and the parts of the ELBO."""
+        variables = self._optimiser.variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            parts = self.model.elbo_parts((X, Y))
+            loss = -parts.objective
+            if has_priors(self.model):
+                loss -= log_prior(self.model)
+        gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return [tf.convert_to_tensor(gradient) for gradient in gradients], loss, parts
+
 
 def _numbers(values: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     return [tf.reduce_max(tf.cast(value, tf.float64)) for value in values]
 
 
-def _mean_by_rows(tensors: Sequence[tf.Tensor], X: tf.Tensor) -> list[tf.Tensor]:
-    """The means of all workers' tensors, weighted by the rows X `[B, D]` that each has seen: one message."""
-    rows = tf.cast(tf.shape(X)[0], tf.float64)
-    weighted = [tf.cast(x, tf.float64) * rows for x in tensors]
-    *sums, total = present().sum_tensors([*weighted, rows])
-    return [tf.cast(x / total, before.dtype) for x, before in zip(sums, tensors, strict=True)]
+def _mean_by_rows(
+    tensors: Sequence[Sequence[tf.Tensor]], shares: Sequence[tuple[tf.Tensor, ...]]
+) -> list[tf.Tensor]:
+    """The means of all devices' and workers' tensors, weighted by the rows that each has seen.
+
+    `shares` as `Replicas.rows` gives them. One message between workers.
+    """
+    weighted = []
+    for own, (X, *_, counts) in zip(tensors, shares, strict=True):
+        rows = counts * tf.cast(tf.shape(X)[0], tf.float64)
+        weighted.append([*(tf.cast(x, tf.float64) * rows for x in own), rows])
+    *sums, total = present().sum_tensors(replicas().sum(weighted))
+    return [tf.cast(x / total, before.dtype) for x, before in zip(sums, tensors[0], strict=True)]
