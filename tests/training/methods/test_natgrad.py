@@ -241,10 +241,10 @@ def test_held_duals_are_given_up_by_a_batch_only_where_they_fail(without_graphs)
     def values(shift):
         """The batch's bound with duals held and with q(v) held, after Z has moved."""
         model.Z.assign(np.linspace(-2.0, 2.0, 12)[:, None] + shift)
-        batch, _, factor = posterior._batch(*part)
+        batch, factor = posterior._batch(*part)
         held = dual.reframe(posterior.variables["frame"], factor.L, W, e)
-        points = [dual.evaluate(batch.A, *held), dual.evaluate(batch.A, W, e)]
-        return *(float(posterior._value(batch, point)) for point in points), batch, factor
+        points = [posterior._evaluate(batch, *held), posterior._evaluate(batch, W, e)]
+        return *(float(posterior._value(batch, one)) for one in points), batch, factor
 
     generator = np.random.default_rng(0)
     shifts = generator.normal(size=(20, 12, 1)) * np.repeat([0.003, 0.02], 10)[:, None, None]
