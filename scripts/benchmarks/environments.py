@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TORCH = ("torch==2.13.0", "gpytorch==1.15.2", "numpy")
+JAX = ("gpjax==1.0.0", "jax==0.10.2")  # which need Python 3.11
 GPFLOW = ("gpflow",)
 # GPflow asks for NumPy 1 but runs with NumPy 2: as in scripts/setup, it is installed beside what it needs.
 GPFLOW_NEEDS = ("tensorflow", "tensorflow-probability", "tf-keras", "scipy", "check-shapes", "deprecated",
@@ -20,6 +21,11 @@ GPFLOW_NEEDS = ("tensorflow", "tensorflow-probability", "tf-keras", "scipy", "ch
 def torch_python(given: str | None) -> str:
     """A Python that has PyTorch and GPyTorch: the one given, else that of .bench/torch."""
     return _checked(given) if given else str(_made("torch", [list(TORCH)]))
+
+
+def jax_python(given: str | None) -> str:
+    """A Python that has GPJax: the one given, else that of .bench/jax."""
+    return _checked(given) if given else str(_made("jax", [list(JAX)]))
 
 
 def gpflow_python(given: str | None) -> str:

@@ -19,8 +19,9 @@ MODULES = {
     "ours XLA": "step_ours_xla",
     "GPflow": "step_gpflow",
     "GPyTorch": "step_gpytorch",
+    "GPJax": "step_gpjax",
 }
-PEERS = ("GPflow", "GPyTorch")
+PEERS = ("GPflow", "GPyTorch", "GPJax")
 MATMUL_SIZE = 2048
 EQUAL = 1e-7  # relative, ours against GPflow in float64
 

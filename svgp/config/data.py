@@ -12,7 +12,7 @@ from svgp.config.table import ColumnConfig, FormatConfig
 
 DatasetName = Literal[
     "robot_arm", "curve", "two_classes", "counts", "diabetes", "breast_cancer", "impact", "lifetimes",
-    "grades", "visits", "digits", "iris", "wine", "linnerud", "seasons",
+    "grades", "visits", "digits", "iris", "wine", "linnerud", "seasons", "orchard",
 ]  # fmt: skip
 
 # The data sets that are measured, not made: they have as many rows as they have.

@@ -117,6 +117,10 @@ BUILTIN: dict[str, BuiltinSet] = {
         "visits in so many hours, more scattered than Poisson noise",
         "count", ("visits",), {"rows": 800, "seed": 0}, generators.visits,
     ),
+    "orchard": BuiltinSet(
+        "rows of apple trees: weight with known errors, share ripe, trees with scab, moths caught; 2 inputs",
+        "regression", ("weight",), {"rows": 600, "seed": 0}, generators.orchard,
+    ),
     "digits": BuiltinSet(
         "handwritten digits of 8 by 8 pixels, 1,797 rows, 64 inputs (Alpaydin & Kaynak 1998)",
         "multiclass", ("digit",), load=lambda: _labelled("load_digits", "digit"),

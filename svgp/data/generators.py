@@ -7,7 +7,7 @@ row by row; so a shorter block is the beginning of a longer one.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import gammaincinv
+from scipy.special import bdtrik, betaincinv, expit, gammaincinv, ndtr, ndtri, pdtrik
 
 Arrays = dict[str, np.ndarray]
 
@@ -124,3 +124,36 @@ def seasons(inputs: np.random.Generator, errors: np.random.Generator, rows: int,
     wave = np.cos(2.0 * np.pi * (years - 0.55)) + 0.3 * np.cos(4.0 * np.pi * years)
     degrees = 10.0 + 0.15 * years + level + swing * wave + noise * errors.standard_normal(rows)
     return {"years": years, "site": np.array(["valley", "hill", "coast"])[site], "degrees": degrees}
+
+
+def orchard(inputs: np.random.Generator, errors: np.random.Generator, rows: int, noise: float) -> Arrays:
+    """What rows of apple trees bear, by height (0 to 800 m) and water (0 to 6 mm a day); four targets.
+
+    Of a row's vigour `v = sin(height / 150) + 0.8 log(1 + water) - 0.6`: the mean `weight` of an apple in g,
+    `150 + 25 v`, seen with a normal error of the known deviation `sigma`; the share `ripe`, beta with mean
+    Phi(0.7 v) and exponents that add up to 12, in hundredths, so that some are 0 or 1; of `trees` those with
+    `scab`, binomial with log odds `-1 - v`; `moths` caught, Poisson with log rate `1 + 0.7 v`, or none at all
+    in three of ten rows, where the trap was shut.
+    """
+    drawn = inputs.random((rows, 4))
+    height, water = 800.0 * drawn[:, 0], 6.0 * drawn[:, 1]
+    trees, sigma = 5 + (36.0 * drawn[:, 2]).astype(np.int64), 2.0 + 10.0 * drawn[:, 3]
+    vigour = np.sin(height / 150.0) + 0.8 * np.log1p(water) - 0.6
+    level = errors.random((rows, 5))
+    ripe = 12.0 * ndtr(0.7 * vigour)
+    moths = _count(pdtrik(level[:, 3], np.exp(1.0 + 0.7 * vigour)))
+    return {
+        "height": height,
+        "water": water,
+        "weight": 150.0 + 25.0 * vigour + sigma * ndtri(level[:, 0]),
+        "sigma": sigma,
+        "ripe": np.round(betaincinv(ripe, 12.0 - ripe, level[:, 1]), 2),
+        "trees": trees,
+        "scab": _count(bdtrik(level[:, 2], trees, expit(-1.0 - vigour))),
+        "moths": np.where(level[:, 4] < 0.3, 0, moths),
+    }
+
+
+def _count(quantile: np.ndarray) -> np.ndarray:
+    """The whole number at a level, of a cumulative distribution's inverse, NaN below its first step."""
+    return np.ceil(np.where(quantile > 0.0, quantile, 0.0)).astype(np.int64)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.special import expit, ndtr
 
 from svgp.data import BUILTIN, iter_dataset, make_dataset, read_table
 from svgp.data.builtin import table_fingerprint
@@ -113,6 +114,23 @@ def test_counts_follow_their_rate():
     assert np.mean(deviations) == pytest.approx(0, abs=0.02) and np.var(deviations) == pytest.approx(
         1, abs=0.03
     )
+
+
+def test_an_orchard_bears_what_its_laws_say():
+    table = make_dataset("orchard", rows=20_000)
+    height, water, weight, sigma, ripe, trees, scab, moths = (column.to_numpy() for column in table.columns)
+    v = np.sin(height / 150) + 0.8 * np.log1p(water) - 0.6
+    p, share, rate = expit(-1 - v), ndtr(0.7 * v), np.exp(1 + 0.7 * v)
+    scores = {
+        "weight": (weight - 150 - 25 * v) / sigma,
+        "scab": (scab - trees * p) / np.sqrt(trees * p * (1 - p)),
+        "ripe": (ripe - share) / np.sqrt(share * (1 - share) / 13),
+        "moths": (moths - 0.7 * rate) / np.sqrt(0.7 * rate + 0.21 * rate**2),
+    }
+    for name, z in scores.items():  # means and squares of 20,000 scores, within four standard errors
+        assert abs(z.mean()) < 4 / np.sqrt(20_000), name
+        assert abs(np.mean(z**2) - 1) < 4 * np.std(z**2) / np.sqrt(20_000), name
+    assert np.mean(moths == 0) == pytest.approx(np.mean(0.3 + 0.7 * np.exp(-rate)), abs=0.013)
 
 
 @pytest.mark.parametrize(
