@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from svgp import linalg
+from svgp.models.neighbours.device_conditional import definite_factor
 
 ROUNDINGS = 500.0
 
@@ -50,6 +51,17 @@ def failing_cholesky(size: int) -> bool:
     return nan and int(factor.repairs) >= 1 and bool(tf.reduce_all(tf.math.is_finite(factor.L)))
 
 
+def failing_in_a_batch() -> bool:
+    """Whether one of many small matrices that fails is repaired, and the others are as they would be alone."""
+    rng = np.random.default_rng(1)
+    B = rng.standard_normal((64, 16, 16))
+    C = B @ B.transpose(0, 2, 1) + np.eye(16)
+    C[7] = 1.0  # singular
+    factor = tf.function(definite_factor)(tf.constant(C), tf.ones([], tf.float64))
+    error = np.abs(np.asarray(tf.matmul(factor, factor, transpose_b=True)) - C).max()
+    return bool(error < 1e-3) and np.allclose(factor[8:], np.linalg.cholesky(C[8:]), atol=1e-10)
+
+
 def rate(dtype: tf.DType, size: int) -> float:
     """10^9 operations a second of a matrix product, the best of five."""
     A = tf.random.stateless_normal([size, size], [0, 1], dtype=dtype)
@@ -84,6 +96,9 @@ def main(device: str) -> int:
             repaired = failing_cholesky(size)
             found[f"failing Cholesky at {size}"] = "NaN, then repaired" if repaired else "wrong"
             sound &= repaired
+        repaired = failing_in_a_batch()
+        found["failing Cholesky in a batch"] = "NaN, then repaired" if repaired else "wrong"
+        sound &= repaired
     print(json.dumps(found))
     return int(not sound)
 

@@ -144,6 +144,54 @@ def test_the_collapsed_bound_is_the_host_s():
         np.testing.assert_allclose(ours, hosts, atol=1e-8 * np.abs(hosts).max())
 
 
+def test_evidence_and_predictions_with_neighbours_are_the_host_s():
+    from svgp.kernels import Matern32
+    from svgp.likelihoods import Gaussian
+    from svgp.models import SVGP
+    from svgp.models.neighbours.evidence import NeighbourEvidence
+    from svgp.models.predictive import SparseRows
+    from svgp.models.predictive.corrections import NeighbourRows
+
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((3000, 3))
+    Y = np.sin(X.sum(1, keepdims=True)) + 0.1 * rng.standard_normal((3000, 1))
+    found = {}
+    with tf.device("GPU:0"):
+        model = SVGP(Matern32(1.0, [1.0, 1.0, 1.0]), Gaussian(0.05), X[:300], num_data=3000)
+        for who in ("host", "tensorflow"):
+            with linalg.backend(who):
+                evidence = NeighbourEvidence(model, X, Y, count=8).evaluate()
+                source = SparseRows(model)
+                rows = NeighbourRows(model, X, Y - source.parts(X).mean, np.full(Y.shape, 0.05), 16)
+                correction = rows.correct(X[:700] + 0.1, np.ones(1))
+            found[who] = [np.asarray(evidence.evidence), *evidence.gradients, *correction[:2]]
+    for hosts, ours in zip(*found.values(), strict=True):
+        np.testing.assert_allclose(ours, hosts, atol=1e-8 * np.abs(hosts).max())
+
+
+@pytest.mark.parametrize("dtype", [tf.float64, tf.float32], ids=lambda dtype: dtype.name)
+def test_a_natural_gradient_step_is_the_processor_s(dtype):
+    from svgp.kernels import Matern32
+    from svgp.likelihoods import Poisson
+    from svgp.models import SVGP
+    from svgp.models.dual.full import FullDual
+
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((500, 2))
+    Y = rng.poisson(np.exp(np.sin(X[:, :1]))).astype(float)
+    found = {}
+    for device in ("CPU:0", "GPU:0"):
+        with tf.device(device):
+            model = SVGP(Matern32(), Poisson(), X[:60], num_data=500, jitter=1e-5, batch_dtype=dtype)
+            step = FullDual(model).propose(
+                tf.constant(X), tf.constant(Y), tf.constant(0.5, tf.float64), whole=False
+            )
+        found[device] = [step.elbo, *step.gradients, *step.state[:2]]
+    tolerance = 1e-8 if dtype == tf.float64 else 1e-3
+    for processor, gpu in zip(*found.values(), strict=True):
+        np.testing.assert_allclose(gpu, processor, atol=tolerance * np.abs(processor).max())
+
+
 @pytest.mark.parametrize("dataset", ["counts", "robot_arm"])
 def test_natural_gradients_and_the_collapsed_method_train_there(dataset, tmp_path):
     import svgp

@@ -26,6 +26,7 @@ def test_residuals_and_repairs(tmp_path):
     assert status == 0 and step["outcome"] == "passed", (tmp_path / "residuals.log").read_text()
     assert 0.0 < step["figures"]["float64"]["gemm"] < 1e-14 < step["figures"]["float32"]["gemm"] < 1e-5
     assert step["figures"]["failing Cholesky at 300"] == "NaN, then repaired"
+    assert step["figures"]["failing Cholesky in a batch"] == "NaN, then repaired"
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
@@ -39,5 +40,7 @@ def test_without_a_gpu_the_check_of_a_gpu_fails_and_says_so(tmp_path):
 def test_everything_runs_on_a_processor(tmp_path):
     status, summary = run(tmp_path, "--device", "cpu")
     assert status == 0, summary
-    assert list(summary["steps"]) == ["residuals", "tests", "linalg", "steps", "collapsed", "training"]
-    assert summary["steps"]["collapsed"]["figures"]["difference from the host"] < 1e-10
+    own = ["collapsed", "neighbours", "natgrad"]
+    assert list(summary["steps"]) == ["residuals", "tests", "linalg", "steps", *own, "training"]
+    for step in own[:2]:
+        assert summary["steps"][step]["figures"]["difference from the host"] < 1e-10
