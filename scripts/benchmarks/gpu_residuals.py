@@ -52,7 +52,7 @@ def failing_cholesky(size: int) -> bool:
 
 
 def failing_in_a_batch() -> bool:
-    """Whether one of many small matrices that fails is repaired, and the others are as they would be alone."""
+    """Whether one of many small matrices that fails is repaired, and the others are as if alone."""
     rng = np.random.default_rng(1)
     B = rng.standard_normal((64, 16, 16))
     C = B @ B.transpose(0, 2, 1) + np.eye(16)

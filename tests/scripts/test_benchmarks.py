@@ -115,14 +115,21 @@ def test_a_worker_is_timed_and_compared_with_itself():
 
 
 def test_operations_of_both_paths(monkeypatch, capsys):
-    """Of the collapsed bound 3 + 3 M^2 B by the host, as its docstring says, and some M^3."""
+    """Of the collapsed bound 3 + 3 M^2 B by the host, as its docstring says, and some M^3.
+
+    Of the evidence 6 M^2 B and, as many here with 16 neighbours and M = 32, 2 m^2 M + 12 m M of each row.
+    """
     script = runpy.run_path(str(SCRIPTS / "benchmark_operations"))
     monkeypatch.setattr(sys, "argv", ["benchmark_operations", "--inducing", "32", "--batch", "512"])
     script["main"]()
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[2:]}
-    assert set(lines) == {"adam", "natgrad", "collapsed", "predict"}
+    own = {"evidence", "neighbours"}
+    assert set(lines) == {"adam", "natgrad", "mixed", "collapsed", "predict", *own}
     host, device = map(float, lines["collapsed"])
     assert 6.0 < host < 7.5 and host < device < 15.0
+    host, device = map(float, lines["evidence"])
+    assert 22.0 < host < 32.0 and host < device < 50.0
+    assert "float32" in lines["mixed"]
 
 
 def test_the_efficiency_of_workers():

@@ -71,6 +71,11 @@ class Blocks:
     def __len__(self) -> int:
         return len(self._numbers)
 
+    @property
+    def longest(self) -> int:
+        """The most own rows that a block has."""
+        return max((self._edges[n + 1] - self._edges[n] for n in self._numbers), default=0)
+
     def __iter__(self) -> Iterator[Block]:
         if self._single is not None:
             return iter([self._single])

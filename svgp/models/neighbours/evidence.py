@@ -141,7 +141,8 @@ class NeighbourEvidence:
         self._blocks = Blocks(points, neighbours, size, self._block_rows, self.group.shard)
         if self._on_device and self._device is None:
             sizes = self.X.shape[1], self.Y.shape[1], neighbours.shape[1] + 1
-            self._device = DevicePasses(self.process, self.variables, *sizes, self._panel_rows)
+            longest = self._blocks.longest
+            self._device = DevicePasses(self.process, self.variables, *sizes, longest, self._panel_rows)
 
     @staticmethod
     def trainable(model: Any) -> list[tf.Variable]:

@@ -75,16 +75,18 @@ class DeviceAdjoint(NamedTuple):
 class DevicePasses:
     """Both passes for the model of `process`, whose kernel is one of `TensorFlowSets`.
 
-    `columns` of X, `outputs` P, `members`: m + 1; `panel_rows` C, by default as many as fit.
+    `columns` of X, `outputs` P, `members`: m + 1; `longest`: own rows of a block, which are cut into panels
+    that are alike; `panel_rows`: C, for tests.
     """
 
     def __init__(
         self, process: ResidualProcess, variables: Sequence[tf.Variable], columns: int, outputs: int,
-        members: int, panel_rows: int | None,
+        members: int, longest: int, panel_rows: int | None,
     ) -> None:  # fmt: skip
         self.process, self.variables = process, list(variables)
         M, s = len(process.frame.L), members
-        self.rows = panel_rows or max(8, min(4096, ENTRIES // (s * M)))
+        most = max(8, min(4096, ENTRIES // (s * M)))
+        self.rows = panel_rows or -(-longest // max(1, -(-longest // most))) or 1
         self._sizes = M, outputs
         C = self.rows
         X, r, A = (tf.TensorSpec([None, width], _WIDE) for width in (columns, outputs, M))
