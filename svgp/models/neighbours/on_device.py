@@ -15,7 +15,7 @@ Taken where the host's BLAS is not: on a GPU, or inside `svgp.linalg.backend("te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,19 +29,14 @@ from svgp.models.collapsed.posterior import OptimalPosterior
 from svgp.models.collapsed.statistics import Statistics
 from svgp.models.neighbours.blocks import Block, Blocks
 from svgp.models.neighbours.device_conditional import residual, weights, with_one
+from svgp.models.neighbours.device_panels import Entries, Panel, panels
 from svgp.models.neighbours.process import ResidualProcess
 
 ENTRIES = 1 << 24  # of one [C, m + 1, M] array, 128 MiB; about three of them are alive at a time
 
+ALIKE = 64  # rows by which panels differ where graphs are shared
+
 _WIDE = tf.float64
-
-
-class Panel(NamedTuple):
-    """C rows of a block, of which the last ones may be there to fill it up."""
-
-    sets: tf.Tensor  # [C, m + 1] int32, as of `index_sets`
-    present: tf.Tensor  # [C, m] bool
-    real: tf.Tensor  # [C] 1, and 0 for a row that fills up
 
 
 class Conditioned(NamedTuple):
@@ -76,7 +71,8 @@ class DevicePasses:
     """Both passes for the model of `process`, whose kernel is one of `TensorFlowSets`.
 
     `columns` of X, `outputs` P, `members`: m + 1; `longest`: own rows of a block, which are cut into panels
-    that are alike; `panel_rows`: C, for tests.
+    that are alike; `panel_rows`: C, for tests. Without `variables` there is a first pass alone, by dense
+    products in graphs for any M: rows that are taken out in turn, with the points at them, share these.
     """
 
     def __init__(
@@ -84,11 +80,11 @@ class DevicePasses:
         members: int, longest: int, panel_rows: int | None,
     ) -> None:  # fmt: skip
         self.process, self.variables = process, list(variables)
-        M, s = len(process.frame.L), members
-        most = max(8, min(4096, ENTRIES // (s * M)))
-        self.rows = panel_rows or -(-longest // max(1, -(-longest // most))) or 1
-        self._sizes = M, outputs
-        C = self.rows
+        self._sizes = len(process.frame.L), outputs
+        M, s = self._sizes[0] if self.variables else None, members
+        most = max(8, min(4096, ENTRIES // (s * self._sizes[0])))
+        rows = panel_rows or -(-longest // max(1, -(-longest // most))) or 1
+        C = self.rows = rows if self.variables else -(-rows // ALIKE) * ALIKE
         X, r, A = (tf.TensorSpec([None, width], _WIDE) for width in (columns, outputs, M))
         number, square, thin = (tf.TensorSpec(shape, _WIDE) for shape in ([], [M, M], [M, outputs]))
         panel = Panel(
@@ -97,13 +93,21 @@ class DevicePasses:
         shapes = ([C, M], [C, outputs], [C, s - 1], [C], [C, s - 1, s - 1])
         found = Conditioned(*(tf.TensorSpec(shape, _WIDE) for shape in shapes))
         entries, column = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], _WIDE)
-        self._project = compiled(self._project_graph, [X, tf.TensorSpec([M, columns], _WIDE), square])
-        self._transform = compiled(self._transform_graph, [X, r, A, *panel, number])
+        key = (C, s, columns, outputs)
+        forward: tuple[Callable[..., Any], ...] | None = None if self.variables else process.graphs.get(key)
+        if forward is None:
+            forward = (
+                compiled(self._project_graph, [X, tf.TensorSpec([M, columns], _WIDE), square]),
+                compiled(self._transform_graph, [X, r, A, *panel, number]),
+            )
+        if not self.variables:
+            process.graphs[key] = forward
+        self._project, self._transform = forward
         self._rows_back = compiled(self._rows_back_graph, [X, r, A, *panel, *found, thin, square])
         self._pool_back = compiled(
             self._pool_back_graph, [X, A, A, A, r, column, column, entries, entries, entries, square]
         )
-        self._entries: tuple[Block, np.ndarray, np.ndarray] | None = None
+        self._entries = Entries()
         self.lanes = [DeviceLane([])]
 
     def first(
@@ -126,6 +130,7 @@ class DevicePasses:
         keep_going: Callable[[], bool],
     ) -> DeviceAdjoint:  # fmt: skip
         """The adjoints of all rows; the gradient through panels and sets is left in `lanes`."""
+        M = self._sizes[0]
         w, covariance = tf.constant(posterior.mean), tf.constant(posterior.covariance[0])
         L_inverse = tf.constant(posterior.frame.L_inverse)
         r_bar = np.zeros_like(R)
@@ -143,7 +148,7 @@ class DevicePasses:
             V, bt, u, yt_bar = (_joined(part) for part in zip(*parts, strict=True))
             At = _joined([found.at for _, found in held.panels])
             bars = []
-            for rows, entries in self._pool_panels(block):
+            for rows, entries in self._entries.ranges(block, max(1, ENTRIES // M)):
                 _look(keep_going)
                 bar, X_part, gradients = self._pool_back(
                     held.X[rows], held.A[rows], V, At, yt_bar, bt, u, *entries, L_inverse
@@ -151,7 +156,6 @@ class DevicePasses:
                 bars.append(bar)
                 moments.add(X_part, *gradients)
             r_bar[block.rows] += np.concatenate([np.asarray(bar) for bar in bars])
-        M = self._sizes[0]
         if not sums.total:
             self.lanes = [DeviceLane([np.zeros(v.shape) for v in self.variables])]
             return DeviceAdjoint(r_bar, [np.zeros((M, M))], 0.0, 0.0)
@@ -174,41 +178,13 @@ class DevicePasses:
             _look(keep_going)
             parts.append(self._project(x[start : start + step], Z, L_inverse))
         held = Held(x, r, _joined(parts), [])
-        for panel in self._panels(block):
+        for panel in panels(block, self.rows):
             _look(keep_going)
             found = self._transform(held.X, held.r, held.A, *panel, noise)
             if sums is not None:
                 sums.add(*found[:4])
             held.panels.append((panel, Conditioned(*found[4:])))
         return held
-
-    def _panels(self, block: Block) -> Iterator[Panel]:
-        for start in range(0, block.own, self.rows):
-            rows = slice(start, start + self.rows)
-            lacking = self.rows - len(block.sets[rows])
-            around = ((0, lacking), (0, 0))
-            sets = np.pad(block.sets[rows], around).astype(np.int32)
-            real = np.arange(self.rows) < self.rows - lacking
-            yield Panel(
-                tf.constant(sets), tf.constant(np.pad(block.present[rows], around)), tf.constant(real, _WIDE)
-            )
-
-    def _pool_panels(self, block: Block) -> Iterator[tuple[slice, tuple[tf.Tensor, ...]]]:
-        """Ranges of a block's rows; what sets these are in: own row, place in `sets`, row of the range."""
-        if self._entries is None or self._entries[0] is not block:
-            flat = block.sets.ravel()
-            order = np.argsort(flat, kind="stable")
-            ends = np.cumsum(np.bincount(flat, minlength=len(block.rows)))
-            self._entries = block, order, ends
-        _, order, ends = self._entries
-        members, room = block.sets.shape[1], max(1, ENTRIES // self._sizes[0])
-        start = done = 0
-        while start < len(block.rows):
-            stop = max(start + 1, int(np.searchsorted(ends, done + room, side="right")))
-            places = order[done : ends[stop - 1]]
-            found = (places // members, places, block.sets.ravel()[places] - start)
-            yield slice(start, stop), tuple(tf.constant(x, tf.int32) for x in found)
-            start, done = stop, int(ends[stop - 1])
 
     # ---- graphs
 

@@ -40,6 +40,7 @@ class ResidualProcess:
         self.model = model
         self.kernel = kernel_sets(model, variables, columns, on_device)
         self._points: np.ndarray | None = None
+        self.graphs: dict[tuple[int, ...], Any] = {}  # of a device, which the same kernel over others has too
         self.read()
 
     def at(self, Z: np.ndarray) -> ResidualProcess:
