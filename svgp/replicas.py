@@ -11,7 +11,9 @@ On logical devices of a processor it does the same, which is how it is tested.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 import tensorflow as tf
@@ -41,11 +43,14 @@ class Replicas:
         return max(1, len(self.devices))
 
     def each(self, function: Callable[[int], Found]) -> list[Found]:
-        """`function(number of the device)` on each device, in a graph that is being made, or eagerly."""
+        """`function(number of the device)` on each device: in a graph that is made, or from a thread."""
         if self._strategy is None:
             return [function(0)]
-        if tf.executing_eagerly():  # where the strategy would start a thread for each of them, each time
-            return [self._on(number, function) for number in range(self.count)]
+        if tf.executing_eagerly():  # no step: passes over rows, where nothing is exchanged before the end
+            contexts = [copy_context() for _ in self.devices]
+            with ThreadPoolExecutor(self.count) as pool:
+                runs = [pool.submit(context.run, self._on, n, function) for n, context in enumerate(contexts)]
+                return [run.result() for run in runs]
         found: dict[int, Found] = {}
 
         def run() -> None:

@@ -22,6 +22,7 @@ from workers_together import config, data, model
 from svgp import linalg
 from svgp.likelihoods import Poisson
 from svgp.models.collapsed import CollapsedBound
+from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.replicas import replicas, shared_by
 from svgp.training import make_method
 
@@ -48,8 +49,17 @@ def collapsed():
     """The bound and its gradient, in chunks of 30 rows."""
     bound = CollapsedBound(model(bound="tight"), *data(), chunk=30)
     found = bound.evaluate()
-    shares = [total is not None and total[0].device[-5:] for total in bound._device._totals]
+    shares = [sums.total[0].device[-5:] for sums in bound._device._sums]
     return {"found": [found.bound, *np.concatenate([g.ravel() for g in found.gradients])], "places": shares}
+
+
+def with_neighbours():
+    """The evidence and its gradient, in panels of 11 rows."""
+    evidence = NeighbourEvidence(model(), *data(), count=4, panel_rows=11)
+    found = [evidence.evaluate() for _ in range(2)][1]  # sums do not reach into the next evaluation
+    sums, kept = evidence._device.first(evidence._blocks, evidence.X, evidence.Y, lambda: True, keep=True)
+    values = [found.evidence, *np.concatenate([g.ravel() for g in found.gradients])]
+    return {"found": [*values, sums.rows], "places": [held.A.device[-5:] for held in kept]}
 
 
 def training(devices):
@@ -60,6 +70,7 @@ def training(devices):
             # The tight bound has a term of the whole data set.
             "natgrad": after_steps("natgrad", 40 // replicas().count, bound="tight"),
             "collapsed": collapsed(),
+            "evidence": with_neighbours(),
         }
 
 

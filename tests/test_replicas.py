@@ -29,7 +29,7 @@ def found(tmp_path_factory):
     return json.loads(out.read_text())
 
 
-@pytest.mark.parametrize("what", ["adam", "natgrad", "collapsed"])
+@pytest.mark.parametrize("what", ["adam", "natgrad", "collapsed", "evidence"])
 def test_b_rows_on_each_of_two_devices_are_one_batch_of_2b(found, what):
     two, one = found["two"][what], found["one"][what]
     np.testing.assert_allclose(two["found"], one["found"], rtol=1e-10, atol=1e-11)

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from svgp.linalg import blocks
+from svgp.models.collapsed.device_sums import DeviceSums, on_host
 from svgp.models.collapsed.panels import Stopped
 from svgp.models.collapsed.posterior import OptimalPosterior, row_adjoint
 from svgp.models.collapsed.statistics import Frame, Statistics
@@ -61,7 +62,7 @@ class DevicePasses:
 
     def begin(self) -> None:
         """Forget all sums: a pass begins."""
-        self._totals: list[list[tf.Tensor] | None] = [None] * replicas().count  # of each device
+        self._sums = [DeviceSums() for _ in range(replicas().count)]  # of each device
 
     def add_first(self, frame: Frame, X: np.ndarray, R: np.ndarray, keep_going: Callable[[], bool]) -> None:
         """Pass 1 over a block of rows X `[n, D]` with residuals R `[n, P]`. Raises Stopped."""
@@ -72,8 +73,8 @@ class DevicePasses:
 
     def statistics(self, frame: Frame, rows: int) -> Statistics:
         """The sums of pass 1, over so many rows, on the host."""
-        total = self._total()
-        if total is None:  # a worker without rows
+        total = on_host(self._sums)
+        if not total:  # a worker without rows
             return Statistics.zero(*self._sizes, frame.tight, len(frame.noise))
         gram, projection, weighted, prior, *sums = total
         # squares, log_ratio, shrinkage
@@ -96,13 +97,8 @@ class DevicePasses:
     @property
     def lanes(self) -> list[DeviceLane]:
         """What pass 2 has left: the gradient through Kuf and kff."""
-        total = self._total()
-        return [DeviceLane([np.zeros(v.shape) for v in self.variables] if total is None else total)]
-
-    def _total(self) -> list[np.ndarray] | None:
-        """The sums of all devices, on the host."""
-        parts = [[np.array(x) for x in total] for total in self._totals if total is not None]
-        return [np.sum(column, 0) for column in zip(*parts, strict=True)] if parts else None
+        total = on_host(self._sums)
+        return [DeviceLane(total or [np.zeros(v.shape) for v in self.variables])]
 
     def _shared(
         self, chunks: list[tuple[np.ndarray, np.ndarray]], work: Callable[..., Sequence[Any]], heads: int = 0
@@ -113,10 +109,7 @@ class DevicePasses:
             if number >= len(chunks):
                 return []
             found = list(work(number, *(tf.constant(a, tf.float64) for a in chunks[number])))
-            before, own = self._totals[number], found[heads:]
-            self._totals[number] = (
-                own if before is None else [a + b for a, b in zip(before, own, strict=True)]
-            )
+            self._sums[number].add(*found[heads:])
             return found[:heads]
 
         return [x for found in replicas().each(on) for x in found]

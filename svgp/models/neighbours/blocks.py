@@ -39,17 +39,18 @@ class Blocks:
     """Blocks for neighbours `[N, m]` of the rows `points [N, E]`, and M inducing points.
 
     `own_rows`: a block's, for tests; by default as many as fit in the memory that panels may take. `shard`:
-    (k, K) for the k-th of K parts of all blocks.
+    (k, K) for the k-th of K parts of all blocks; `devices`: that share these, as many blocks for each.
     """
 
     def __init__(
         self, points: np.ndarray, neighbours: np.ndarray, size: int, own_rows: int | None = None,
-        shard: tuple[int, int] = (0, 1),
+        shard: tuple[int, int] = (0, 1), devices: int = 1,
     ) -> None:  # fmt: skip
         self._neighbours = neighbours
         self._order = cluster_order(points)
         N, members, room = len(points), neighbours.shape[1] + 1, kept_bytes() // 8
         index, self._shards = shard
+        self._devices = devices
         if own_rows is None and numbers_held(N, N, size, members) > room:
             own_rows = int(room / numbers_held(GROWTH, 1, size, members))
             while not self._cut(own_rows, size, members) <= room and own_rows > FEWEST_ROWS:
@@ -59,11 +60,19 @@ class Blocks:
         self._numbers = range(index, len(self._edges) - 1, self._shards)
         self._single = self._block(index) if len(self._numbers) == 1 else None
 
+    @property
+    def may_be_kept(self) -> bool:
+        """Whether each device has one block alone, so that there is room for what it is found to be."""
+        return len(self) == self._devices
+
+    def of(self, device: int) -> Iterator[Block]:
+        """The blocks of one of the devices."""
+        return iter(self) if self._devices == 1 else map(self._block, self._numbers[device :: self._devices])
+
     def _cut(self, own_rows: int, size: int, members: int) -> float:
         """Cut the rows into blocks of up to so many; the numbers that the largest one holds."""
-        count = (
-            -(-max(1, -(-len(self._order) // own_rows)) // self._shards) * self._shards
-        )  # as many for each
+        together = self._shards * self._devices
+        count = -(-max(1, -(-len(self._order) // own_rows)) // together) * together  # as many for each
         self._edges = [round(len(self._order) * index / count) for index in range(count + 1)]
         blocks = [self._rows(number) for number in range(count)] if count > 1 else []
         return max((numbers_held(len(o) + len(x), len(o), size, members) for o, x in blocks), default=0)

@@ -52,6 +52,7 @@ from svgp.models.neighbours.conditional import Conditional, combination, pull_ba
 from svgp.models.neighbours.on_device import DeviceAdjoint, DevicePasses
 from svgp.models.neighbours.process import ResidualProcess, SetMemory
 from svgp.models.neighbours.search import earlier_neighbours, kernel_scales, random_order
+from svgp.replicas import replicas
 from svgp.workers import Workers
 
 FEWEST_ROWS = 64  # of a panel: what NumPy does for each must not cost more than the arithmetic
@@ -138,7 +139,8 @@ class NeighbourEvidence:
         kept = np.isfinite(scales)
         points = self.X[:, kept] / scales[kept]
         size = len(self.process.frame.L)
-        self._blocks = Blocks(points, neighbours, size, self._block_rows, self.group.shard)
+        devices = replicas().count if self._on_device else 1
+        self._blocks = Blocks(points, neighbours, size, self._block_rows, self.group.shard, devices)
         if self._on_device and self._device is None:
             sizes = self.X.shape[1], self.Y.shape[1], neighbours.shape[1] + 1
             longest = self._blocks.longest
@@ -158,7 +160,7 @@ class NeighbourEvidence:
         self.process.read()
         with single_threaded_blas():
             R = residuals(self.model, self.X, self.Y)  # [N, P]
-            sums, kept = self._first_pass(R, keep_going, keep=len(self._blocks) == 1)
+            sums, kept = self._first_pass(R, keep_going, keep=self._blocks.may_be_kept)
             posterior = optimal_posterior(self.process.frame, sums)
             return self._second_pass(posterior, sums, R, kept, keep_going)
 

@@ -7,6 +7,7 @@ the adjoints of the residuals `[N, P]`, come down. Panels are padded to one size
 
 Adjoints are gathered, not scattered: a row of A_bar is a sum over the sets that the row is in, in their
 order. So the same numbers come out each time, which additions in the order of a GPU's threads would not give.
+Several devices (`svgp.replicas`) have blocks of their own.
 
 In M^2 N operations: 1.25 for A, 1.25 for the sum; back 2 for B^-1 at, 1.25 for X and 1.25 through L.
 
@@ -23,6 +24,7 @@ import tensorflow as tf
 
 from svgp.linalg import blocks
 from svgp.models.collapsed.device import DeviceLane
+from svgp.models.collapsed.device_sums import DeviceSums, on_host
 from svgp.models.collapsed.kernels import compiled
 from svgp.models.collapsed.panels import Stopped
 from svgp.models.collapsed.posterior import OptimalPosterior
@@ -31,6 +33,7 @@ from svgp.models.neighbours.blocks import Block, Blocks
 from svgp.models.neighbours.device_conditional import residual, weights, with_one
 from svgp.models.neighbours.device_panels import Entries, Panel, panels
 from svgp.models.neighbours.process import ResidualProcess
+from svgp.replicas import replicas
 
 ENTRIES = 1 << 24  # of one [C, m + 1, M] array, 128 MiB; about three of them are alive at a time
 
@@ -107,60 +110,60 @@ class DevicePasses:
         self._pool_back = compiled(
             self._pool_back_graph, [X, A, A, A, r, column, column, entries, entries, entries, square]
         )
-        self._entries = Entries()
+        self._entries = [Entries() for _ in range(replicas().count)]  # one a device
         self.lanes = [DeviceLane([])]
 
     def first(
         self, blocks: Blocks, X: np.ndarray, R: np.ndarray, keep_going: Callable[[], bool], keep: bool
-    ) -> tuple[Statistics, Held | None]:
-        """The sums over these rows X `[N, D]`, R `[N, P]`; `keep`: what a single block was found to be."""
-        sums = _Sums()
-        rows, held = 0, None
-        for block in blocks:
-            held = self._held(block, X, R, keep_going, sums)
-            rows += block.own
-        if not sums.total:  # a worker without rows
+    ) -> tuple[Statistics, list[Held] | None]:
+        """The sums over these rows X `[N, D]`, R `[N, P]`; `keep`: and what each device's block is."""
+
+        def on(device: int) -> tuple[DeviceSums, int, Held | None]:
+            sums, rows, held = DeviceSums(), 0, None
+            for block in blocks.of(device):
+                held = self._held(block, X, R, keep_going, sums)
+                rows += block.own
+            return sums, rows, held
+
+        parts, rows, kept = zip(*replicas().each(on), strict=True)
+        found = on_host(parts)
+        if not found:  # a worker without rows
             return Statistics.zero(*self._sizes, tight=False), None
-        gram, projection, squares, log_ratio = sums.numpy()
-        found = Statistics(gram, projection, None, rows, 0.0, squares, log_ratio[None], np.zeros(1))
-        return found, held if keep else None
+        gram, projection, squares, log_ratio = found
+        sums = Statistics(gram, projection, None, sum(rows), 0.0, squares, log_ratio[None], np.zeros(1))
+        return sums, list(kept) if keep else None
 
     def second(
-        self, posterior: OptimalPosterior, blocks: Blocks, kept: Held | None, X: np.ndarray, R: np.ndarray,
-        keep_going: Callable[[], bool],
+        self, posterior: OptimalPosterior, blocks: Blocks, kept: list[Held] | None, X: np.ndarray,
+        R: np.ndarray, keep_going: Callable[[], bool],
     ) -> DeviceAdjoint:  # fmt: skip
         """The adjoints of all rows; the gradient through panels and sets is left in `lanes`."""
-        M = self._sizes[0]
-        w, covariance = tf.constant(posterior.mean), tf.constant(posterior.covariance[0])
-        L_inverse = tf.constant(posterior.frame.L_inverse)
-        r_bar = np.zeros_like(R)
-        sums, moments = _Sums(), _Sums()  # sum e^2 / D, noise_bar, gradients; [M, M], gradients
-        for block in blocks:
-            held = kept or self._held(block, X, R, keep_going, None)
-            parts = []
-            for panel, found in held.panels:
-                _look(keep_going)
-                *arrays, error, noise, gradients = self._rows_back(
-                    held.X, held.r, held.A, *panel, *found, w, covariance
-                )
-                parts.append(arrays)
-                sums.add(error, noise, *gradients)
-            V, bt, u, yt_bar = (_joined(part) for part in zip(*parts, strict=True))
-            At = _joined([found.at for _, found in held.panels])
-            bars = []
-            for rows, entries in self._entries.ranges(block, max(1, ENTRIES // M)):
-                _look(keep_going)
-                bar, X_part, gradients = self._pool_back(
-                    held.X[rows], held.A[rows], V, At, yt_bar, bt, u, *entries, L_inverse
-                )
-                bars.append(bar)
-                moments.add(X_part, *gradients)
-            r_bar[block.rows] += np.concatenate([np.asarray(bar) for bar in bars])
-        if not sums.total:
+        M, r_bar = self._sizes[0], np.zeros_like(R)
+
+        def on(device: int) -> tuple[DeviceSums, DeviceSums, list[tuple[np.ndarray, np.ndarray]]]:
+            w, covariance = tf.constant(posterior.mean), tf.constant(posterior.covariance[0])
+            L_inverse = tf.constant(posterior.frame.L_inverse)
+            through_sets, through_panels, bars = DeviceSums(), DeviceSums(), []
+            for block in blocks.of(device):
+                held = kept[device] if kept else self._held(block, X, R, keep_going, None)
+                back = self._sets_back(held, w, covariance, through_sets, keep_going)
+                found = []
+                for rows, entries in self._entries[device].ranges(block, max(1, ENTRIES // M)):
+                    _look(keep_going)
+                    bar, *sums = self._pool_back(held.X[rows], held.A[rows], *back, *entries, L_inverse)
+                    found.append(bar)
+                    through_panels.add(sums[0], *sums[1])
+                bars.append((block.rows, np.concatenate([np.asarray(bar) for bar in found])))
+            return through_sets, through_panels, bars
+
+        sets, pools, bars = zip(*replicas().each(on), strict=True)
+        for rows, bar in (pair for device in bars for pair in device):  # rows are in several blocks
+            r_bar[rows] += bar
+        if not (found := on_host(sets)):
             self.lanes = [DeviceLane([np.zeros(v.shape) for v in self.variables])]
             return DeviceAdjoint(r_bar, [np.zeros((M, M))], 0.0, 0.0)
-        error, noise, *through_sets = sums.numpy()
-        X_sum, *through_panels = moments.numpy()
+        error, noise, *through_sets = found
+        X_sum, *through_panels = on_host(pools)
         self.lanes = [DeviceLane([a + b for a, b in zip(through_sets, through_panels, strict=True)])]
         return DeviceAdjoint(r_bar, [X_sum], float(error), float(noise))
 
@@ -168,7 +171,7 @@ class DevicePasses:
 
     def _held(
         self, block: Block, X: np.ndarray, R: np.ndarray, keep_going: Callable[[], bool],
-        sums: _Sums | None,
+        sums: DeviceSums | None,
     ) -> Held:  # fmt: skip
         frame, Z = self.process.frame, tf.constant(self.process.points(), _WIDE)
         noise, L_inverse = tf.constant(self.process.noise, _WIDE), tf.constant(frame.L_inverse)
@@ -185,6 +188,26 @@ class DevicePasses:
                 sums.add(*found[:4])
             held.panels.append((panel, Conditioned(*found[4:])))
         return held
+
+    def _sets_back(
+        self,
+        held: Held,
+        w: tf.Tensor,
+        covariance: tf.Tensor,
+        sums: DeviceSums,
+        keep_going: Callable[[], bool],
+    ) -> tuple[tf.Tensor, ...]:
+        """`at_bar - ut`, At, yt_bar, bt and -u of own rows; to `sums`: e^2 / D, noise_bar, gradients."""
+        parts = []
+        for panel, found in held.panels:
+            _look(keep_going)
+            *arrays, error, noise, gradients = self._rows_back(
+                held.X, held.r, held.A, *panel, *found, w, covariance
+            )
+            parts.append(arrays)
+            sums.add(error, noise, *gradients)
+        V, bt, u, yt_bar = (_joined(part) for part in zip(*parts, strict=True))
+        return V, _joined([found.at for _, found in held.panels]), yt_bar, bt, u
 
     # ---- graphs
 
@@ -263,19 +286,6 @@ class DevicePasses:
         none = tf.UnconnectedGradients.ZERO
         found = tape.gradient(K, self.variables, output_gradients=K_bar, unconnected_gradients=none)
         return [tf.cast(tf.convert_to_tensor(g), _WIDE) for g in found]
-
-
-class _Sums:
-    """Sums that stay on the device."""
-
-    def __init__(self) -> None:
-        self.total: list[tf.Tensor] = []
-
-    def add(self, *found: tf.Tensor) -> None:
-        self.total = [a + b for a, b in zip(self.total, found, strict=True)] if self.total else list(found)
-
-    def numpy(self) -> list[np.ndarray]:
-        return [np.array(x) for x in self.total]
 
 
 def _joined(parts: Sequence[tf.Tensor]) -> tf.Tensor:
