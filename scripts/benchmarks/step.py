@@ -37,6 +37,7 @@ class Result:
     differences: dict[str, float] = field(default_factory=dict)  # GPflow's gradients against ours, relative
     elbo_differences: dict[str, float] = field(default_factory=dict)  # each peer's ELBO against ours
     failures: dict[str, str] = field(default_factory=dict)
+    clock: str = "seconds"  # or processor: seconds of all threads
 
 
 class Machine:
@@ -59,11 +60,16 @@ class Machine:
 
 
 def run(
-    cases: Sequence[Case], pythons: Mapping[str, str], rounds: int, machine: Machine, results: list[Result]
+    cases: Sequence[Case],
+    pythons: Mapping[str, str],
+    rounds: int,
+    machine: Machine,
+    results: list[Result],
+    clock: str = "seconds",
 ) -> None:
     """Time all cases. Each is added to `results` as it begins, so that an interruption leaves a table."""
     for number, case in enumerate(cases, 1):
-        result = Result(case)
+        result = Result(case, clock=clock)
         results.append(result)
         report(f"[{number}/{len(cases)}] {name_of(case)}")
         # The rate in float64 stands for mixed too: its [M, M] work is float64.
@@ -114,7 +120,7 @@ def _step(worker: Worker, result: Result, *, warm: bool, record: bool) -> float:
         _failed(worker, result, error)
         return 0.0
     if record:
-        result.seconds.setdefault(worker.name, []).append(answer["seconds"])
+        result.seconds.setdefault(worker.name, []).append(answer[result.clock])
         result.peak_mib[worker.name] = answer["mib"]
     return answer["seconds"]
 

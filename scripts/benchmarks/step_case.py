@@ -97,7 +97,7 @@ def serve(make: Callable[[Case, Numbers], Contender]) -> None:
         elif question["do"] == "step":
             if question["warm"]:
                 contender.step()
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             elbo = contender.step()
-            seconds = time.perf_counter() - start
-            channel.answer(seconds=seconds, elbo=elbo, mib=peak_mib())
+            seconds, processor = time.perf_counter() - start, time.process_time() - used
+            channel.answer(seconds=seconds, processor=processor, elbo=elbo, mib=peak_mib())

@@ -35,9 +35,15 @@ KEPT_SHARE, KEPT_MOST, KEPT_FROM = 0.1, 2000, 5000
 
 def has_second_stage(config: Any) -> bool:
     """Whether training goes on with the evidence with neighbours, as far as a config tells."""
-    neighbours, collapsible = config.model.neighbours, config.model.likelihood.collapsible
+    neighbours = config.model.neighbours
     wanted = neighbours.count != 0 and neighbours.fit == "evidence"
-    return wanted and collapsible and config.train.method in ("auto", "collapsed")
+    return wanted and _collapsible(config.model) and config.train.method in ("auto", "collapsed")
+
+
+def _collapsible(model: Any) -> bool:
+    """Whether q(u) has a closed form: Gaussian noise, and latents that share kernel and points, not mixed."""
+    alike = model.outputs.type == "independent" and not model.outputs.separate and model.inducing.shared
+    return bool(alike and model.likelihood.collapsible)
 
 
 def has_labels(config: Any) -> bool:
@@ -123,7 +129,7 @@ def chosen_method(config: Any, rows: int, M: int) -> str:
         return str(train.method)
     if model.bound == "ppgpr":
         return "adam"
-    fits = model.likelihood.collapsible and train.precision == "float64" and model.posterior.type == "full"
+    fits = _collapsible(model) and train.precision == "float64" and model.posterior.type == "full"
     seen = rows_to_fit(train, rows, M)
     affordable = seen < rows or 3.0 * M**2 * rows <= _AFFORDABLE
     return "collapsed" if fits and affordable else "natgrad"

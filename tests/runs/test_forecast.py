@@ -49,6 +49,22 @@ def test_the_method_that_auto_will_choose(changes, method):
     assert forecast(config(**changes), 5000, 3, rate=1e10).method == method
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"outputs": {"type": "lmc", "latents": 2}},
+        {"outputs": {"type": "icm"}},
+        {"outputs": {"kernels": "separate"}},
+        {"inducing": {"count": 64, "shared": False}, "neighbours": {"count": 0}},
+    ],
+)
+def test_mixed_latents_and_ones_with_points_of_their_own_have_no_closed_form(changes):
+    """As `check_model` of the collapsed bound says of a model; nor is there a stage on the evidence."""
+    given = Config.from_dict({"data": {"dataset": "linnerud"}, "model": changes})
+    assert decisions.chosen_method(given, 5000, 64) == "natgrad"
+    assert not decisions.has_second_stage(given)
+
+
 @pytest.mark.parametrize("rows", [4999, 5000, 30_000, 10**6, 10**8])
 @pytest.mark.parametrize("subset", ["auto", None, 3000])
 def test_rows_are_those_that_training_takes(rows, subset):
