@@ -69,6 +69,7 @@ def training(devices):
             "adam": after_steps("adam", 40 // replicas().count),
             # The tight bound has a term of the whole data set.
             "natgrad": after_steps("natgrad", 40 // replicas().count, bound="tight"),
+            "natgrad, diagonal": after_steps("natgrad", 40 // replicas().count, q_diag=True),
             "collapsed": collapsed(),
             "evidence": with_neighbours(),
         }

@@ -11,12 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from svgp.errors import ModelError
-from svgp.kernels import Matern32
-from svgp.likelihoods import Poisson
-from svgp.models import SVGP
-from svgp.models.dual.diagonal import DiagonalDual
-from svgp.replicas import Replicas, replicas, shared_by
+from svgp.replicas import Replicas, replicas
 
 SCRIPT = Path(__file__).parent / "replicas_together.py"
 
@@ -29,7 +24,7 @@ def found(tmp_path_factory):
     return json.loads(out.read_text())
 
 
-@pytest.mark.parametrize("what", ["adam", "natgrad", "collapsed", "evidence"])
+@pytest.mark.parametrize("what", ["adam", "natgrad", "natgrad, diagonal", "collapsed", "evidence"])
 def test_b_rows_on_each_of_two_devices_are_one_batch_of_2b(found, what):
     two, one = found["two"][what], found["one"][what]
     np.testing.assert_allclose(two["found"], one["found"], rtol=1e-10, atol=1e-11)
@@ -43,10 +38,3 @@ def test_a_device_alone_does_what_there_is_to_do():
     x = tf.ones([3, 2])
     [(rows, counts)] = alone.rows(x)
     assert rows is x and counts == 1.0 and alone.sum([[x]])[0] is x
-
-
-def test_a_diagonal_q_says_that_it_takes_one_device(monkeypatch):
-    monkeypatch.setattr(Replicas, "alone", False)
-    model = SVGP(Matern32(), Poisson(), np.zeros((1, 1)), num_data=5, q_diag=True)
-    with shared_by([]), pytest.raises(ModelError, match="on one device"):
-        DiagonalDual(model)

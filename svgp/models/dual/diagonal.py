@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from svgp.errors import ModelError
 from svgp.linalg import Factor, factorise, lower_and_inverse, marginals
 from svgp.models.dual import algebra as dual
 from svgp.models.dual.algebra import RowGradients
@@ -27,21 +27,38 @@ from svgp.replicas import replicas
 from svgp.workers import present
 
 
-class _Batch(NamedTuple):
-    """All about a batch that does not depend on q."""
+class _Part(NamedTuple):
+    """All about what one device sees of a batch that does not depend on q."""
 
     prior: BatchPrior
     factor: Factor
     Y: tf.Tensor  # [B, P]
-    scale: tuple[tf.Tensor, tf.Tensor]
+    scale: tuple[tf.Tensor, tf.Tensor]  # as of `batch_scale`; the first is 0 for another device's rows
+    tape: tf.GradientTape  # which has seen the hyperparameters
+
+
+class _Own(NamedTuple):
+    """What one device adds to the bound."""
+
+    expected: tf.Tensor  # []
+    bound: tf.Tensor  # [] to be differentiated: with the KL, which all share, on one of them
+    kl: tf.Tensor  # []
+    explained: tf.Tensor  # [L, B]
 
 
 class _Bound(NamedTuple):
-    expected: tf.Tensor  # [] of all workers' rows
-    own: tf.Tensor  # [] what this worker adds to the bound: to be differentiated, and summed then
+    expected: tf.Tensor  # [] of the rows of all devices and workers
     kl: tf.Tensor  # []
-    explained: tf.Tensor  # [L, B]
     size: tf.Tensor  # [] of the sums that the bound is a difference of
+
+
+class _Pulls(NamedTuple):
+    """The bound's gradients."""
+
+    mean: tf.Tensor  # [L, M] by m
+    deviation: tf.Tensor  # [L, M] by s
+    explained: list[tf.Tensor]  # [L, B] by what each device's rows have
+    others: list[tf.Tensor]  # by variables
 
 
 class DiagonalDual:
@@ -58,11 +75,6 @@ class DiagonalDual:
     """
 
     def __init__(self, model: SVGP) -> None:
-        if not replicas().alone:
-            raise ModelError(
-                "natural gradients: a diagonal q(u) is trained on one device, and this run has "
-                f"{replicas().count}: set train.device: gpu, model.q_diag: false, or train.method: adam"
-            )
         self.model = model
         self.hyperparameters = hyperparameters(model)
         size = model.num_inducing
@@ -82,26 +94,18 @@ class DiagonalDual:
 
     def propose(self, X: tf.Tensor, Y: tf.Tensor, rho: tf.Tensor, *, whole: bool) -> Outcome:
         """A natural-gradient step of at most `rho`, and the bound's gradient by the hyperparameters."""
-        start = self._start()
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([*self.hyperparameters, *start[1:]])
-            batch = self._batch(X, Y)
-            now = self._bound(batch, *start[1:])
-        pulls, gradients = self._pulls(tape, now, start, self.hyperparameters)
-        moved = self._search(batch, start, now, pulls, rho)
-        return self._outcome(batch, now, moved, gradients)
+        start, parts = self._start(), self._parts(X, Y)
+        now, pulls = self._slopes(parts, start[1:], self.hyperparameters, [part.tape for part in parts])
+        moved = self._search(parts, start, now, pulls, rho)
+        return self._outcome(parts, now, moved, pulls.others)
 
     def settle(self, X: tf.Tensor, Y: tf.Tensor) -> Outcome:
         """q's optimum for the whole data set, and the bound's gradient there: see `FullDual.settle`."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self.hyperparameters)
-            batch = self._batch(X, Y)
-            with tape.stop_recording():
-                reached = self._climb(batch)
-            now = self._bound(batch, *reached.tensors[1:])
-        none = tf.UnconnectedGradients.ZERO
-        gradients = tape.gradient(now.own, self.hyperparameters, unconnected_gradients=none)
-        return self._outcome(batch, now, reached, summed(*map(tf.convert_to_tensor, gradients)))
+        parts = self._parts(X, Y)
+        reached = self._climb(parts)
+        tapes = [part.tape for part in parts]
+        now, pulls = self._slopes(parts, reached.tensors[1:], self.hyperparameters, tapes)
+        return self._outcome(parts, now, reached, pulls.others)
 
     def publish(self, X: tf.Tensor, Y: tf.Tensor, *, whole: bool) -> None:
         """Nothing to do: the model's own variables are the ones that move."""
@@ -109,36 +113,47 @@ class DiagonalDual:
     def _start(self) -> tuple[tf.Tensor, ...]:
         return tuple(tf.cast(x, WIDE) for x in self.variables.values())  # [L, M, M], [L, M], [L, M]
 
-    def _climb(self, batch: _Batch) -> Search:
+    def _climb(self, parts: list[_Part]) -> Search:
         def step(tensors: tuple[tf.Tensor, ...], rho: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Search]:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(tensors[1:])
-                now = self._bound(batch, *tensors[1:])
-            pulls, _ = self._pulls(tape, now, tensors, [])
-            return now.expected - now.kl, now.size, self._search(batch, tensors, now, pulls, rho)
+            tapes = [tf.GradientTape(watch_accessed_variables=False) for _ in parts]
+            now, pulls = self._slopes(parts, tensors[1:], [], tapes)
+            return now.expected - now.kl, now.size, self._search(parts, tensors, now, pulls, rho)
 
         return climb(step, self._start())
 
-    @staticmethod
-    def _pulls(
-        tape: tf.GradientTape, now: _Bound, start: tuple[tf.Tensor, ...], variables: list[tf.Variable]
-    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """The bound's gradients by m, s and this worker's explained variances; and by `variables`."""
-        sources = [*start[1:], now.explained, *variables]
-        found = tape.gradient(now.own, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        g_m, g_s, *others = summed(*(tf.convert_to_tensor(x) for x in (*found[:2], *found[3:])))
-        return [g_m, g_s, found[2]], others
+    def _slopes(
+        self, parts: list[_Part], at: tuple[tf.Tensor, ...], variables: list[tf.Variable],
+        tapes: list[tf.GradientTape],
+    ) -> tuple[_Bound, _Pulls]:  # fmt: skip
+        """The bound at m, s and its gradients; `tapes`, one a device, have seen what `variables` made."""
+        m, s = at
+
+        def on(number: int) -> tuple[_Own, list[tf.Tensor]]:
+            with tapes[number] as tape:
+                tape.watch([m, s])
+                own = self._own(parts[number], m, s, number)
+            sources = [m, s, own.explained, *variables]
+            found = tape.gradient(own.bound, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            return own, [tf.convert_to_tensor(x) for x in found]
+
+        owns, found = zip(*replicas().each(on), strict=True)
+        g_m, g_s, *others = summed(*replicas().sum([[*x[:2], *x[3:]] for x in found]))
+        return _together(owns), _Pulls(g_m, g_s, [x[2] for x in found], others)
 
     def _search(
-        self, batch: _Batch, start: tuple[tf.Tensor, ...], now: _Bound, pulls: list[tf.Tensor], rho: tf.Tensor
+        self, parts: list[_Part], start: tuple[tf.Tensor, ...], now: _Bound, pulls: _Pulls, rho: tf.Tensor
     ) -> Search:
         """The step from (metric, m, s) along the bound's gradients by m, s and the explained variances."""
         metric, m, s = start
-        whiten, factor = self.model.whiten, batch.factor
-        g_m, g_s, g_explained = pulls
-        A = dual.project(factor.L_inverse, tf.stop_gradient(batch.prior.Kuf))  # [1 or L, M, B]
-        own = dual.moments(A, RowGradients(g_explained, g_explained, g_explained)).explained
-        target = -2.0 * summed(own)[0]
+        whiten, factor = self.model.whiten, parts[0].factor
+        g_m, g_s = pulls[:2]
+
+        def moments(number: int) -> list[tf.Tensor]:
+            part, g = parts[number], pulls.explained[number]
+            A = dual.project(part.factor.L_inverse, tf.stop_gradient(part.prior.Kuf))  # [1 or L, M, B]
+            return [dual.moments(A, RowGradients(g, g, g)).explained]
+
+        target = -2.0 * summed(*replicas().sum(replicas().each(moments)))[0]
         pull = g_m if whiten else tf.linalg.matvec(factor.L, g_m, transpose_a=True)  # [L, M]
 
         def trial(length: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
@@ -148,30 +163,44 @@ class DiagonalDual:
             change = change if whiten else tf.linalg.matvec(factor.L, change)
             # NaN where the precision would not be positive: the search takes that for too long a step.
             state = (moved, m + length * change, tf.math.rsqrt(1.0 / s**2 - length * g_s / s))
-            new = self._bound(batch, *state[1:])
+            new = _together(replicas().each(lambda n: self._own(parts[n], *state[1:], n)))
             return new.expected - new.kl, state
 
         return search(trial, start, now.expected - now.kl, now.size, rho)
 
-    def _batch(self, X: tf.Tensor, Y: tf.Tensor) -> _Batch:
-        prior = batch_prior(self.model, X)
-        return _Batch(prior, factorise(prior.Kuu, self.model.jitter), Y, batch_scale(self.model, X))
+    def _parts(self, X: tf.Tensor, Y: tf.Tensor) -> list[_Part]:
+        shares, scale = replicas().rows(X, Y), batch_scale(self.model, X)
 
-    def _bound(self, batch: _Batch, m: tf.Tensor, s: tf.Tensor) -> _Bound:
-        prior = batch.prior
+        def part(number: int) -> _Part:
+            x, y, counts = shares[number]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(self.hyperparameters)
+                prior = batch_prior(self.model, x)
+            factor = factorise(prior.Kuu, self.model.jitter)
+            return _Part(prior, factor, y, (counts * scale[0], scale[1]), tape)
+
+        return replicas().each(part)
+
+    def _own(self, part: _Part, m: tf.Tensor, s: tf.Tensor, number: int) -> _Own:
+        prior = part.prior
         matrices = (prior.Kuu, prior.Kuf, prior.kff)
-        q = marginals(*matrices, m, tf.linalg.diag(s), batch.factor, whiten=self.model.whiten)
+        q = marginals(*matrices, m, tf.linalg.diag(s), part.factor, whiten=self.model.whiten)
         residual = tf.maximum(q.residual, 0.0)
         rows = (q.mean, q.explained, residual, prior.mean)
-        own, kl = data_value(self.model, *rows, batch.Y, batch.scale), tf.reduce_sum(q.kl)
-        expected = summed(tf.stop_gradient(own))[0]
-        own = own - kl if present().chief else own  # what all rows share is in the sum once
-        return _Bound(expected, own, kl, q.explained, tf.abs(expected) + tf.abs(kl))
+        value, kl = data_value(self.model, *rows, part.Y, part.scale), tf.reduce_sum(q.kl)
+        shared = number == 0 and present().chief  # what all rows share is in the sum once
+        return _Own(tf.stop_gradient(value), value - kl if shared else value, kl, q.explained)
 
-    def _outcome(self, batch: _Batch, now: _Bound, moved: Search, gradients: list[tf.Tensor]) -> Outcome:
+    def _outcome(self, parts: list[_Part], now: _Bound, moved: Search, gradients: list[tf.Tensor]) -> Outcome:
         variables = self.variables.values()
         state = [tf.cast(x, v.dtype) for x, v in zip(moved.tensors, variables, strict=True)]
-        jitter, repairs = tf.reduce_max(batch.factor.jitter), tf.reduce_sum(batch.factor.repairs)
+        jitter, repairs = tf.reduce_max(parts[0].factor.jitter), tf.reduce_sum(parts[0].factor.repairs)
         gradients = [tf.convert_to_tensor(x) for x in gradients]
         values = (now.expected - now.kl, now.expected, now.kl, jitter, repairs)
         return Outcome(*values, moved.rho, moved.retries, gradients, state)
+
+
+def _together(owns: Sequence[_Own]) -> _Bound:
+    """Of all devices and workers."""
+    expected, kl = summed(*replicas().sum([[own.expected] for own in owns]))[0], owns[0].kl
+    return _Bound(expected, kl, tf.abs(expected) + tf.abs(kl))
