@@ -63,8 +63,13 @@ class Batches:
 
     def starting_at(self, step: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         """Endless batches (X `[B, D]`, Y `[B, P]`) from step `step` on, prefetched."""
+        options = tf.data.Options()
+        # There is nothing to tune, and whoever drops an iterator waits for the thread that tunes: it looks up
+        # every now and then, after long runs once a minute, with all of Python waiting.
+        options.autotune.enabled = False
         with tf.device("/CPU:0"):
-            return iter(self._gathered(step) if isinstance(self._rows, ArrayRows) else self._read(step))
+            found = self._gathered(step) if isinstance(self._rows, ArrayRows) else self._read(step)
+            return iter(found.with_options(options))
 
     def _gathered(self, step: int) -> tf.data.Dataset:
         def gather(at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

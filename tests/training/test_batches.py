@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from svgp.errors import ModelError
+from svgp.rows import ArrayRows
 from svgp.training.batches import Batches
 
 
@@ -47,3 +48,14 @@ def test_inputs_and_targets_stay_together(numbered):
 def test_shapes_that_disagree_are_refused():
     with pytest.raises(ModelError, match=r"\(3, 1\) and \(2, 1\)"):
         Batches(np.zeros((3, 1)), np.zeros((2, 1)), batch_size=2, seed=0)
+
+
+@pytest.mark.parametrize("kind", [ArrayRows, type("ReadRows", (), {})])
+def test_an_iterator_has_no_thread_that_tunes_and_that_its_end_would_wait_for(numbered, kind, monkeypatch):
+    batches = Batches(*numbered, batch_size=5)
+    monkeypatch.setattr("svgp.training.batches.ArrayRows", kind)  # else read by the rows' own `batches`
+    iterator = batches.starting_at(3)
+    expected = numbered[0][batches.rows(3)] if kind is ArrayRows else None
+    X, _ = next(iterator)
+    assert X.shape == (5, 1) and (expected is None or np.array_equal(X, expected))
+    assert iterator._dataset.options().autotune.enabled is False
