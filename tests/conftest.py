@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,9 @@ import pytest
 # interrupts need it as it is in a terminal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# As `svgp` has it (svgp/cli/quiet.py), for this process and all that tests start: the newer Keras, of which
+# nothing is used, takes a second and a half of each.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("SVGP_PATHS", "fixed")  # runs that are compared with each other take the same paths
 
 
@@ -86,3 +90,21 @@ def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     from svgp.runs import Run
 
     monkeypatch.setattr(Run, "write_plots", lambda run: [])
+
+
+@pytest.fixture
+def published_without_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Natural gradients publish q as they are: making a graph takes a hundred times as long as using it once.
+
+    Tests of training/methods/test_natgrad.py, test_natgrad_whole.py and of runs publish by graphs.
+    """
+    from svgp.training.methods.natgrad import NaturalGradient
+    from svgp.training.methods.natgrad_whole import WholeNaturalGradient
+
+    for kind in (NaturalGradient, WholeNaturalGradient):
+
+        def make(self: Any, *given: Any, before: Any = kind.__init__, **named: Any) -> None:
+            before(self, *given, **named)
+            self._compiled_publish = self._publish
+
+        monkeypatch.setattr(kind, "__init__", make)

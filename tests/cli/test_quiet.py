@@ -34,7 +34,8 @@ def test_importing_tensorflow_says_nothing_and_brings_only_what_a_first_step_nee
         f"tf.constant(1.0); print(sorted({UNUSED} & set(sys.modules)), "
         "gc.isenabled(), gc.get_freeze_count() > 100_000)"
     )
-    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    ours = {"TF_CPP_MIN_LOG_LEVEL", "TF_USE_LEGACY_KERAS"}  # of tests/conftest.py
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     )

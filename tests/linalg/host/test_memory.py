@@ -7,10 +7,13 @@ import sys
 
 import pytest
 
+from svgp.linalg.host import memory
+
+# The module by its file: by its name TensorFlow would come along, five seconds for each of three processes.
 FAULTS = """
-import resource, sys
+import resource, runpy, sys
 import numpy as np
-from svgp.linalg.host.memory import keep_memory
+keep_memory = runpy.run_path(sys.argv[2])["keep_memory"]
 keep = keep_memory() if sys.argv[1] == "keep" else None
 def steps(count):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -25,7 +28,7 @@ print(keep, steps(20))
 
 def faults(how: str, **environment: str) -> tuple[str, int]:
     given = {"PATH": "", **environment}
-    command = [sys.executable, "-c", FAULTS, how]
+    command = [sys.executable, "-c", FAULTS, how, str(memory.__file__)]
     done = subprocess.run(command, capture_output=True, text=True, env=given, check=True)
     told, count = done.stdout.split()
     return told, int(count)
