@@ -13,6 +13,8 @@ from svgp.models import SVGP
 from svgp.models.priors import log_prior, set_priors
 from svgp.training import METHODS, LoopState, Schedule, Stop, make_method, train_steps
 
+pytestmark = pytest.mark.usefixtures("published_without_graphs")
+
 PRIORS = {
     "noise": {"type": "lognormal", "median": 0.3, "sigma": 0.01},
     "lengthscales": {"type": "lognormal", "median": 2.0, "sigma": 0.01},

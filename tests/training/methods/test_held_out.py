@@ -17,6 +17,8 @@ from svgp.training.methods.held_out import RESTORED, HeldOut
 from svgp.training.methods.natgrad import NaturalGradient
 from svgp.training.methods.natgrad_whole import WholeNaturalGradient
 
+pytestmark = pytest.mark.usefixtures("published_without_graphs")
+
 
 def make(rows=600):
     generator = np.random.default_rng(4)
