@@ -91,6 +91,7 @@ def fit_operations(
     *,
     second: bool = False,
     labels: bool = False,
+    speed: float = 1.0,
 ) -> float:
     """Of a whole fit with so many points, as `train.method: auto` goes about it.
 
@@ -98,7 +99,8 @@ def fit_operations(
     an evaluation of all rows; where that is not affordable, and without it, there are steps of natural
     gradients in batches. A batch of all rows has fewer, for L-BFGS.
     `second`: with a stage on the evidence, of as many evaluations; less what a row takes there for any M.
-    `labels`: of classes, which have fewer steps in batches where rows left out judge them.
+    `labels`: of classes, which have fewer steps in batches where rows left out judge them. `speed`: of the
+    device, times that of two cores.
     """
     batch = min(train.batch_size, rows)
     steps = WHOLE_STEPS if batch == rows and not collapsed else BATCH_STEPS
@@ -107,18 +109,19 @@ def fit_operations(
         steps = JUDGED_STEPS
     batches = steps * (8.0 * points**2 * batch + 6.0 * points**3)
     whole = EVALUATIONS * (OPERATIONS * points**2 * rows + 6.0 * points**3)
-    found = min(whole, batches) if collapsed and 3.0 * points**2 * rows <= _AFFORDABLE else batches
-    seen = min(rows, _LARGEST / (OPERATIONS * points**2))
+    affordable = 3.0 * points**2 * rows <= speed * _AFFORDABLE
+    found = min(whole, batches) if collapsed and affordable else batches
+    seen = min(rows, speed * _LARGEST / (OPERATIONS * points**2))
     evidence = EVALUATIONS * (OPERATIONS * points**2 + _NEIGHBOURS * points) * seen if second else 0.0
     return latents * found + evidence
 
 
-def affordable_operations(train: Any, rows: int, *, second: bool = False) -> float:
+def affordable_operations(train: Any, rows: int, *, second: bool = False, speed: float = 1.0) -> float:
     """What the time allows for work that grows with M: ten minutes, or most of `max_seconds`.
 
     With a second stage, what its rows leave, but half of the time at least.
     """
-    whole = RATE * (SECONDS if train.max_seconds is None else SHARE * train.max_seconds)
+    whole = speed * RATE * (SECONDS if train.max_seconds is None else SHARE * train.max_seconds)
     return max(whole - EVALUATIONS * _ROW * rows, 0.5 * whole) if second else whole
 
 

@@ -33,6 +33,7 @@ from svgp.runs.decisions import (
     most_wanted,
 )
 from svgp.training import choose, make_method
+from svgp.training.device import device_speed
 
 PILOT_ROWS, PILOT_POINTS, PILOT_STEPS = 1000, 64, 15
 CURVE_ROWS = 2048  # among which greedy points are taken, and as many again that judge them
@@ -62,7 +63,7 @@ def weigh(
     `second`: whether a stage on the evidence takes its share of the time. `labels`: whether rows left out may
     end the training of classes early.
     """
-    seed, rows = config.train.seed, dataset.rows.count
+    seed, rows, speed = config.train.seed, dataset.rows.count, device_speed()
     order = np.random.default_rng([seed, 29]).permutation(len(dataset.X))
     kernel, noise, latents, collapsed = _pilot(config, dataset, order[:PILOT_ROWS])
     second = second and collapsed
@@ -78,12 +79,12 @@ def weigh(
             "residual_share": float(shares[min(m, len(shares)) - 1]),
             "nats_a_row": float(price[min(m, len(price)) - 1]),
             "operations": fit_operations(
-                config.train, m, rows, latents, collapsed, second=second, labels=labels
+                config.train, m, rows, latents, collapsed, second=second, labels=labels, speed=speed
             ),
         }
         for m in grid
     ]
-    enough = affordable_operations(config.train, rows, second=second)
+    enough = affordable_operations(config.train, rows, second=second, speed=speed)
     exhausted = len(shares) if len(shares) < min(half, most) else None
     count, why = _taken(weighed, exhausted, config.train, enough)
     return {"count": count, "rows": rows, "noise": noise, "weighed": weighed, "sentence": f"{count} {why}"}

@@ -27,7 +27,7 @@ from svgp.training import LoopState, Method, Progress, Schedule, Step, Stop, che
 from svgp.training.checkpoints import Checkpoint
 from svgp.training.loggers import JsonLines, Shown, Sink, TensorBoard
 from svgp.training.loop import check_finite, read_row, replaced_points
-from svgp.training.methods.affordable import MOST_OPERATIONS
+from svgp.training.methods.affordable import most_operations
 from svgp.workers import present
 
 
@@ -217,7 +217,7 @@ class Session:
         known, rows = self.method.bound_of_all_rows, self.dataset.rows
         if known is not None and not rows.in_memory:
             return known, known
-        if not rows.in_memory and 3.0 * self.model.num_inducing**2 * rows.count > MOST_OPERATIONS:
+        if not rows.in_memory and 3.0 * self.model.num_inducing**2 * rows.count > most_operations():
             rows = ArrayRows(*rows.sample())
         return self.evaluator.bounds(rows, workers=present())
 

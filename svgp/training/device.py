@@ -55,6 +55,21 @@ def describe_device(name: str, count: int = 1) -> str:
 FAST_FLOAT64 = {(6, 0), (7, 0), (8, 0), (9, 0), (10, 0)}
 
 
+# Times the rate that decisions were measured at, 5e10 float64 operations a second of two cores: 5e12 is about
+# what the slowest card with a fast float64 has, 5e11 less than half of a consumer's. From data sheets, and by
+# the kind of card: a run that is resumed decides alike.
+FAST_SPEED, SLOW_SPEED = 100.0, 10.0
+
+
+def device_speed() -> float:
+    """How much more work a run may take on here than on two cores in the same time."""
+    if not tf.config.list_logical_devices("GPU"):
+        return 1.0
+    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+    fast = tuple(details.get("compute_capability", ())) in FAST_FLOAT64
+    return FAST_SPEED if fast else SLOW_SPEED
+
+
 def precision_advice(name: str, precision: str) -> str | None:
     """A sentence where this GPU computes float64 at a fraction of its float32 rate; None elsewhere."""
     if not name.startswith("/GPU") or precision != "float64":

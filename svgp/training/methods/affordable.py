@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from svgp.networks import Network
+from svgp.training.device import device_speed
 
-# Where one evaluation takes longer than about half a minute (at 100 GFLOP/s) not all rows are used.
+# Where one evaluation takes longer than about half a minute (at 100 GFLOP/s) not all rows are used. This and
+# RATE are of two cores: a GPU takes on `device_speed` times as much.
 MOST_OPERATIONS = 3e12
 OPERATIONS = 7.0  # times M^2, a row and evaluation
 EVALUATIONS = 60
@@ -31,6 +33,11 @@ KEPT_SHARE, KEPT_MOST, KEPT_FROM = 0.1, 2000, 5000
 # A network learns its rows by heart, and to leave one out afterwards is too hopeful by far: robot_arm with
 # 2,400 rows had 81% of its test rows in 90% intervals.
 KEPT_FROM_OF_NETWORK = 500
+
+
+def most_operations() -> float:
+    """Of one evaluation, on the device that there is."""
+    return MOST_OPERATIONS * device_speed()
 
 
 def rows_to_learn(model: Any, rows: int, config: Any) -> int | None:
@@ -51,7 +58,7 @@ def seconds_to_fit(config: Any, rows: int, points: int) -> float:
     """What `config.max_seconds` leaves beside the pass over all rows; SECONDS where it gives no time."""
     if config.max_seconds is None:
         return SECONDS
-    passing = min(PASS * points**2 * rows / RATE, PASS_SHARE * config.max_seconds)
+    passing = min(PASS * points**2 * rows / (RATE * device_speed()), PASS_SHARE * config.max_seconds)
     return SHARE * (config.max_seconds - passing)
 
 
@@ -82,8 +89,9 @@ def rows_to_fit(config: Any, rows: int, points: int) -> int | None:
     wanted = config.subset_rows
     if wanted != "auto":
         return wanted
-    if 3.0 * points**2 * rows <= MOST_OPERATIONS:
+    if 3.0 * points**2 * rows <= most_operations():
         return None
-    affordable = int(seconds_to_fit(config, rows, points) * RATE / (EVALUATIONS * OPERATIONS * points**2))
+    operations = seconds_to_fit(config, rows, points) * RATE * device_speed()
+    affordable = int(operations / (EVALUATIONS * OPERATIONS * points**2))
     found = max(FEWEST, 10 * points, affordable)
     return found if found < rows else None

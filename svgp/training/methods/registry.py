@@ -9,7 +9,7 @@ from svgp.errors import ModelError
 from svgp.models.collapsed.bound import check_model
 from svgp.rows import as_rows
 from svgp.training.methods.adam import Adam
-from svgp.training.methods.affordable import MOST_OPERATIONS, plan, rows_to_fit
+from svgp.training.methods.affordable import most_operations, plan, rows_to_fit
 from svgp.training.methods.base import Method
 from svgp.training.methods.collapsed import Collapsed
 from svgp.training.methods.natgrad import NaturalGradient
@@ -98,7 +98,7 @@ def _obstacle_to_collapsed(model: Any, rows: int, config: Any) -> str | None:
     size = model.num_inducing
     seen = min(rows, rows_to_fit(config, rows, size) or rows)
     operations = 3.0 * size**2 * seen
-    if seen == rows and operations > MOST_OPERATIONS:
+    if seen == rows and operations > most_operations():
         return (
             f"one evaluation of the collapsed bound would take {operations:.1e} operations "
             f"({seen} rows, {size} points); train.subset_rows: auto would make it affordable"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+import tensorflow as tf
 
 from svgp.networks import Network
 from svgp.training.methods.affordable import (
@@ -13,6 +14,7 @@ from svgp.training.methods.affordable import (
     KEPT_FROM,
     KEPT_FROM_OF_NETWORK,
     MOST_OPERATIONS,
+    most_operations,
     plan,
     rows_to_fit,
     rows_to_learn,
@@ -28,6 +30,19 @@ def test_all_rows_where_an_evaluation_of_them_is_affordable():
     assert rows_to_fit(config(None), 10**9, 4096) is None and rows_to_fit(config(77), 10**9, 10) == 77
     most = int(MOST_OPERATIONS / (3 * 1000**2))
     assert rows_to_fit(config(), most, 1000) is None and rows_to_fit(config(), most + 1, 1000) < most
+
+
+@pytest.mark.parametrize("capability, times", [((9, 0), 100.0), ((8, 9), 10.0)])
+def test_a_gpu_takes_on_more(monkeypatch, capability, times):
+    """By its kind: float64 at half of the float32 rate (an H100), or a sixty-fourth."""
+    before = rows_to_fit(config(), 10**9, 1000)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["card"])
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["card"])
+    details = {"compute_capability": capability}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda card: details)
+    assert most_operations() == times * MOST_OPERATIONS
+    assert rows_to_fit(config(), 10**9, 1000) == pytest.approx(times * before, rel=1e-3)
+    assert rows_to_fit(config(), 8 * 10**6, 1000) is None
 
 
 def test_else_what_the_time_allows():
