@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
 from svgp import linalg
+from svgp.linalg.factor import _recurse as recurse
 from svgp.models.neighbours.device_conditional import definite_factor
 
 ROUNDINGS = 500.0
@@ -73,6 +75,24 @@ def rate(dtype: tf.DType, size: int) -> float:
     return 2e-9 * size**3 / best
 
 
+def leaves(size: int, candidates: tuple[int, ...]) -> dict[str, float]:
+    """Milliseconds of a Cholesky factor and its inverse by the size below which it is not halved.
+
+    `svgp.linalg.factor` has 4096 on a GPU, until somebody has seen these.
+    """
+    K = tf.eye(size, dtype=tf.float64) + tf.ones([size, size], tf.float64) / size
+    found = {}
+    for leaf in candidates:
+        work = tf.function(partial(recurse, leaf=leaf), autograph=False)
+        best = np.inf
+        for _ in range(4):
+            start = time.perf_counter()
+            work(K)[1][0, 0].numpy()
+            best = min(best, time.perf_counter() - start)
+        found[str(leaf)] = round(1e3 * best, 3)
+    return found
+
+
 def main(device: str) -> int:
     found: dict[str, object] = {"devices": [d.name for d in tf.config.list_physical_devices()]}
     gpu = device == "gpu"
@@ -92,6 +112,9 @@ def main(device: str) -> int:
             limit = ROUNDINGS * float(np.finfo(dtype.as_numpy_dtype).eps)
             sound &= all(value < limit for value in residuals.values())
             found[f"{dtype.name} Gop/s"] = round(rate(dtype, 8192 if gpu else 128), 1)
+        sizes, candidates = ((1024, 4096), (128, 512, 1024, 4096)) if gpu else ((96,), (32, 96))
+        for size in sizes:
+            found[f"ms by leaf, {size} points"] = leaves(size, candidates)
         for size in (100, 300):
             repaired = failing_cholesky(size)
             found[f"failing Cholesky at {size}"] = "NaN, then repaired" if repaired else "wrong"

@@ -27,6 +27,7 @@ def test_residuals_and_repairs(tmp_path):
     assert 0.0 < step["figures"]["float64"]["gemm"] < 1e-14 < step["figures"]["float32"]["gemm"] < 1e-5
     assert step["figures"]["failing Cholesky at 300"] == "NaN, then repaired"
     assert step["figures"]["failing Cholesky in a batch"] == "NaN, then repaired"
+    assert set(step["figures"]["ms by leaf, 96 points"]) == {"32", "96"}
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
