@@ -18,6 +18,7 @@ from svgp.training.methods.affordable import rows_to_learn
 from svgp.training.methods.base import Method, StepRecord, no_time_left
 from svgp.training.methods.collapsed import beyond, subset
 from svgp.training.methods.evidence import COUNT, EvidenceFit, twin
+from svgp.training.methods.unseen_gain import UnseenGain
 from svgp.workers import present
 
 # Of the run's steps and of its seconds: the first method's, if it does not end before. A step of the second
@@ -29,6 +30,8 @@ LAST_PASS, LAST_SHARE = 0.4, 0.25  # of an evaluation a row, and of the run's se
 # the rows by heart (concrete, .5 rows, mean RMSE of five splits: .249 so, .282 with Z moved, .260 by the
 # inducing points alone; and in a tenth of the time). With .9 (pol, 512 points): .075 so, .072 with Z moved.
 ROWS_A_COORDINATE = 0.75
+FEWEST = 200  # rows that neither stage was fitted to by which predictions are judged
+FEWEST_LOOKED_AT = 80  # by which differences between two states of training are
 LARGEST = 3e12  # operations of an evaluation, about 7 M^2 N: beyond, the evidence is that of a sample of rows
 
 
@@ -42,7 +45,8 @@ class Staged(Method):
     second stage has got anywhere, and then `model` is all there is.
 
     Where an evaluation on all rows would take too long, or they are not in memory, the second stage trains on
-    some. `config`: the run's, of whose limits `first` was given the share SHARE.
+    some. `config`: the run's, of whose limits `first` was given the share SHARE. It also ends where rows that
+    were kept out of both stages gain no more (`svgp.training.methods.unseen_gain`).
     """
 
     iterative = True
@@ -53,6 +57,7 @@ class Staged(Method):
         self.name = first.name  # type: ignore[misc]  # of this one
         self._config, self._rows = config, rows
         self._second: EvidenceFit | None = None
+        self._gain: UnseenGain | None = None  # of the second stage, where rows were kept out
         self._spent = 0.0  # seconds in the second stage
         self._reserve_s = 0.0  # of the time, for `finish`
         self._failed = False  # the evidence could not be computed
@@ -76,12 +81,9 @@ class Staged(Method):
 
     @property
     def unseen(self) -> np.ndarray | None:
-        """Rows that neither stage was fitted to."""
-        unseen = self.first.unseen
-        if unseen is None or self._second is None:
-            return unseen
-        own = beyond(self._rows, len(self._second.X), self._config.seed)
-        return None if own is None else np.intersect1d(unseen, own)
+        """Rows that neither stage was fitted to; None where they are too few to tell how large errors are."""
+        unseen = self.first.unseen if self._second is None else self._beyond_both(len(self._second.X))
+        return None if unseen is None or len(unseen) < FEWEST else unseen
 
     @property
     def bound_of_all_rows(self) -> float | None:
@@ -95,10 +97,12 @@ class Staged(Method):
 
     @property
     def ended(self) -> str | None:
-        """That the time was up within the second stage, or that its evidence has no value."""
+        """That the time was up within the second stage, its evidence has no value, or rows gain no more."""
         if self._time_is_up:
             return no_time_left(self._config.max_seconds)
-        return "the evidence with neighbours cannot be computed any more" if self._failed else None
+        if self._failed:
+            return "the evidence with neighbours cannot be computed any more"
+        return self._gain.verdict if self._gain is not None else None
 
     @property
     def elapsed(self) -> float:
@@ -188,6 +192,8 @@ class Staged(Method):
         arrays |= {"complete": np.asarray(self._complete), "left": np.asarray(self._left)}
         if self._second is not None:
             arrays |= {f"second/{name}": value for name, value in self._second.state().items()}
+            if self._gain is not None:
+                arrays["gain"] = self._gain.state()
             state = model_state(self._second.model)
             arrays |= {f"neighbour_model/{name}": value for name, value in state.items()}
         return arrays
@@ -207,6 +213,8 @@ class Staged(Method):
             self._second = self._begin()
             load_model_state(self._second.model, _below("neighbour_model/", state))
             self._second.load_state(own)
+            if self._gain is not None and "gain" in state:
+                self._gain.load_state(state["gain"])
 
     def first_is_over(self) -> bool:
         """Whether the first method has converged or used its share."""
@@ -235,6 +243,8 @@ class Staged(Method):
                 self._complete = len(self._second.X) == len(self._rows.sample()[0])
                 if limit is not None and not self._complete:
                     self._reserve_s = min(self._last_pass_s(), LAST_SHARE * limit)
+                if (gain := self._gain) is not None and self._second.step >= gain.due:
+                    gain.look(self._second.step, self._second.model, self._second.X, self._second.Y, COUNT)
         except Stopped:
             self._time_is_up = True
         except NumericalError:
@@ -250,7 +260,23 @@ class Staged(Method):
         wanted = min(fitted or self._rows.count, most)
         X, Y = subset(self._rows, wanted, self._config.seed).sample()
         moves = len(X) >= ROWS_A_COORDINATE * np.size(self.model.Z.numpy())
+        self._gain = self._watch(len(X))
         return EvidenceFit(twin(self.model), X, Y, seed=self._config.seed, move_points=moves)
+
+    def _watch(self, fitted: int) -> UnseenGain | None:
+        """What looks at rows that neither stage is fitted to, where there are enough and training may end."""
+        unseen = self._beyond_both(fitted)
+        few = unseen is None or len(unseen) < FEWEST_LOOKED_AT
+        if unseen is None or few or self._config.tolerance is None or not present().alone:
+            return None
+        X, Y = self._rows.sample()
+        looked_at = np.random.default_rng([self._config.seed, 43]).permutation(unseen)
+        return UnseenGain(X[looked_at], Y[looked_at])
+
+    def _beyond_both(self, fitted: int) -> np.ndarray | None:
+        """Rows that neither stage is fitted to, where the second has so many; None for none."""
+        unseen, own = self.first.unseen, beyond(self._rows, fitted, self._config.seed)
+        return None if unseen is None or own is None else np.intersect1d(unseen, own)
 
 
 def wants_evidence(model: Any, name: str) -> bool:
