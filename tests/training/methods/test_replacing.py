@@ -18,6 +18,8 @@ from svgp.training.methods import natgrad_whole, replacing
 from svgp.training.methods.adam import AdamOptimiser
 from svgp.training.methods.replacing import Replacing
 
+pytestmark = pytest.mark.usefixtures("published_without_graphs")
+
 METHODS = [("adam", 20), ("natgrad", 20), ("natgrad", 60), ("collapsed", 60)]  # and rows a batch, of 60
 COPIES = [2, 7, 9]  # of points 0, 1, 3
 
