@@ -8,7 +8,14 @@ from scipy.stats import multivariate_normal
 
 from svgp.config.model import ModelConfig
 from svgp.kernels import Matern32
-from svgp.models.start.evidence import SPREAD, negative_evidence
+from svgp.models.start.evidence import (
+    REACH,
+    SPREAD,
+    STARTS,
+    _best_lengths,
+    fit_lengthscales,
+    negative_evidence,
+)
 from svgp.models.start.values import LENGTHSCALE_FACTORS, column_spread, has_ard, start_values
 
 REGRESSION, COUNTS = ModelConfig(), ModelConfig.model_validate({"likelihood": {"type": "poisson"}})
@@ -135,3 +142,15 @@ def test_few_rows_and_a_seed():
     first, again = (start_values(REGRESSION, X, Y, seed=4) for _ in range(2))
     np.testing.assert_array_equal(first.lengthscales, again.lengthscales)
     assert np.isfinite(start_values(REGRESSION, X[:1], Y[:1]).lengthscales).all()
+
+
+def test_a_search_that_takes_noise_for_a_rough_function_starts_again():
+    """sin(2 x) and noise of deviation 1: from a tenth noise L-BFGS ends at a length of .005, 23 nats worse."""
+    rng = np.random.default_rng(31)
+    X = rng.uniform(-1.7, 1.7, (150, 1))
+    Y = np.sin(2 * X) + rng.standard_normal((150, 1))
+    Y = (Y - Y.mean()) / Y.std()
+    (bad, rough), (good, smooth) = (_best_lengths(X, Y, noise) for noise in STARTS)
+    assert rough[0] < REACH[0] and good < bad - 20.0
+    assert fit_lengthscales(X, Y) == pytest.approx(smooth)
+    assert 0.3 < smooth[0] < 1.5  # sin(2 x) has its inflections 1.6 apart
