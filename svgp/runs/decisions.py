@@ -28,6 +28,7 @@ HELD_OUT_TASKS, HELD_OUT_FROM, HELD_OUT_CLIMBS, HELD_OUT_MOST = (
 )  # fmt: skip
 # Of the second stage: operations beyond which it takes some rows, times M a row (3 m^2 with 16 neighbours),
 # and a row's own small matrices (25 microseconds).
+_SEARCHED = 10**6  # rows, beyond which a GPU takes no more
 _LARGEST, _NEIGHBOURS, _ROW = 3e12, 768.0, 1.25e6
 # Rows kept out of the fit, as `svgp.training.methods.affordable` has them.
 KEPT_SHARE, KEPT_MOST, KEPT_FROM = 0.1, 2000, 2000
@@ -111,7 +112,8 @@ def fit_operations(
     whole = EVALUATIONS * (OPERATIONS * points**2 * rows + 6.0 * points**3)
     affordable = 3.0 * points**2 * rows <= speed * _AFFORDABLE
     found = min(whole, batches) if collapsed and affordable else batches
-    seen = min(rows, speed * _LARGEST / (OPERATIONS * points**2))
+    seen = _LARGEST / (OPERATIONS * points**2)
+    seen = min(rows, max(seen, min(speed * seen, _SEARCHED)))
     evidence = EVALUATIONS * (OPERATIONS * points**2 + _NEIGHBOURS * points) * seen if second else 0.0
     return latents * found + evidence
 

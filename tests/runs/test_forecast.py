@@ -92,6 +92,7 @@ def test_constants_are_those_of_training_which_imports_tensorflow():
     names += ("PASS", "PASS_SHARE", "FEWEST")
     assert all(getattr(decisions, name) == getattr(affordable, name) for name in names)
     assert staged.SHARE_S == FIRST_SHARE and staged.LARGEST == decisions._LARGEST
+    assert staged.SEARCHED == decisions._SEARCHED
     assert affordable.MOST_OPERATIONS == decisions._AFFORDABLE
     kept = (held_out.TASKS, held_out.FEWEST, held_out.CLIMBS, held_out.MOST_OPERATIONS)
     assert kept == (

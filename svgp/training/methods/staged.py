@@ -14,6 +14,7 @@ from svgp.models.collapsed.posterior import assign_posterior
 from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.models.replacement import Move
 from svgp.rows import Rows
+from svgp.training.device import device_speed
 from svgp.training.methods.affordable import rows_to_learn
 from svgp.training.methods.base import Method, StepRecord, no_time_left
 from svgp.training.methods.collapsed import beyond, subset
@@ -32,6 +33,7 @@ LAST_PASS, LAST_SHARE = 0.4, 0.25  # of an evaluation a row, and of the run's se
 ROWS_A_COORDINATE = 0.75
 FEWEST = 200  # rows that neither stage was fitted to by which predictions are judged
 FEWEST_LOOKED_AT = 80  # by which differences between two states of training are
+SEARCHED = 10**6  # rows, beyond which a GPU that is faster takes no more: the host searches among them
 LARGEST = 3e12  # operations of an evaluation, about 7 M^2 N: beyond, the evidence is that of a sample of rows
 
 
@@ -256,6 +258,8 @@ class Staged(Method):
     def _begin(self) -> EvidenceFit:
         size = self.model.num_inducing
         most = int(LARGEST / (7.0 * size**2))
+        if (faster := int(device_speed() * most)) > most:
+            most = max(most, min(faster, SEARCHED))
         fitted = rows_to_learn(self.model, self._rows.count, first_share(self._config))
         wanted = min(fitted or self._rows.count, most)
         X, Y = subset(self._rows, wanted, self._config.seed).sample()
