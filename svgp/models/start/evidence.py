@@ -45,7 +45,7 @@ def fit_lengthscales(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
 
 
 def _best_lengths(X: np.ndarray, Y: np.ndarray, noise: float) -> tuple[float, np.ndarray]:
-    """The objective where L-BFGS ends that starts with this share of noise, and the lengthscales there, [D]."""
+    """The objective where L-BFGS ends that starts with such a share of noise, and the lengthscales [D]."""
     D = X.shape[1]
     start: np.ndarray = np.append(np.full(D, 0.5 * np.log(D)), np.log(noise))
     limits = [(None, None)] * D + [(np.log(NOISE[0]), np.log(NOISE[1]))]

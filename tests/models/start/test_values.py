@@ -145,7 +145,7 @@ def test_few_rows_and_a_seed():
 
 
 def test_a_search_that_takes_noise_for_a_rough_function_starts_again():
-    """sin(2 x) and noise of deviation 1: from a tenth noise L-BFGS ends at a length of .005, 23 nats worse."""
+    """sin(2 x) and noise of deviation 1: from a tenth L-BFGS ends at a length of .005, 23 nats worse."""
     rng = np.random.default_rng(31)
     X = rng.uniform(-1.7, 1.7, (150, 1))
     Y = np.sin(2 * X) + rng.standard_normal((150, 1))
