@@ -28,8 +28,8 @@ HELD_OUT_TASKS, HELD_OUT_FROM, HELD_OUT_CLIMBS, HELD_OUT_MOST = (
 )  # fmt: skip
 # Of the second stage: operations beyond which it takes some rows, times M a row (3 m^2 with 16 neighbours),
 # and a row's own small matrices (25 microseconds).
-_SEARCHED = 10**6  # rows, beyond which a GPU takes no more
 _LARGEST, _NEIGHBOURS, _ROW = 3e12, 768.0, 1.25e6
+_SEARCHED = 10**6  # rows, beyond which a GPU takes no more
 # Rows kept out of the fit, as `svgp.training.methods.affordable` has them.
 KEPT_SHARE, KEPT_MOST, KEPT_FROM = 0.1, 2000, 2000
 
