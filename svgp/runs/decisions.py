@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-_AFFORDABLE = 3e12  # operations of a collapsed evaluation, beyond which natural gradients take over
+from svgp import budget
+from svgp.budget import EVALUATIONS, KEPT_FROM, OPERATIONS, RATE, SECONDS, SHARE
+
 # What `svgp.runs.inducing_count` takes M from, and the seconds and rate that bound it.
 GRID = tuple(round(2 ** (k / 2)) for k in range(6, 21))  # 8, 11, 16, ..., 1024
 # With a stage on the evidence: kin40k in ten minutes of two cores has NLPD -1.43 with 512 points.
 MOST_WITH_NEIGHBOURS = 512
-# As `svgp.training.methods.affordable` has them: seconds without `max_seconds`, its share, and the rate.
-SECONDS, SHARE, RATE = 600.0, 0.7, 5e10
-EVALUATIONS, OPERATIONS = 60, 7.0
-PASS, PASS_SHARE, FEWEST = 2.0, 0.5, 20_000
 # Steps of natural gradients that a fit takes, each 8 M^2 B + 6 M^3 operations: in batches, and where one
 # holds all rows (60 evaluations for L-BFGS, six steps of q(u) each).
 BATCH_STEPS, WHOLE_STEPS = 2000, 360
@@ -30,8 +28,6 @@ HELD_OUT_TASKS, HELD_OUT_FROM, HELD_OUT_CLIMBS, HELD_OUT_MOST = (
 # and a row's own small matrices (25 microseconds).
 _LARGEST, _NEIGHBOURS, _ROW = 3e12, 768.0, 1.25e6
 _SEARCHED = 10**6  # rows, beyond which a GPU takes no more
-# Rows kept out of the fit, as `svgp.training.methods.affordable` has them.
-KEPT_SHARE, KEPT_MOST, KEPT_FROM = 0.1, 2000, 2000
 
 
 def has_second_stage(config: Any) -> bool:
@@ -110,8 +106,8 @@ def fit_operations(
         steps = JUDGED_STEPS
     batches = steps * (8.0 * points**2 * batch + 6.0 * points**3)
     whole = EVALUATIONS * (OPERATIONS * points**2 * rows + 6.0 * points**3)
-    affordable = 3.0 * points**2 * rows <= speed * _AFFORDABLE
-    found = min(whole, batches) if collapsed and affordable else batches
+    affordable = collapsed and budget.affordable(rows, points, speed)
+    found = min(whole, batches) if affordable else batches
     seen = _LARGEST / (OPERATIONS * points**2)
     seen = min(rows, max(seen, min(speed * seen, _SEARCHED)))
     evidence = EVALUATIONS * (OPERATIONS * points**2 + _NEIGHBOURS * points) * seen if second else 0.0
@@ -136,21 +132,13 @@ def chosen_method(config: Any, rows: int, M: int) -> str:
         return "adam"
     fits = _collapsible(model) and train.precision == "float64" and model.posterior.type == "full"
     seen = rows_to_fit(train, rows, M)
-    affordable = seen < rows or 3.0 * M**2 * rows <= _AFFORDABLE
+    affordable = seen < rows or budget.affordable(rows, M)
     return "collapsed" if fits and affordable else "natgrad"
 
 
 def rows_to_fit(train: Any, rows: int, M: int) -> int:
-    """How many rows the collapsed bound is fitted to, as `svgp.training.methods.affordable` says."""
-    if train.subset_rows != "auto":
-        return min(rows, train.subset_rows or rows)
-    if 3.0 * M**2 * rows <= _AFFORDABLE:
-        return rows
-    seconds = SECONDS
-    if train.max_seconds is not None:
-        passing = min(PASS * M**2 * rows / RATE, PASS_SHARE * train.max_seconds)
-        seconds = SHARE * (train.max_seconds - passing)
-    return min(rows, max(FEWEST, 10 * M, int(seconds * RATE / (EVALUATIONS * OPERATIONS * M**2))))
+    """How many rows the collapsed bound is fitted to, on two cores."""
+    return min(rows, budget.rows_to_fit(train, rows, M) or rows)
 
 
 def rows_to_learn(config: Any, rows: int, M: int) -> int:
@@ -159,4 +147,4 @@ def rows_to_learn(config: Any, rows: int, M: int) -> int:
     judged = config.model.calibration != "none" or config.model.neighbours.count != 0
     if config.train.subset_rows != "auto" or not judged or rows < KEPT_FROM:
         return fitted
-    return min(fitted, rows - min(int(KEPT_SHARE * rows), KEPT_MOST))
+    return min(fitted, budget.rows_not_kept(rows))

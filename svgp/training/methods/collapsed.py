@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from svgp.budget import KEPT_MOST, PASS_SHARE
 from svgp.errors import NumericalError, RunError
 from svgp.models import load_model_state, model_state
 from svgp.models.bounds import require_elbo
@@ -20,7 +21,7 @@ from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.units import variable_scales
 from svgp.training.lbfgs.variables import pack, unpack, wall
-from svgp.training.methods.affordable import KEPT_MOST, PASS_SHARE, rows_to_learn
+from svgp.training.methods.affordable import rows_to_learn
 from svgp.training.methods.base import Method, StepRecord, no_time_left
 from svgp.workers import present
 

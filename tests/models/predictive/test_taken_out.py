@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from svgp import kernels, likelihoods
+from svgp.budget import KEPT_FROM, KEPT_MOST, KEPT_SHARE
 from svgp.models import SVGP, Predictive
 from svgp.models.predictive.calibration import Calibration
 from svgp.models.predictive.taken_out import find_posterior, folds, predicted, seen_jointly
-from svgp.training.methods.affordable import KEPT_FROM, KEPT_MOST, KEPT_SHARE, rows_to_learn
+from svgp.training.methods.affordable import rows_to_learn
 
 RNG = np.random.default_rng(3)
 X = RNG.uniform(-2, 2, (60, 2))

@@ -7,13 +7,10 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
+from svgp.budget import EVALUATIONS, FEWEST, KEPT_FROM, MOST_OPERATIONS
 from svgp.networks import Network
 from svgp.training.methods.affordable import (
-    EVALUATIONS,
-    FEWEST,
-    KEPT_FROM,
     KEPT_FROM_OF_NETWORK,
-    MOST_OPERATIONS,
     most_operations,
     plan,
     rows_to_fit,
