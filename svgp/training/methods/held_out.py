@@ -70,6 +70,13 @@ class HeldOut:
         self.restore(trained)
         return chosen
 
+    def restore_better(self) -> bool:
+        """Give hyperparameters and Z the values that are better, where some are; whether it did."""
+        better = self.better()
+        if better is not None:
+            self.restore(better)
+        return better is not None
+
     def restore(self, values: list[np.ndarray]) -> None:
         """Give hyperparameters and Z these values."""
         for variable, value in zip(self.posterior.hyperparameters, values, strict=True):

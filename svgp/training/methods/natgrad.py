@@ -177,12 +177,10 @@ class NaturalGradient(Method):
         """Go back to the start where rows left out say so; whether it did."""
         if self._held_out is None or self._restored or not self.step:
             return False
-        better = self._held_out.better()
-        if better is not None:
-            self._held_out.restore(better)
+        if self._held_out.restore_better():
             self._counters["restored"].assign(1.0)
         self.publish()
-        return better is not None
+        return self._restored
 
     def _own(self) -> dict[str, tf.Variable]:
         groups = {

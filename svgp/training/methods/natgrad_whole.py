@@ -132,10 +132,8 @@ class WholeNaturalGradient(Method):
         """Go back to the start where rows left out say so, as `NaturalGradient` does; whether it did."""
         if self._held_out is None or self._restored or not self.step:
             return False
-        better = self._held_out.better()
-        self._restored = better is not None
-        if better is not None:
-            self._held_out.restore(better)
+        self._restored = self._held_out.restore_better()
+        if self._restored:
             x = pack(self.variables)
             self._evaluate(x)
             self._accept(x)
