@@ -56,7 +56,7 @@ class TrainConfig(Section):
     subset_rows: Annotated[WholeNumber, Field(ge=1, le=10**10)] | Literal["auto"] | None = setting(
         "auto",
         "for collapsed: fit hyperparameters and inducing points to so many random rows, then q(u) to all "
-        "rows in one pass; auto: all but a tenth (2,000 at most, none below 5,000 rows), by which "
+        "rows in one pass; auto: all but a tenth (2,000 at most, none below 2,000 rows), by which "
         "predictions are calibrated, or as many as the time allows; null: all rows",
         unit="rows",
     )  # fmt: skip
