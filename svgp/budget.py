@@ -28,10 +28,48 @@ FEWEST = 20_000
 # points: RMSE .0717 where test rows had .0879; at rows that were kept out .0865).
 KEPT_SHARE, KEPT_MOST, KEPT_FROM = 0.1, 2000, 2000
 
+# Of classes, by rows left out: climbs of q(u) for each set of hyperparameters that is judged, each of
+# 8 M^2 N + 6 M^3 operations a latent. All climbs of one take no more than this, and than a share of the time.
+CLIMBS, MOST_OF_CLIMBS, CLIMBS_SHARE = 60, 2e12, 0.25
+
+BATCH = 1024  # rows of a batch where the config leaves it open
+# Steps of natural gradients that a fit takes, each 8 M^2 B + 6 M^3 operations: in batches, and where one
+# holds all rows (60 evaluations for L-BFGS, six steps of q(u) each).
+BATCH_STEPS, WHOLE_STEPS = 2000, 360
+
+
+def batch_rows(train: Any, rows: int) -> int:
+    """Rows of a batch, of so many."""
+    return min(BATCH if train.batch_size == "auto" else train.batch_size, rows)
+
+
+def takes_all_rows(train: Any, rows: int, points: int, labels: bool) -> bool:
+    """Whether one batch of natural gradients holds all rows, whose hyperparameters L-BFGS then fits.
+
+    `labels`: of classes, where rows left out end training in batches far sooner.
+    """
+    if train.learning_rate is not None:
+        return False
+    if labels or train.batch_size != "auto":
+        return batch_rows(train, rows) == rows
+    return WHOLE_STEPS * step_operations(points, rows) <= BATCH_STEPS * step_operations(points, BATCH)
+
+
+def step_operations(points: int, batch: int) -> float:
+    """Of a step of natural gradients, a latent."""
+    return 8.0 * points**2 * batch + 6.0 * points**3
+
 
 def affordable(rows: int, points: int, speed: float = 1.0) -> bool:
     """Whether an evaluation of the collapsed bound may see all rows."""
     return 3.0 * points**2 * rows <= speed * MOST_OPERATIONS
+
+
+def can_judge(train: Any, rows: int, points: int, latents: int) -> bool:
+    """Whether there is time for rows left out to judge training, when it is over (`max_seconds` or not)."""
+    climbs = CLIMBS * latents * step_operations(points, rows)
+    limit = train.max_seconds
+    return climbs <= (MOST_OF_CLIMBS if limit is None else min(MOST_OF_CLIMBS, CLIMBS_SHARE * limit * RATE))
 
 
 def seconds_to_fit(train: Any, rows: int, points: int, speed: float = 1.0) -> float:

@@ -58,7 +58,7 @@ model:
 
 train:
   method: auto\tadam, natgrad or collapsed, chosen by likelihood, rows and inducing points
-  batch_size: 1024\trows a step; all of them where there are fewer
+  batch_size: auto\trows a step; 1,024, or all of them where that is less work
   max_epochs: {max_epochs}
   learning_rate: null\teach method's own; a smaller one is safer, a larger one faster
   evaluate_every: {evaluate_every}\tepochs

@@ -18,8 +18,11 @@ class TrainConfig(Section):
     method: Literal["auto", "adam", "natgrad", "collapsed"] = setting(
         "auto", "the optimiser; auto chooses by likelihood, rows and inducing points, and says why"
     )
-    batch_size: WholeNumber = setting(
-        1024, "rows a step; all rows when there are fewer", unit="rows", ge=1, le=10**8
+    batch_size: Annotated[WholeNumber, Field(ge=1, le=10**8)] | Literal["auto"] = setting(
+        "auto",
+        "rows a step, all rows when there are fewer; auto: 1,024, and all rows for natgrad where L-BFGS on "
+        "all of them is less work",
+        unit="rows",
     )
     max_epochs: WholeNumber | None = setting(
         None,

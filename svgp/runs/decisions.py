@@ -14,16 +14,11 @@ from svgp.budget import EVALUATIONS, KEPT_FROM, OPERATIONS, RATE, SECONDS, SHARE
 GRID = tuple(round(2 ** (k / 2)) for k in range(6, 21))  # 8, 11, 16, ..., 1024
 # With a stage on the evidence: kin40k in ten minutes of two cores has NLPD -1.43 with 512 points.
 MOST_WITH_NEIGHBOURS = 512
-# Steps of natural gradients that a fit takes, each 8 M^2 B + 6 M^3 operations: in batches, and where one
-# holds all rows (60 evaluations for L-BFGS, six steps of q(u) each).
-BATCH_STEPS, WHOLE_STEPS = 2000, 360
 # Of classes that rows left out judge: the steps to the first look, the climbs of q(u) in it, as many again at
 # the end, and what is between. Digits (1,437 rows, ten latents) end at the first look; with 362 points 98.9%
 # are right, with 128 98.0%. As `svgp.training.methods.held_out` has them: who is judged.
 JUDGED_STEPS = 200
-HELD_OUT_TASKS, HELD_OUT_FROM, HELD_OUT_CLIMBS, HELD_OUT_MOST = (
-    ("binary", "multiclass", "ordinal"), 200, 60, 2e12,
-)  # fmt: skip
+HELD_OUT_TASKS, HELD_OUT_FROM = ("binary", "multiclass", "ordinal"), 200
 # Of the second stage: operations beyond which it takes some rows, times M a row (3 m^2 with 16 neighbours),
 # and a row's own small matrices (25 microseconds).
 _LARGEST, _NEIGHBOURS, _ROW = 3e12, 768.0, 1.25e6
@@ -99,12 +94,12 @@ def fit_operations(
     `labels`: of classes, which have fewer steps in batches where rows left out judge them. `speed`: of the
     device, times that of two cores.
     """
-    batch = min(train.batch_size, rows)
-    steps = WHOLE_STEPS if batch == rows and not collapsed else BATCH_STEPS
-    climbs = HELD_OUT_CLIMBS * latents * (8.0 * points**2 * rows + 6.0 * points**3)
-    if labels and HELD_OUT_FROM <= rows > batch and climbs <= HELD_OUT_MOST:
+    all_rows = not collapsed and budget.takes_all_rows(train, rows, points, labels)
+    batch = rows if all_rows else budget.batch_rows(train, rows)
+    steps = budget.WHOLE_STEPS if all_rows else budget.BATCH_STEPS
+    if labels and HELD_OUT_FROM <= rows > batch and budget.can_judge(train, rows, points, latents):
         steps = JUDGED_STEPS
-    batches = steps * (8.0 * points**2 * batch + 6.0 * points**3)
+    batches = steps * budget.step_operations(points, batch)
     whole = EVALUATIONS * (OPERATIONS * points**2 * rows + 6.0 * points**3)
     affordable = collapsed and budget.affordable(rows, points, speed)
     found = min(whole, batches) if affordable else batches
@@ -139,6 +134,16 @@ def chosen_method(config: Any, rows: int, M: int) -> str:
 def rows_to_fit(train: Any, rows: int, M: int) -> int:
     """How many rows the collapsed bound is fitted to, on two cores."""
     return min(rows, budget.rows_to_fit(train, rows, M) or rows)
+
+
+def rows_a_step(config: Any, rows: int, M: int) -> int:
+    """Of a method that takes batches: those of one, or all."""
+    labels = has_labels(config)
+    natgrad = chosen_method(config, rows, M) == "natgrad" and config.train.precision == "float64"
+    mixes = config.model.outputs.type != "independent"
+    if natgrad and not mixes and budget.takes_all_rows(config.train, rows, M, labels):
+        return rows
+    return budget.batch_rows(config.train, rows)
 
 
 def rows_to_learn(config: Any, rows: int, M: int) -> int:

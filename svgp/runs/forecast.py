@@ -24,6 +24,7 @@ from svgp.runs.decisions import (
     has_second_stage,
     most_points,
     most_wanted,
+    rows_a_step,
     rows_to_learn,
 )
 
@@ -132,7 +133,7 @@ def forecast(
         stages, per_epoch, guess = work.collapsed(), 1, _ITERATIONS
         pass_s = work.last_pass(stages)
     else:
-        stages, per_epoch, guess = [work.batch()], math.ceil(rows / min(train.batch_size, rows)), _EPOCHS
+        stages, per_epoch, guess = [work.batch()], math.ceil(rows / rows_a_step(config, rows, M)), _EPOCHS
     steps, limit = _steps(train, per_epoch, stages, guess, pass_s)
     train_s = steps * sum(stages) / len(stages) + pass_s
     if limit == "train.max_seconds":  # unevenly shared: its steps are none of the mean length
@@ -142,7 +143,7 @@ def forecast(
         evaluations = min(evaluations, 1 + math.log(1 + evaluations) / math.log(1.1))
     test_s = work.test()
     size = 4 if single else 8
-    panel = min(_CHUNK_ENTRIES, M * rows) if method == "collapsed" else M * min(train.batch_size, rows)
+    panel = min(_CHUNK_ENTRIES, M * rows) if method == "collapsed" else M * rows_a_step(config, rows, M)
     neighbours = 8.0 * 2 * held * (inputs + _SECOND_NEIGHBOURS) if work.neighbours else 0.0
     peak = _START_BYTES + size * (6 * panel + 12 * latents * M**2) + 24.0 * held * (inputs + 1) + neighbours
     return Forecast(
@@ -182,7 +183,7 @@ class _Work:
 
     def batch(self) -> float:
         """A step on a batch."""
-        M, B = self.M, min(self.config.train.batch_size, self.rows)
+        M, B = self.M, rows_a_step(self.config, self.rows, self.M)
         operations = self.latents * (7.5 * M**2 * B + 3.8 * M**3)
         return self._seconds(operations, float(self.latents * M * B)) + _STEP_S
 

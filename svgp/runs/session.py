@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from svgp import files
+from svgp.budget import batch_rows
 from svgp.config import Config
 from svgp.data import Dataset
 from svgp.diagnostics import fixed_subset, inducing_diagnostics
@@ -134,7 +135,7 @@ class Session:
 
         def usable(checkpoint: Checkpoint) -> bool:
             self.method.load_state(checkpoint.arrays)
-            rows = slice(0, self.config.train.batch_size)
+            rows = slice(0, batch_rows(self.config.train, self.dataset.rows.count))
             return math.isfinite(self.evaluator.elbo(self.dataset.X[rows], self.dataset.Y[rows]))
 
         found = checkpoints.load_newest(self.folder.checkpoints, self.progress.note, usable)

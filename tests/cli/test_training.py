@@ -86,7 +86,7 @@ def test_ctrl_c_saves_and_resume_goes_on(svgp, run_folder, tmp_path, no_plots):
                 break
         process.send_signal(signal.SIGINT)
         told = process.stderr.read()
-    assert process.returncode == 130
+    assert process.returncode == 130, told
     assert f"svgp train --resume {run}" in told and "Traceback" not in told
     step = json.loads((run / "status.json").read_text())["steps"]
     ended = svgp("train", "--resume", run, f"train.max_steps={step + 3}")

@@ -105,7 +105,8 @@ def test_problems_name_the_override(problems) -> None:
         f"override 'model.kernel.sum.x=1': {no_item} 'x'; its items are 0 to 1",
         f"override 'train.seed.low=1': train.seed: {whole} 0 and at most 2,147,483,647 (a seed), "
         "got a mapping",
-        f"override 'train.batch_size=': train.batch_size: {whole} 1 and at most 100,000,000 (rows), got null",
+        f"override 'train.batch_size=': train.batch_size: {whole} 1 and at most 100,000,000 or 'auto' "
+        "(rows), got null",
         "override 'name=!!str x': name: the tag '!!str' is refused: "
         "a config is plain text, numbers, lists and keys",
     ]

@@ -218,7 +218,7 @@ def test_an_idle_worker_is_stopped_and_a_failed_one_says_why(tmp_path, monkeypat
     code = (
         "from benchmarks.channel import Channel\n"
         "channel = Channel()\n"
-        "print('chatter of a library')\n"
+        "print('chatter of a library', flush=True)\n"
         "while True: channel.answer(half=1 / channel.receive()['x'])\n"
     )
     (tmp_path / "halves.py").write_text(code, encoding="utf-8")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from svgp.budget import batch_rows
 from svgp.errors import RunError
 from svgp.models import load_model_state, model_state
 from svgp.models.priors import has_priors, log_prior
@@ -121,7 +122,7 @@ class Adam(Method):
         rate = LEARNING_RATE if config.learning_rate is None else config.learning_rate
         self.learning_rate = rate
         self._optimiser = AdamOptimiser(model.trainable_variables, rate, model)
-        self._batches = Batches(X, Y, config.batch_size, config.seed, model.Z.dtype)
+        self._batches = Batches(X, Y, batch_rows(config, model.num_data), config.seed, model.Z.dtype)
         self.steps_per_epoch = self._batches.steps_per_epoch
         self._iterator: Iterator[tuple[tf.Tensor, tf.Tensor]] | None = None
         self.compiled_step = CompiledStep(self._update, self._batches.signature)

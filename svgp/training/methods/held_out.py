@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from svgp.budget import can_judge
 from svgp.kernels.stationary import Stationary
 from svgp.workers import present
 
 TASKS = ("binary", "multiclass", "ordinal")
 FEWEST, SHARE, MOST = 200, 0.25, 1000  # rows of which some are left out; the share; left out at most
 ERRORS = 2.0  # standard errors of the mean difference
-MOST_OPERATIONS = 2e12
-CLIMBS = 60  # steps of q(u) in all, each of 8 M^2 N + 6 M^3 operations a latent
 RESTORED = (
     "hyperparameters and inducing points are those that training began with, or with one lengthscale in the "
     "unit of the inputs: these predict rows left out better than what the bound prefers"
@@ -46,12 +45,11 @@ class HeldOut:
         self._settled = tf.function(self._settle, autograph=False)
 
     @staticmethod
-    def applies(model: Any, rows: int) -> bool:
-        """Classes, enough rows, one worker, and not too much work."""
-        M, L = model.num_inducing, model.num_latent
-        work = CLIMBS * L * (8.0 * M**2 * rows + 6.0 * M**3)
+    def applies(model: Any, rows: int, config: Any) -> bool:
+        """Classes, enough rows, one worker, and time for it by `config`, the run's `train` section."""
         labels = model.likelihood.task in TASKS and not model.outputs.mixes
-        return labels and rows >= FEWEST and work <= MOST_OPERATIONS and present().alone
+        enough = rows >= FEWEST and can_judge(config, rows, model.num_inducing, model.num_latent)
+        return labels and enough and present().alone
 
     def better(self) -> list[np.ndarray] | None:
         """The candidate that is better than the present values, or None: what `restore` takes.

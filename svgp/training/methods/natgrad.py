@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from svgp.budget import batch_rows, takes_all_rows
 from svgp.errors import RunError
 from svgp.models import load_model_state, model_state
 from svgp.models.bounds import require_elbo
@@ -22,7 +23,7 @@ from svgp.training.batches import Batches
 from svgp.training.compilation import CompiledStep
 from svgp.training.methods.adam import AdamOptimiser
 from svgp.training.methods.base import Method, StepRecord
-from svgp.training.methods.held_out import RESTORED, HeldOut
+from svgp.training.methods.held_out import RESTORED, TASKS, HeldOut
 from svgp.training.methods.natgrad_whole import WholeNaturalGradient
 from svgp.workers import present
 
@@ -70,7 +71,8 @@ class NaturalGradient(Method):
         L-BFGS-B compares bounds of neighbouring values, which float32 kernel matrices make noisy: Adam there.
         """
         exact = model.dtype.name == model.batch_dtype.name == "float64"
-        whole = rows <= config.batch_size and config.learning_rate is None and present().alone
+        labels = model.likelihood.task in TASKS
+        whole = takes_all_rows(config, rows, model.num_inducing, labels) and present().alone
         # Optima of latents that outputs mix depend on each other: q would take many steps to settle.
         apart = not model.outputs.mixes
         return WholeNaturalGradient if whole and exact and apart else cls
@@ -86,7 +88,7 @@ class NaturalGradient(Method):
             self.posterior.hyperparameters, rate, model, inducing_rate=inducing_rate
         )
         rows = as_rows(X, Y)
-        self._batches = Batches(rows, None, config.batch_size, config.seed, model.Z.dtype)
+        self._batches = Batches(rows, None, batch_rows(config, rows.count), config.seed, model.Z.dtype)
         self.steps_per_epoch = self._batches.steps_per_epoch
         counters = {"trust": 1.0, "retries": 0.0, "taken": 0.0, "restored": 0.0}
         self._counters = {n: tf.Variable(v, trainable=False, dtype=tf.float64) for n, v in counters.items()}
@@ -99,7 +101,7 @@ class NaturalGradient(Method):
         own = part_of_batch(rows.count, present().shard)
         self._all = tuple(x[own] for x in rows.sample()) if rows.count <= ALL_ROWS else None
         self._held_out: HeldOut | None = None
-        if self._all is not None and HeldOut.applies(model, rows.count):
+        if self._all is not None and HeldOut.applies(model, rows.count, config):
             self._held_out = HeldOut(self.posterior, self._all[0], self._all[1], config.seed)
 
     @property

@@ -67,7 +67,7 @@ class WholeNaturalGradient(Method):
         X, Y = (np.concatenate(parts) for parts in list(zip(*rows.blocks(), strict=True))[1:])  # one batch
         Y = np.asarray(Y, np.float64)
         self._rows = rows.count
-        judged = bool(self.variables) and HeldOut.applies(model, rows.count)
+        judged = bool(self.variables) and HeldOut.applies(model, rows.count, config)
         self._held_out = HeldOut(self.posterior, X, Y, config.seed) if judged else None
         self._restored = False
         self._data = tuple(tf.constant(x, model.Z.dtype) for x in (X, Y))

@@ -62,9 +62,17 @@ def test_one_length_in_the_unit_of_the_inputs_is_a_candidate():
 
 def test_only_classes_with_enough_rows_are_judged():
     model, X, Y = make()
-    assert HeldOut.applies(model, 600) and not HeldOut.applies(model, 100)
-    assert not HeldOut.applies(model, 10**10)
-    assert not HeldOut.applies(SVGP(Matern32(), Poisson(), X[:8], num_data=600), 600)
+    whole = settings(max_seconds=None)
+    assert HeldOut.applies(model, 600, whole) and not HeldOut.applies(model, 100, whole)
+    assert not HeldOut.applies(model, 10**10, whole)
+    assert not HeldOut.applies(SVGP(Matern32(), Poisson(), X[:8], num_data=600), 600, whole)
+
+
+def test_nor_where_judging_would_take_far_longer_than_the_run_may():
+    model, _, _ = make()
+    rows = 10**7  # 60 climbs of q(u) at 8 points: some six seconds
+    assert HeldOut.applies(model, rows, settings(max_seconds=60.0))
+    assert not HeldOut.applies(model, rows, settings(max_seconds=6.0))
 
 
 def test_batches_end_where_training_makes_it_worse(monkeypatch):
