@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from svgp.errors import Interrupted
 from svgp.workers import present
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STDERR = 2
 
 
 class StopRequest:
@@ -46,7 +48,12 @@ class StopRequest:
         present().stop.ask()
         if self.saved:
             raise Interrupted(f"{self.asked} {self.saved}")
-        self._tell(f"{self.asked}: stopping and saving; once more to quit at once")
+        line = f"{self.asked}: stopping and saving; once more to quit at once"
+        try:
+            self._tell(line)
+        except RuntimeError:
+            # The signal came within a write to that stream, which Python lets nobody enter twice.
+            os.write(STDERR, f"{line}\n".encode())
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
