@@ -28,8 +28,9 @@ FEWEST = 20_000
 # points: RMSE .0717 where test rows had .0879; at rows that were kept out .0865).
 KEPT_SHARE, KEPT_MOST, KEPT_FROM = 0.1, 2000, 2000
 
-# Of classes, by rows left out: climbs of q(u) for each set of hyperparameters that is judged, each of
-# 8 M^2 N + 6 M^3 operations a latent. All climbs of one take no more than this, and than a share of the time.
+# Of classes, which rows left out judge from so many rows on: climbs of q(u) for each set of hyperparameters,
+# each of 8 M^2 N + 6 M^3 operations a latent. All of one set take no more than this, and a share of the time.
+JUDGED_TASKS, JUDGED_FROM = ("binary", "multiclass", "ordinal"), 200
 CLIMBS, MOST_OF_CLIMBS, CLIMBS_SHARE = 60, 2e12, 0.25
 
 BATCH = 1024  # rows of a batch where the config leaves it open

@@ -16,9 +16,9 @@ GRID = tuple(round(2 ** (k / 2)) for k in range(6, 21))  # 8, 11, 16, ..., 1024
 MOST_WITH_NEIGHBOURS = 512
 # Of classes that rows left out judge: the steps to the first look, the climbs of q(u) in it, as many again at
 # the end, and what is between. Digits (1,437 rows, ten latents) end at the first look; with 362 points 98.9%
-# are right, with 128 98.0%. As `svgp.training.methods.held_out` has them: who is judged.
+# are right, with 128 98.0%.
 JUDGED_STEPS = 200
-HELD_OUT_TASKS, HELD_OUT_FROM = ("binary", "multiclass", "ordinal"), 200
+HELD_OUT_TASKS, HELD_OUT_FROM = budget.JUDGED_TASKS, budget.JUDGED_FROM
 # Of the second stage: operations beyond which it takes some rows, times M a row (3 m^2 with 16 neighbours),
 # and a row's own small matrices (25 microseconds).
 _LARGEST, _NEIGHBOURS, _ROW = 3e12, 768.0, 1.25e6

@@ -30,10 +30,9 @@ from svgp.models.collapsed.panels import kept_bytes
 from svgp.models.neighbours import NONE, Nearest, ResidualProcess, kernel_scales
 from svgp.models.neighbours.conditional import gathered
 from svgp.models.neighbours.search import cluster_order
-from svgp.models.predictive.on_device import Answer, DeviceRows
+from svgp.models.predictive.on_device import SEARCHED, Answer, DeviceRows
 
 BATCH = 256  # queries at a time: neighbours of near ones overlap
-SEARCHED = 1 << 16  # queries whose neighbours are found at a time
 SMALLEST_NOISE = 1e-10  # of the prior variance
 SHARED = 2  # times as long takes a pair that all rows of a batch share, looked up, as one of a row's own
 ROWS = 1024  # from which that is taken

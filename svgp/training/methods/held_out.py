@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from svgp.budget import JUDGED_FROM as FEWEST
+from svgp.budget import JUDGED_TASKS as TASKS
 from svgp.budget import can_judge
 from svgp.kernels.stationary import Stationary
 from svgp.workers import present
 
-TASKS = ("binary", "multiclass", "ordinal")
-FEWEST, SHARE, MOST = 200, 0.25, 1000  # rows of which some are left out; the share; left out at most
+SHARE, MOST = 0.25, 1000  # of the rows that are left out; left out at most
 ERRORS = 2.0  # standard errors of the mean difference
 RESTORED = (
     "hyperparameters and inducing points are those that training began with, or with one lengthscale in the "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from svgp.budget import batch_rows, takes_all_rows
+from svgp.budget import JUDGED_TASKS, batch_rows, takes_all_rows
 from svgp.errors import RunError
 from svgp.models import load_model_state, model_state
 from svgp.models.bounds import require_elbo
@@ -23,7 +23,7 @@ from svgp.training.batches import Batches
 from svgp.training.compilation import CompiledStep
 from svgp.training.methods.adam import AdamOptimiser
 from svgp.training.methods.base import Method, StepRecord
-from svgp.training.methods.held_out import RESTORED, TASKS, HeldOut
+from svgp.training.methods.held_out import RESTORED, HeldOut
 from svgp.training.methods.natgrad_whole import WholeNaturalGradient
 from svgp.workers import present
 
@@ -71,7 +71,7 @@ class NaturalGradient(Method):
         L-BFGS-B compares bounds of neighbouring values, which float32 kernel matrices make noisy: Adam there.
         """
         exact = model.dtype.name == model.batch_dtype.name == "float64"
-        labels = model.likelihood.task in TASKS
+        labels = model.likelihood.task in JUDGED_TASKS
         whole = takes_all_rows(config, rows, model.num_inducing, labels) and present().alone
         # Optima of latents that outputs mix depend on each other: q would take many steps to settle.
         apart = not model.outputs.mixes
