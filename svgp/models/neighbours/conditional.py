@@ -31,6 +31,7 @@ from svgp.errors import NumericalError
 from svgp.models.neighbours.search import NONE
 
 GATHER = 1 << 17  # numbers of A gathered at a time, 1 MiB: what follows should find them in the cache
+SAFE = 1e-9  # of the prior variance: with that much noise each, no rounding leaves C indefinite
 JITTERS = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4)  # of the mean diagonal of R[n, n], where C is not definite
 
 
@@ -84,6 +85,7 @@ def condition(
     whole = np.empty((count, m, m)) if C is None else C
     found = Conditional(sets, present, whole, np.empty((count, m)), np.empty(count))
     prior = float(np.einsum("cii->ci", K).mean()) if count else 1.0
+    doubtful = bool(np.any(lam[:, :-1] < SAFE * prior))
     for part, rows in gathered(A, sets):
         here, C = present[part], found.C[part]
         # Not of all rows by all: NumPy takes a product of a matrix and its own transpose for a symmetric
@@ -98,7 +100,8 @@ def condition(
             raise NumericalError(
                 "the covariance of neighbours is not finite: look at the lengthscales and at Z"
             )
-        found.jitter = max(found.jitter, make_definite(C, prior))
+        if doubtful:  # else R, which is not indefinite, and the noise make a factorisation sure, so none is tried
+            found.jitter = max(found.jitter, make_definite(C, prior))
         b = found.b[part]
         b[...] = np.linalg.solve(C, r[..., None])[..., 0] if r.size else r
         own = K[part, -1, -1] - np.einsum("cm,cm->c", rows[:, -1], rows[:, -1])
