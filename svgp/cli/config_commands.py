@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from svgp.cli.output import note_line, number, print_table
+from svgp.errors import RunError
 
 if TYPE_CHECKING:
     from svgp.config import Config
@@ -70,10 +71,7 @@ def check(config: ConfigPath, overrides: Overrides = None) -> None:
     _print_summary(summary)
     for finding in [*summary.findings, *_against(loaded, summary)]:
         print(f"- {finding}")
-    from svgp.runs.forecast import forecast
-
-    found = forecast(loaded, summary.rows, summary.inputs, _latents(loaded, dataset), at_hand=summary.at_hand)
-    print(f"- {found.describe()}")
+    print(f"- {_forecast(loaded, dataset, summary)}")
     note_line(f"{config}: valid")
 
 
@@ -83,6 +81,29 @@ def schema() -> None:
     from svgp.files import json_text
 
     print(json_text(config_schema()))
+
+
+def _forecast(config: Config, dataset: Dataset, summary: Summary) -> str:
+    """What a run will take; where it chooses how many inducing points, that is done here as well."""
+    from svgp.runs.forecast import forecast
+
+    points, why = None, ""
+    if config.model.inducing.count == "auto":
+        from svgp.runs.inducing_count import with_count  # with TensorFlow, for some seconds
+        from svgp.training.device import choose_device
+
+        try:
+            choose_device(config.train.device)
+        except RunError as error:
+            print(f"- {error}")
+        _, found = with_count(config, dataset)
+        if found is not None:
+            points, why = int(found["count"]), f"{found['sentence']}\n- "
+    said = forecast(
+        config, summary.rows, summary.inputs, _latents(config, dataset), points=points,
+        at_hand=summary.at_hand, test_rows=summary.test_rows,
+    )  # fmt: skip
+    return why + said.describe()
 
 
 def _latents(config: Config, dataset: Dataset) -> int:

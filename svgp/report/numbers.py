@@ -113,9 +113,10 @@ def comparison(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 _FORETOLD = (
+    ("Training, evaluations and end, before it began", "forecast.before", "session_s", "s", 1.0),
     ("Training, for the steps taken", "forecast.train_s", "wall_s", "s", 1.0),
     (
-        "The last session, evaluations and end included",
+        "The last session, for its steps, evaluations and end included",
         "forecast.session_s",
         "session_s",
         "s",
@@ -129,10 +130,15 @@ def foretold(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """(name, foretold, found) of seconds and memory: what `svgp check` would have said, and what it took."""
     flat = flatten(metrics)
     return [
-        (name, f"{flat[before] * scale:.3g} {unit}", f"{flat[after] * scale:.3g} {unit}")
+        (name, f"{_number_or_range(flat[before], scale)} {unit}", f"{flat[after] * scale:.3g} {unit}")
         for name, before, after, unit, scale in _FORETOLD
         if flat.get(before) is not None and flat.get(after) is not None
     ]
+
+
+def _number_or_range(value: Any, scale: float) -> str:
+    values = value if isinstance(value, list) else [value]
+    return " to ".join(f"{x * scale:.3g}" for x in values)
 
 
 def inducing_numbers(row: Mapping[str, Any]) -> list[Number]:

@@ -136,14 +136,16 @@ def rows_to_fit(train: Any, rows: int, M: int) -> int:
     return min(rows, budget.rows_to_fit(train, rows, M) or rows)
 
 
-def rows_a_step(config: Any, rows: int, M: int) -> int:
-    """Of a method that takes batches: those of one, or all."""
-    labels = has_labels(config)
+def is_whole(config: Any, rows: int, M: int) -> bool:
+    """Whether natural gradients take all rows in a step, and L-BFGS the rest."""
     natgrad = chosen_method(config, rows, M) == "natgrad" and config.train.precision == "float64"
     mixes = config.model.outputs.type != "independent"
-    if natgrad and not mixes and budget.takes_all_rows(config.train, rows, M, labels):
-        return rows
-    return budget.batch_rows(config.train, rows)
+    return natgrad and not mixes and budget.takes_all_rows(config.train, rows, M, has_labels(config))
+
+
+def rows_a_step(config: Any, rows: int, M: int) -> int:
+    """Of a method that takes batches: those of one, or all."""
+    return rows if is_whole(config, rows, M) else budget.batch_rows(config.train, rows)
 
 
 def rows_to_learn(config: Any, rows: int, M: int) -> int:

@@ -19,7 +19,7 @@ from svgp.models.bounds import BOUNDS
 from svgp.models.priors import log_prior
 from svgp.runs.evaluation import Evaluator
 from svgp.runs.folder import RunFolder
-from svgp.runs.forecast import SHARE_OF_PRODUCTS, product_rate
+from svgp.runs.machine import SHARE_OF_PRODUCTS, product_rate
 from svgp.stopping import StopAsked
 from svgp.training import LoopState, Method, Progress, Schedule, Stop, checkpoints, choose, train_steps
 from svgp.training.checkpoints import Checkpoint

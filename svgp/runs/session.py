@@ -72,8 +72,9 @@ class Session:
         self._began, self._first_step = time.perf_counter(), method.step
         shape = dataset.X.shape[1], self.model.num_latent
         self._forecast = forecast(
-            config, dataset.rows.count, *shape, points=self.model.num_inducing, at_hand=len(dataset.X)
-        )
+            config, dataset.rows.count, *shape, points=self.model.num_inducing, at_hand=len(dataset.X),
+            test_rows=tested,
+        )  # fmt: skip
 
     def evaluate(self, row: dict[str, Any]) -> None:
         """Add the test metrics to `row`, and a row to the inducing diagnostics where one is due."""
@@ -251,8 +252,13 @@ class Session:
             **({"predictive": summary} if summary else {}),
             **({"notes": notes} if notes else {}),
             "session_s": time.perf_counter() - self._began,
-            **self._forecast.compared(self.method.step, self.method.step - self._first_step),
+            **self._forecast.compared(self._steps(), self.method.step - self._first_step),
         }
+
+    def _steps(self) -> list[int]:
+        """Of each stage."""
+        first = getattr(self.method, "first", self.method).step
+        return [first, self.method.step - first]
 
     def _notes(self, used: dict[str, float], test: dict[str, Any]) -> list[str]:
         """What a user should know at the end, a line each."""

@@ -18,6 +18,7 @@ SELDOM = GROWTH**4  # the same of what costs more than an evaluation: a diagnosi
 DIAGNOSES = 20  # between start and end of a run whose length is known: each costs an eigendecomposition
 PREDICTION = 1.5  # test rows that are predicted in the time of an iteration over one training row
 SHARE = 5.0  # times longer that steps take than evaluations, of an iterative method
+UP_TO_DATE = 2.0  # times longer that steps take than bringing the model up to date for an evaluation
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ class Schedule:
         """What `config.train` asks for, of a method that sees so many `rows` a step if it is iterative.
 
         Predicting a large test set may take longer than an iteration: then so seldom that evaluations take
-        about a fifth of the time.
+        about a fifth of the time. Nor more often than steps take UP_TO_DATE times as long as `publish`.
         """
-        every = config.evaluate_every
+        every = max(config.evaluate_every, UP_TO_DATE * method.publish_steps / method.steps_per_epoch)
         if method.iterative and test_rows:
             seen = min(rows_to_learn(method.model, rows, config) or rows, rows)
             every = max(every, float(math.ceil(SHARE * test_rows / (PREDICTION * seen))))

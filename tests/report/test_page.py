@@ -168,11 +168,13 @@ def test_before_and_after_stand_side_by_side() -> None:
 def test_what_was_foretold_stands_beside_what_it_took():
     metrics = {
         "forecast.train_s": 12.34, "wall_s": 10.0, "forecast.session_s": 15.0, "session_s": 16.0,
+        "forecast.before": [7.89, 40.12],
         "forecast.peak_bytes": 1.5e9, "peak_bytes": 1.25e9,
     }  # fmt: skip
     assert foretold(metrics) == [
+        ("Training, evaluations and end, before it began", "7.89 to 40.1 s", "16 s"),
         ("Training, for the steps taken", "12.3 s", "10 s"),
-        ("The last session, evaluations and end included", "15 s", "16 s"),
+        ("The last session, for its steps, evaluations and end included", "15 s", "16 s"),
         ("Memory at the peak", "1.5 GB", "1.25 GB"),
     ]
     assert foretold({"wall_s": 10.0}) == []  # of an update nothing is foretold

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from svgp.config import Config
+from svgp.cores import cores
 from svgp.runs import decisions
 from svgp.runs.decisions import MOST_WITH_NEIGHBOURS, most_points, rows_to_fit, rows_to_learn
-from svgp.runs.forecast import forecast, peak_bytes, product_rate
+from svgp.runs.forecast import forecast, peak_bytes
+from svgp.runs.machine import SHARE_OF_PRODUCTS, Machine, machine, product_rate
+
+SLOW = Machine(1e10, 3e-8)
 
 
 def config(**train) -> Config:
@@ -19,20 +23,23 @@ def config(**train) -> Config:
 
 
 def test_work_grows_as_operations_do():
-    quick = forecast(config(method="adam", max_steps=100, count=512), 10_000, 8, rate=1e10)
-    slow = forecast(config(method="adam", max_steps=200, count=2048), 10_000, 8, rate=1e10)
-    assert quick.steps == 100 and quick.limit == "train.max_steps"
-    assert 2 * 10 < slow.train_s / quick.train_s < 2 * 64
+    quick = forecast(config(method="adam", max_steps=100, count=512), 10_000, 8, on=SLOW)
+    slow = forecast(config(method="adam", max_steps=200, count=2048), 10_000, 8, on=SLOW)
+    assert quick.steps == ((100, 100),) and quick.limit == "train.max_steps"
+    assert 2 * 10 < slow.train_s[1] / quick.train_s[1] < 2 * 64
     assert slow.peak_bytes > quick.peak_bytes
-    twice = forecast(config(method="adam", max_steps=100, count=512), 10_000, 8, rate=2e10)
-    assert 0.4 < twice.train_s / quick.train_s < 0.7
+    twice = forecast(
+        config(method="adam", max_steps=100, count=512), 10_000, 8, on=Machine(2e10, 1.5e-8, 0.5)
+    )
+    for one, other in ((twice.train_s, quick.train_s), (twice.total_s, quick.total_s)):
+        assert one == pytest.approx([0.5 * seconds for seconds in other])
 
 
 def test_the_first_limit_ends_it():
-    found = forecast(config(method="natgrad", max_epochs=3, batch_size=100), 1000, 2, rate=1e10)
-    assert (found.steps, found.limit) == (30, "train.max_epochs")
-    found = forecast(config(max_epochs=100, max_seconds=40.0), 40_000, 8, rate=1e10)
-    assert found.limit == "train.max_seconds" and found.train_s == pytest.approx(40.0, rel=0.3)
+    found = forecast(config(method="natgrad", max_epochs=3, batch_size=100), 1000, 2, on=SLOW)
+    assert (found.steps, found.limit) == (((30, 30),), "train.max_epochs")
+    found = forecast(config(max_epochs=100, max_seconds=40.0), 40_000, 8, on=SLOW)
+    assert found.limit == "train.max_seconds" and found.train_s[1] == pytest.approx(40.0, rel=0.3)
     assert "train.max_seconds" in found.describe()
 
 
@@ -46,7 +53,7 @@ def test_the_first_limit_ends_it():
     ],
 )
 def test_the_method_that_auto_will_choose(changes, method):
-    assert forecast(config(**changes), 5000, 3, rate=1e10).method == method
+    assert forecast(config(**changes), 5000, 3, on=SLOW).method == method
 
 
 @pytest.mark.parametrize(
@@ -116,10 +123,10 @@ def test_a_second_stage_leaves_less_time_for_points():
 
 
 def test_rows_kept_out_leave_a_pass_over_all_to_the_end():
-    some, none = (forecast(config(subset_rows=n, max_steps=60), 20_000, 8, rate=1e10) for n in ("auto", None))
-    assert none.pass_s == 0.0
+    some, none = (forecast(config(subset_rows=n, max_steps=60), 20_000, 8, on=SLOW) for n in ("auto", None))
+    assert none.once_s == 0.0
     # q(u) of the inducing points, 2 M^2 N operations, and a part of an evaluation of the second stage.
-    assert 1.0 < some.pass_s / (2.0 * 256**2 * 20_000 / (0.65 * 1e10)) < 5.0
+    assert 1.0 < some.once_s / (2.0 * 256**2 * 20_000 / (SHARE_OF_PRODUCTS * 1e10)) < 7.0
 
 
 def test_rate_and_memory_are_measured():
@@ -149,7 +156,7 @@ def test_the_most_points_are_those_that_a_run_would_afford(rows, seconds, collap
     taken = inducing_count._taken(weighed, None, train, enough)[0]
     assert most_points(train, rows, most, 1, collapsed, second=collapsed) == taken
     changes = {} if collapsed else {"likelihood": {"type": "student_t"}}
-    found = forecast(config(count="auto", max_seconds=seconds, **changes), rows, 8, rate=1e10)
+    found = forecast(config(count="auto", max_seconds=seconds, **changes), rows, 8, on=SLOW)
     assert found.chosen and found.points == taken and "at most" in found.describe()
 
 
@@ -158,17 +165,56 @@ def test_neighbours_are_a_second_stage_and_part_of_the_end():
     plain, seen = (
         forecast(
             Config.from_dict({**values, "model": {"inducing": {"count": 256}, "neighbours": {"count": m}}}),
-            20_000, 8, rate=1e10,
+            20_000, 8, on=SLOW,
         )
         for m in (0, 32)
     )  # fmt: skip
     assert seen.end_s > plain.end_s and seen.peak_bytes > plain.peak_bytes
-    assert seen.train_s == pytest.approx(60.0, rel=0.1)  # the limit is that of both stages together
-    assert seen.steps < plain.steps
-    done = seen.steps // 3
-    metrics = seen.compared(done)
-    assert metrics["forecast.train_s"] == pytest.approx(done / seen.steps * seen.train_s)
+    assert seen.train_s[1] == pytest.approx(60.0, rel=0.1)  # the limit is that of both stages together
+    assert len(seen.stages) == 2 and seen.stages[1] > seen.stages[0] == plain.stages[0]
+    metrics = seen.compared([7, 3])
+    trained_s = seen.once_s + 7 * seen.stages[0] + 3 * seen.stages[1]
+    assert metrics["forecast.train_s"] == pytest.approx(trained_s)
     assert metrics["forecast.session_s"] > metrics["forecast.train_s"] + seen.end_s
-    resumed = seen.compared(done, lately=0)  # a session that only ended what another had trained
+    assert metrics["forecast.before"] == list(seen.session_s)
+    resumed = seen.compared([7, 3], lately=0)  # a session that only ended what another had trained
     assert resumed["forecast.train_s"] == metrics["forecast.train_s"]
     assert resumed["forecast.session_s"] == seen.end_s
+
+
+def test_a_run_that_ends_by_itself_has_a_range_of_seconds():
+    free, limited = (forecast(config(**train), 3000, 8, on=SLOW) for train in ({}, {"max_seconds": 40.0}))
+    (least, most), (_, at_most) = free.total_s, limited.total_s
+    assert least < at_most < most and " to " in free.describe()
+    assert limited.train_s[1] == pytest.approx(40.0)
+    # A number of steps that is sure has a number of seconds that is.
+    sure = forecast(config(method="adam", max_steps=50, tolerance=None), 3000, 8, on=SLOW)
+    assert sure.train_s[0] == sure.train_s[1] and "about" in sure.describe()
+
+
+def test_elementwise_work_goes_to_all_cores_that_a_run_has(monkeypatch):
+    def one_thread(kind=None):
+        return 1e-9
+
+    monkeypatch.setattr("svgp.runs.machine.exponential_seconds", one_thread)
+    monkeypatch.setattr("svgp.runs.machine.product_rate", lambda kind: 1e10)
+    found = {}
+    for threads in ("1", "4"):
+        monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", threads)
+        found[threads] = machine().entry_s
+    assert found["1"] == pytest.approx(4.0 * found["4"])
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [({"OMP_NUM_THREADS": "3"}, 3), ({"TF_NUM_INTRAOP_THREADS": "2", "OMP_NUM_THREADS": "3"}, 2)],
+)
+def test_cores_are_those_that_the_environment_gives(monkeypatch, told, found):
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    assert cores() >= 1
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert cores() == found
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "0")  # TensorFlow's word for all
+    assert cores() == int(told["OMP_NUM_THREADS"])

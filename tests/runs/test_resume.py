@@ -44,7 +44,15 @@ def assert_equal_runs(one, other):
     assert ours.keys() == theirs.keys()
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
-    timed = ("wall_s", "session_s", "stopped", "forecast.train_s", "forecast.session_s", "peak_bytes")
+    timed = (
+        "wall_s",
+        "session_s",
+        "stopped",
+        "forecast.train_s",
+        "forecast.session_s",
+        "forecast.before",
+        "peak_bytes",
+    )
     before, after = ({k: v for k, v in run.metrics.items() if k not in timed} for run in (one, other))
     for metrics in (before, after):  # passes are those of the last session, and so is the form
         metrics["notes"] = [re.sub(r"\w+ form, \d+ passes", "", n) for n in metrics.get("notes", [])]

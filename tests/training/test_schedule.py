@@ -46,6 +46,14 @@ def test_a_large_test_set_is_predicted_less_often_where_an_epoch_is_one_step(met
     assert of(method, rows=100, test_rows=1000).evaluate_every == every
 
 
+def test_a_model_that_is_brought_up_to_date_at_length_is_looked_at_less_often():
+    """Twice as long for steps as for q, which takes as long as 24 of them: every 48th step."""
+    machine = SimpleNamespace(publish_steps=24.0, steps_per_epoch=2, iterative=False)
+    schedule = Schedule.of(TrainConfig(), machine)
+    assert [step for step in range(1, 150) if schedule.evaluation_due(step)] == [48, 96, 144]
+    assert Schedule.of(TrainConfig(evaluate_every=30.0), machine).evaluate_every == 30.0
+
+
 def test_checkpoints_follow_the_clock():
     assert Schedule(checkpoint_every=5.0).checkpoint_due(12.0, 7.0)
     assert not Schedule(checkpoint_every=5.0).checkpoint_due(11.9, 7.0)

@@ -20,6 +20,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from svgp.cores import cores
+
 # Handing a block to another thread costs about as much as this many operations.
 SMALLEST_SHARE = 4_000_000
 
@@ -38,12 +40,7 @@ def workers() -> int:
     Asked for at each product, and TensorFlow takes 50 to 100 microseconds to answer: so it is asked once. It
     would not let the number change after its first operation in any case.
     """
-    told = tf.config.threading.get_intra_op_parallelism_threads()
-    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
-        value = os.environ.get(name, "")
-        told = told or (int(value) if value.isdigit() else 0)
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return int(told) or available
+    return int(tf.config.threading.get_intra_op_parallelism_threads()) or cores()
 
 
 def free_workers() -> int:

@@ -100,7 +100,7 @@ def condition(
             raise NumericalError(
                 "the covariance of neighbours is not finite: look at the lengthscales and at Z"
             )
-        if doubtful:  # else R, which is not indefinite, and the noise make a factorisation sure, so none is tried
+        if doubtful:  # else R, which is not indefinite, and the noise make a factorisation sure
             found.jitter = max(found.jitter, make_definite(C, prior))
         b = found.b[part]
         b[...] = np.linalg.solve(C, r[..., None])[..., 0] if r.size else r

@@ -116,6 +116,11 @@ class Method(ABC):
         return self.converged or self.ended is not None
 
     @property
+    def publish_steps(self) -> float:
+        """Steps that one could take in the time of `publish`; 0 where it takes next to nothing."""
+        return 0.0
+
+    @property
     def notes(self) -> list[str]:
         """What a user should know at the end, a line each."""
         return []

@@ -60,6 +60,11 @@ class Replacing(Method):
         return self.method.over
 
     @property
+    def publish_steps(self) -> float:
+        """The method's."""
+        return self.method.publish_steps
+
+    @property
     def notes(self) -> list[str]:
         """Those of the method, and how many points were re-placed."""
         undone = f" ({self._undone} moves undone, since the bound fell)" if self._undone else ""

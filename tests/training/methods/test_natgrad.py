@@ -230,6 +230,19 @@ def test_minibatches_come_near_the_optimum_of_all_hyperparameters(kind, gap, pub
     assert reached > best - gap
 
 
+def test_bringing_q_up_to_date_costs_steps_where_rows_are_few_and_work_is_not():
+    """Twelve steps on all rows, which are as many times a batch; nothing where that takes an instant."""
+    said = {}
+    for inducing, rows in ((12, 60), (512, 3000)):
+        method = object.__new__(NaturalGradient)
+        method.model = SimpleNamespace(num_inducing=inducing, num_latent=2)
+        method._all, method._batches = (np.zeros((rows, 1)),), SimpleNamespace(batch_size=rows // 3)
+        said[inducing] = method.publish_steps
+    assert said[12] == 0.0 and 12.0 < said[512] < 36.0  # M^3 is the same for any number of rows
+    method._all = None  # more rows than that: the last batch will do
+    assert method.publish_steps == 0.0
+
+
 def test_held_duals_are_given_up_by_a_batch_only_where_they_fail(without_graphs):
     model, X, Y = make("bernoulli")
     method = without_graphs(NaturalGradient(model, X, Y, settings(batch_size=20)))
