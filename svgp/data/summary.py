@@ -16,6 +16,7 @@ from svgp.data.suspicions import on_drift, on_leaks, on_skew
 _ROWS = 200_000
 _INPUTS = 300
 _FAR = 30.0  # robust standard deviations: far beyond what heavy tails give by themselves
+_CODED = 3  # rows at least that share one far value before it is taken for a code
 _SHOWN = 5  # findings of one kind
 
 
@@ -131,10 +132,21 @@ def _outliers(dataset: Dataset, X: np.ndarray, Y: np.ndarray) -> Iterator[str]:
             worst = values[np.argmax(np.abs(values - middle))]
             found.append(
                 f"{role} '{name}': {counted(int(far.sum()), 'row')} further than {_FAR:g} robust standard"
-                f" deviations from the median {middle:.4g}, up to {worst:.4g}; an error,"
-                " or a case for its logarithm"
+                f" deviations from the median {middle:.4g}, up to {worst:.4g}; {_far_off(values, far)}"
             )
     yield from _first(found, "columns with far outliers")
+
+
+def _far_off(values: np.ndarray, far: np.ndarray) -> str:
+    """What values so far off may be."""
+    levels, rows = np.unique(values[far].round(6), return_counts=True)  # scaled and back: not exact
+    if rows.max() >= max(_CODED, 0.5 * far.sum()):
+        code = levels[np.argmax(rows)]
+        return (
+            f"{counted(int(rows.max()), 'row')} have {code:.6g} there, as if it stood for a missing value:"
+            " leave such cells empty, with data.missing=indicator (or drop)"
+        )
+    return "an error, or a case for its logarithm" if values.min() > 0 else "an error?"
 
 
 def _row_numbers(dataset: Dataset, X: np.ndarray) -> Iterator[str]:

@@ -15,7 +15,9 @@ FLAT = 0.05  # of the target's spread, below which predictions count as constant
 LISTED = 12  # names in a sentence
 
 WIDE, NARROW = 0.03, 0.03  # by which a coverage may miss its level before that is worth a sentence
-PEAKED = 0.15  # by which half of the rows may be exceeded before the noise is called heavy-tailed
+PEAKED = (
+    0.15  # by which half of the rows may be missed before the noise is called heavy-tailed, or of two groups
+)
 
 
 def relevance(
@@ -86,7 +88,13 @@ def on_calibration(
     said = f"{100 * half:.0f}% of the test rows lie in the 50% intervals, {100 * most:.1f}% in the 95% ones"
     if most < 0.95 - max(NARROW, chance):
         return [f"{said}: intervals are too narrow; test rows unlike the training rows, or too few of those"]
-    if half < 0.5 + max(PEAKED, 3.0 * np.sqrt(0.25 / rows)):
+    least = max(PEAKED, 3.0 * np.sqrt(0.25 / rows))
+    if half < 0.5 - least:
+        return [
+            f"{said}: hardly an error is small and none is large, as where rows of the same inputs fall into"
+            " two groups with nothing between them; an input that tells these apart may be missing"
+        ]
+    if half < 0.5 + least:
         return []
     if most > 0.95 + WIDE:
         remedy = " and model.bound=tight narrow" if standard else " or longer training narrows"

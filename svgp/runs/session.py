@@ -17,6 +17,7 @@ from svgp.errors import NumericalError, RunError
 from svgp.models import Predictive, fit_predictive, save_model
 from svgp.models.priors import has_priors, log_prior
 from svgp.rows import ArrayRows, Rows
+from svgp.runs.baselines import on_linear_regression
 from svgp.runs.diagnosis import advice_setup
 from svgp.runs.evaluation import Evaluator
 from svgp.runs.findings import on_calibration, on_neighbours, on_relevance, on_signal, relevance
@@ -263,7 +264,7 @@ class Session:
     def _notes(self, used: dict[str, float], test: dict[str, Any]) -> list[str]:
         """What a user should know at the end, a line each."""
         rows = 0 if self.test_rows is None else self.test_rows.count
-        gaussian = self.config.model.likelihood.type_name == "gaussian"
+        likelihood = self.config.model.likelihood.type_name
         X, columns = self.dataset.X, self.dataset.columns
         Y, regression = columns.targets_of(self.dataset.Y), columns.task == "regression"
         flat = on_signal(self.evaluator, X, Y) if regression else []
@@ -287,7 +288,8 @@ class Session:
             held = sum(array.nbytes for array in predictive.arrays().values())
             near = predictive.neighbours
             said += on_neighbours(predictive.summary, 0 if near is None else len(near.X), held)
-        return [*said, *on_calibration(test, rows, gaussian=gaussian, standard=standard)]
+        said += on_linear_regression(test, columns, self.dataset.rows, self.test_rows, likelihood=likelihood)
+        return [*said, *on_calibration(test, rows, gaussian=likelihood == "gaussian", standard=standard)]
 
 
 def _at_hand(dataset: Dataset) -> Rows | None:
