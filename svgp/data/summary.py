@@ -132,13 +132,13 @@ def _outliers(dataset: Dataset, X: np.ndarray, Y: np.ndarray) -> Iterator[str]:
             worst = values[np.argmax(np.abs(values - middle))]
             found.append(
                 f"{role} '{name}': {counted(int(far.sum()), 'row')} further than {_FAR:g} robust standard"
-                f" deviations from the median {middle:.4g}, up to {worst:.4g}; {_far_off(values, far)}"
+                f" deviations from the median {middle:.4g}, up to {worst:.4g}; {_far_off(role, values, far)}"
             )
     yield from _first(found, "columns with far outliers")
 
 
-def _far_off(values: np.ndarray, far: np.ndarray) -> str:
-    """What values so far off may be."""
+def _far_off(role: str, values: np.ndarray, far: np.ndarray) -> str:
+    """What values so far off may be. Clipped at five deviations a twentieth of them did no harm."""
     levels, rows = np.unique(values[far].round(6), return_counts=True)  # scaled and back: not exact
     if rows.max() >= max(_CODED, 0.5 * far.sum()):
         code = levels[np.argmax(rows)]
@@ -146,7 +146,9 @@ def _far_off(values: np.ndarray, far: np.ndarray) -> str:
             f"{counted(int(rows.max()), 'row')} have {code:.6g} there, as if it stood for a missing value:"
             " leave such cells empty, with data.missing=indicator (or drop)"
         )
-    return "an error, or a case for its logarithm" if values.min() > 0 else "an error?"
+    if values.min() > 0:
+        return "an error, or a case for its logarithm"
+    return "an error? Clip them, or they hide what the other rows say" if role == "input" else "an error?"
 
 
 def _row_numbers(dataset: Dataset, X: np.ndarray) -> Iterator[str]:

@@ -15,9 +15,8 @@ FLAT = 0.05  # of the target's spread, below which predictions count as constant
 LISTED = 12  # names in a sentence
 
 WIDE, NARROW = 0.03, 0.03  # by which a coverage may miss its level before that is worth a sentence
-PEAKED = (
-    0.15  # by which half of the rows may be missed before the noise is called heavy-tailed, or of two groups
-)
+PEAKED = 0.15  # by which half of the rows may be exceeded before the noise is called heavy-tailed
+SPLIT = 0.2  # of the rows in the 50% intervals, below which the noise is called one of two groups
 
 
 def relevance(
@@ -86,14 +85,14 @@ def on_calibration(
         return []
     chance = 3.0 * np.sqrt(0.95 * 0.05 / rows)
     said = f"{100 * half:.0f}% of the test rows lie in the 50% intervals, {100 * most:.1f}% in the 95% ones"
-    if most < 0.95 - max(NARROW, chance):
-        return [f"{said}: intervals are too narrow; test rows unlike the training rows, or too few of those"]
     least = max(PEAKED, 3.0 * np.sqrt(0.25 / rows))
-    if half < 0.5 - least:
+    if half < SPLIT and most >= 0.95:
         return [
             f"{said}: hardly an error is small and none is large, as where rows of the same inputs fall into"
             " two groups with nothing between them; an input that tells these apart may be missing"
         ]
+    if most < 0.95 - max(NARROW, chance) or (half < 0.5 - least and most < 0.95):
+        return [f"{said}: intervals are too narrow; test rows unlike the training rows, or too few of those"]
     if half < 0.5 + least:
         return []
     if most > 0.95 + WIDE:

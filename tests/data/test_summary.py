@@ -65,7 +65,7 @@ def test_columns_are_in_original_units(tmp_path):
         ({"b": np.arange(200)}, "input 'b' rises from row to row like a row number"),
         ({"b": np.where(np.arange(200) == 7, 1e4, NORMAL[:, 1])}, "input 'b': 1 row further than 30"),
         ({"y": np.where(np.arange(200) < 2, -1e4, NORMAL[:, 2])}, "target 'y': 2 rows further than 30"),
-        ({"b": np.where(np.arange(200) == 7, 1e4, NORMAL[:, 1])}, "up to 1e+04; an error?"),
+        ({"b": np.where(np.arange(200) == 7, 1e4, NORMAL[:, 1])}, "up to 1e+04; an error? Clip"),
         (
             {"b": np.where(np.arange(200) == 7, 1e4, NORMAL[:, 1] ** 2)},
             "1e+04; an error, or a case for its log",

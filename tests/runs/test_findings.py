@@ -78,7 +78,8 @@ def test_what_is_wrong_with_intervals_is_named():
     assert "too wide" in said(0.8, 0.995)[0] and "model.bound=tight" in said(0.8, 0.995)[0]
     assert "model.bound=tight" not in said(0.8, 0.995, standard=False)[0]
     # y = +-2 around f under normal noise of deviation 2: nothing within 1.35, all within 3.9.
-    assert "two groups" in said(0.0, 1.0)[0] and said(0.36, 0.95) == []
+    assert "two groups" in said(0.0, 1.0)[0] and said(0.3, 0.98) == []
+    assert "too narrow" in said(0.1, 0.94)[0] and said(0.4, 0.93) == []
     tails = said(0.9505, 0.9758)[0]  # bike: most rows without noise, some far off
     assert "95% of the test rows lie in the 50% intervals" in tails and "student_t" in tails
     assert "student_t" not in said(0.9505, 0.9758, gaussian=False)[0]
