@@ -31,12 +31,13 @@ from svgp.runs.work import Work
 # Steps until training has converged, in all runs but a few: of the bound; of the evidence, where no rows are
 # kept out of it, and where some are, which end it sooner; of natural gradients on all rows; in batches.
 _FIRST, _SECOND, _SECOND_JUDGED, _WHOLE, _BATCHES = (30, 200), (30, 600), (20, 100), (10, 40), (200, 4000)
+_SLOWEST = 3  # times the most steps that a few runs have taken
 FIRST_SHARE = 0.25  # of the seconds, of the first of two stages; of steps it has half
 _ABOUT = 1.4  # a range that is no wider is a number
 _START_S = 5.5  # imports, reading, first points
 _PILOT_S = 1.0  # of inducing.count: auto
 _END_S, _PICTURES_S = 1.0, 2.5  # graphs for predictions; pictures and the report
-_START_BYTES, _COMPILED_BYTES = 0.9e9, 0.1e9  # Python and TensorFlow before any data; graphs
+_START_BYTES, _COMPILED_BYTES = 1.0e9, 0.1e9  # Python and TensorFlow before any data; graphs
 _CHUNK_ENTRIES = 2**23  # of a panel [M, n] that is held at once
 _SETS = 18**2 * 3 + 16  # numbers of a row that the second stage keeps beside A and its like
 _SECOND_ENTRIES = 2**27  # that it keeps in all
@@ -152,7 +153,6 @@ def forecast(
     steps, limit = _steps(train, per_epoch, stages, guesses, once_s)
     counts = [[n[end] for n in steps] for end in (0, 1)]
     times = [once_s + sum(s * n for s, n in zip(stages, few, strict=True)) for few in counts]
-    times[1] += work.searches() if collapsed else 0.0
     if train.max_seconds is not None:
         # The first step is ended; what a graph does, and judging, is done in any case.
         limits = train.max_seconds + (0.0 if collapsed else stages[-1] + once_s), stages[0] + once_s
@@ -214,7 +214,9 @@ def _steps(
     if train.max_seconds:
         left = max(0.0, train.max_seconds - once_s)
         most["train.max_seconds"] = [share * left / s for share, s in zip(shares, stages, strict=True)]
-    most["a guess, as it ends when it has converged"] = [high for _, high in guesses]
+    # A limit that is set is what may well be reached.
+    slowest = _SLOWEST if most else 1
+    most["a guess, as it ends when it has converged"] = [float(slowest * high) for _, high in guesses]
     limit = min(most, key=lambda name: sum(s * n for s, n in zip(stages, most[name], strict=True)))
     known = train.tolerance is None and len(most) > 1 and not limit.startswith("a guess")
     found = []

@@ -28,7 +28,11 @@ _ROW_ENTRIES, _ROW_ENTRIES_AN_INPUT = (
     850.0,
     17.0,
 )  # of a panel: as long as a row's matrices in the second stage
-_SEARCHES, _SEARCH_ENTRIES = 5, 1500.0  # for neighbours, in that stage; of a panel: as long as a row's search
+_LOOKS = 0.05  # evaluations a step, in that stage, for looks at rows left out
+_SEARCHES, _SEARCH_ENTRIES = (
+    0.08,
+    1500.0,
+)  # for neighbours, a step of it; of a panel: as long as a row's search
 _PASS, _SECOND_PASS = 0.4, 0.45  # of an evaluation: q(u) of a stage for all rows, where it was fitted to some
 _NATURAL, _BATCH_S = (
     1.3,
@@ -62,17 +66,14 @@ class Work:
         step_s = _STEP_S * self.on.pace
         stages = [_EVALUATIONS * self._bound(self.fitted) + step_s]
         if self.has_second():
-            stages.append(_EVALUATIONS * self._evidence(min(self.fitted, self.held)) + step_s)
+            seen = min(self.fitted, self.held)
+            searching = _SEARCHES * self.on.seconds(0.0, _SEARCH_ENTRIES * seen)
+            stages.append((_EVALUATIONS + _LOOKS) * self._evidence(seen) + searching + step_s)
         return stages
 
     def has_second(self) -> bool:
         """Whether training goes on with the evidence."""
         return bool(self.neighbours) and has_second_stage(self.config)
-
-    def searches(self) -> float:
-        """For neighbours, in the second stage, and of rows left out, where some are kept for that."""
-        seen = min(self.fitted, self.held)
-        return _SEARCHES * self.on.seconds(0.0, _SEARCH_ENTRIES * seen) if self.has_second() else 0.0
 
     def batch(self) -> float:
         """A step on a batch; of natural gradients on all rows, of as many iterations as it has."""

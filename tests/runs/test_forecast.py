@@ -186,7 +186,7 @@ def test_a_run_that_ends_by_itself_has_a_range_of_seconds():
     free, limited = (forecast(config(**train), 3000, 8, on=SLOW) for train in ({}, {"max_seconds": 40.0}))
     (least, most), (_, at_most) = free.total_s, limited.total_s
     assert least < at_most < most and " to " in free.describe()
-    assert limited.train_s[1] == pytest.approx(40.0)
+    assert limited.train_s[1] == pytest.approx(40.0, rel=0.05)
     # A number of steps that is sure has a number of seconds that is.
     sure = forecast(config(method="adam", max_steps=50, tolerance=None), 3000, 8, on=SLOW)
     assert sure.train_s[0] == sure.train_s[1] and "about" in sure.describe()
