@@ -67,9 +67,10 @@ def as_it_is(predict: Prediction, r: np.ndarray) -> Fit:
     return Fit(1.0, 1.0, NORMAL, density, density)
 
 
-def fit(predict: Prediction, r: np.ndarray) -> Fit:
-    """c, beta and the shape for cavity residuals r `[T]`."""
+def fit(predict: Prediction, r: np.ndarray, beta_too: bool = True) -> Fit:
+    """c, beta (or without `beta_too` 1) and the shape for cavity residuals r `[T]`."""
     plain = as_it_is(predict, r)
+    predict = predict if beta_too else _of_noise(predict)
     normal = _fit_scalars(predict, r, tails=False)
     robust = _fit_scalars(predict, r, tails=True)
     mean, variance = predict(robust.noise, robust.residual)
@@ -80,7 +81,12 @@ def fit(predict: Prediction, r: np.ndarray) -> Fit:
     # A shape must be better than chance makes it; any change must be worth it.
     best = shaped if shaped.density - normal.density > LEAST_TOTAL / len(r) else normal
     chosen = best if is_better(best.density, plain.density, len(r)) else plain
-    return chosen._replace(reached=max(best.density, plain.density))
+    residual = chosen.residual if beta_too else 1.0
+    return chosen._replace(residual=residual, reached=max(best.density, plain.density))
+
+
+def _of_noise(predict: Prediction) -> Prediction:
+    return lambda c, beta: predict(c, 1.0)
 
 
 def is_better(density: float, than: float, rows: int) -> bool:

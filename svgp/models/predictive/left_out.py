@@ -44,6 +44,9 @@ class LeftOut:
     prior: np.ndarray | None = None  # residual variance before neighbours had a say
     nearest: np.ndarray | None = None  # [T] distance of the nearest, in lengthscales
     single: np.ndarray | None = None  # [T] rows whose inputs no other row has; None: all
+    tells_residual: bool = (
+        True  # whether residual variances are here as large as at new points; else beta is 1
+    )
 
     @staticmethod
     def alone(model: Any, Y: np.ndarray, parts: Parts, cavity: Cavities, at: Any) -> LeftOut:
@@ -67,7 +70,7 @@ class LeftOut:
         if is_gaussian(self.model.likelihood):
             return self._by_output(calibrate)
         latents = self.mean.shape[1]
-        scales = RESIDUAL_SCALES if calibrate else (1.0,)
+        scales = RESIDUAL_SCALES if calibrate and self.tells_residual else (1.0,)
         rows = {beta: self._densities(beta) for beta in scales}  # [T] each
         densities = {beta: float(np.mean(found)) for beta, found in rows.items()}
         beta = max(densities, key=lambda beta: densities[beta])
@@ -110,7 +113,8 @@ class LeftOut:
         fits, squares = [], np.zeros(len(self.error))
         for p in range(self.error.shape[1]):
             predict, error = self._prediction(p), self.error[:, p]
-            fits.append(loo.fit(predict, error) if calibrate else loo.as_it_is(predict, error))
+            told = loo.fit(predict, error, self.tells_residual) if calibrate else loo.as_it_is(predict, error)
+            fits.append(told)
             mean = predict(fits[-1].noise, fits[-1].residual)[0]
             squares += (error - mean) ** 2
         size = max(len(fit.shape.scales) for fit in fits)

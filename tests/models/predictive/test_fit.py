@@ -92,6 +92,31 @@ def test_a_difference_of_squared_errors_must_be_more_than_chance():
     assert _errs(1.05 * least, least) and not _errs(1.01 * least, least)
     assert not _errs(least + rng.permutation(np.repeat([-3.0, 3.1], 500)), least)
     assert not _errs(None, None) and not _errs(least, least)
+    # By some percent, and by chance: one and a half standard errors.
+    wide = rng.permutation(np.resize([-1.0, 1.0], 1000)) * 0.04 / 1.5 * np.sqrt(1000) * np.mean(least)
+    assert not _errs(least + wide + 0.04 * np.mean(least), least)
+    # One row that outweighs all others.
+    far = least + np.where(np.arange(1000) == 7, 300.0 * np.mean(least), 0.0)
+    assert _errs(far, least)
+
+
+@pytest.mark.parametrize("unseen", [None, np.arange(150)])
+def test_where_points_lie_at_most_rows_these_do_not_tell_the_residual(unseen):
+    """Of a function far rougher than the kernel says; rows that no point was fitted to do tell."""
+    Y = wiggly(7.0 * X[:150])
+    rows = X[:150]
+    model = SVGP(
+        kernels.Matern32(1.0, 1.0),
+        likelihoods.Gaussian(0.01),
+        rows[:100],
+        num_data=150,
+        q_mean=np.zeros((1, 100)),
+    )
+    bound = CollapsedBound(model, rows, Y)
+    bound.assign(bound.posterior()[0])
+    found = fit_predictive(model, rows, Y, unseen=unseen).calibration
+    assert found.noise[0] != 1.0
+    assert (found.residual[0] == 1.0) == (unseen is None)
 
 
 def test_a_gain_that_a_few_rows_make_is_none_where_errors_cannot_be_compared():
