@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from svgp.errors import ModelError
 from svgp.likelihoods.base import Likelihood
+from svgp.likelihoods.normal_cdf import log_normal_cdf
 from svgp.likelihoods.quadrature import expectation
 
 
@@ -65,11 +65,6 @@ class Bernoulli(Likelihood):
         raise ModelError(
             f"{self.name}: a class has no quantiles; predict_mean_and_var gives P(y = 1) as its mean"
         )
-
-
-def log_normal_cdf(x: tf.Tensor) -> tf.Tensor:
-    """log Phi(x), accurate (with its gradient) from -1e10 up, where Phi itself would be zero."""
-    return tfp.math.logerfc(-math.sqrt(0.5) * x) - math.log(2.0)
 
 
 def _normal_cdf(x: tf.Tensor) -> tf.Tensor:

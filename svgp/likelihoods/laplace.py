@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from svgp.likelihoods.base import Likelihood
 from svgp.likelihoods.gaussian import start_noise
 from svgp.likelihoods.mixtures import continuous_quantiles, wide
+from svgp.likelihoods.normal_cdf import log_normal_cdf
 from svgp.likelihoods.start import LatentStart, Targets, variance_of
 from svgp.parameters import positive
 
@@ -67,10 +67,9 @@ class Laplace(Likelihood):
         scale, deviation = tf.convert_to_tensor(self.scale), safe_deviation(f_var)
         r, ratio = (Y - f_mean) / deviation, deviation / scale
         terms = [
-            0.5 * ratio**2 + sign * r * ratio + tfp.math.logerfc(math.sqrt(0.5) * (ratio + sign * r))
-            for sign in (1.0, -1.0)
+            0.5 * ratio**2 + sign * r * ratio + log_normal_cdf(-(ratio + sign * r)) for sign in (1.0, -1.0)
         ]
-        return tf.reduce_logsumexp(tf.stack(terms), 0) - tf.math.log(4.0 * scale)  # [N, P]
+        return tf.reduce_logsumexp(tf.stack(terms), 0) - tf.math.log(2.0 * scale)  # [N, P]
 
     def _quantiles(
         self, f_mean: tf.Tensor, f_var: tf.Tensor, levels: tf.Tensor, *extras: tf.Tensor

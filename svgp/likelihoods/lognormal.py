@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from svgp.likelihoods.bernoulli import log_normal_cdf
 from svgp.likelihoods.gaussian import log_normal, start_noise
 from svgp.likelihoods.mixtures import normal_cdf, wide
+from svgp.likelihoods.normal_cdf import log_normal_cdf
 from svgp.likelihoods.poisson import exp_moments
 from svgp.likelihoods.positive import PositiveLikelihood
 from svgp.likelihoods.start import Targets

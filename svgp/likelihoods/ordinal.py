@@ -11,8 +11,8 @@ from scipy.special import ndtri
 
 from svgp.errors import ModelError
 from svgp.likelihoods.base import Likelihood
-from svgp.likelihoods.bernoulli import log_normal_cdf
 from svgp.likelihoods.mixtures import normal_cdf
+from svgp.likelihoods.normal_cdf import log_normal_cdf
 from svgp.likelihoods.start import LatentStart, Targets
 
 tfb = tfp.bijectors

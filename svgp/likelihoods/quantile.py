@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from svgp.errors import ModelError
 from svgp.likelihoods.base import Likelihood
-from svgp.likelihoods.bernoulli import log_normal_cdf
 from svgp.likelihoods.gaussian import start_noise
 from svgp.likelihoods.laplace import folded_normal_mean, safe_deviation
+from svgp.likelihoods.normal_cdf import log_normal_cdf
 from svgp.likelihoods.start import LatentStart, Targets, variance_of
 from svgp.parameters import positive
 

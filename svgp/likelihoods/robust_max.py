@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from svgp.errors import ModelError
-from svgp.likelihoods.bernoulli import log_normal_cdf
+from svgp.likelihoods.normal_cdf import log_normal_cdf
 from svgp.likelihoods.quadrature import gauss_hermite
 from svgp.likelihoods.softmax import ClassLikelihood
 

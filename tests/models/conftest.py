@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,12 @@ import tensorflow as tf
 
 from svgp import kernels, likelihoods, means
 from svgp.models import SVGP
+
+# GPflow, an oracle, checks the shapes of all that it computes: over half of the time of the tests against it.
+with suppress(ImportError):
+    import check_shapes
+
+    check_shapes.set_enable_check_shapes(False)
 
 M, B, D = 6, 9, 2
 
