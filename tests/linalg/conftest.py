@@ -61,11 +61,20 @@ class Derivatives:
 
     def second(self, f: Function, directions: list[tf.Tensor], *inputs: tf.Tensor) -> list[tf.Tensor]:
         """Gradient of <gradient of f, directions>."""
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            gradient = self.first(f, *inputs)
+        return self.all_of(f, directions, *inputs)[2]
+
+    def all_of(
+        self, f: Function, directions: list[tf.Tensor], *inputs: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
+        """Value, gradient, and the gradient of <gradient, directions>: f itself is computed once."""
+        with tf.GradientTape() as outer:
+            outer.watch(inputs)
+            with tf.GradientTape() as inner_tape:
+                inner_tape.watch(inputs)
+                value = f(*inputs)
+            gradient = inner_tape.gradient(value, inputs, unconnected_gradients="zero")
             product = tf.add_n([inner(E, G) for E, G in zip(directions, gradient, strict=True)])
-        return tape.gradient(product, inputs, unconnected_gradients="zero")
+        return value, gradient, outer.gradient(product, inputs, unconnected_gradients="zero")
 
     def difference(self, f: Function, directions: list[tf.Tensor], *inputs: tf.Tensor) -> tf.Tensor:
         """Derivative of f along the directions by a central difference of order four."""
