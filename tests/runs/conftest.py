@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,19 @@ def make_config(tables: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def steps_without_graphs() -> Iterator[None]:
+    """Adam and natural gradients in batches take their steps as they are: quicker for runs of a dozen steps.
+
+    The runs of test_run, test_launch and test_resume go by graphs.
+    """
+    from svgp.training.compilation import CompiledStep
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CompiledStep, "_make", lambda step, xla: step._function)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -108,7 +108,9 @@ def test_correlations_between_targets(mixed):
     assert len(figure.axes) >= 1
 
 
-def test_a_run_whose_latents_have_points_of_their_own(config_of, tmp_path, published_without_graphs):
+def test_a_run_whose_latents_have_points_of_their_own(
+    config_of, tmp_path, published_without_graphs, steps_without_graphs
+):
     """Trained, interrupted and resumed, opened again, updated with more points, and started from."""
     whole = svgp.train(config_of(TYPES["own_points"], OWN_POINTS, method="natgrad", max_steps=6))
     folder = svgp.train(config_of(TYPES["own_points"], OWN_POINTS, method="natgrad", max_steps=3)).path

@@ -12,7 +12,7 @@ from svgp.models import model_state
 
 from .test_resume import Killer, untimed
 
-pytestmark = pytest.mark.usefixtures("no_plots", "published_without_graphs")
+pytestmark = pytest.mark.usefixtures("no_plots", "published_without_graphs", "steps_without_graphs")
 
 
 @pytest.fixture(scope="module")

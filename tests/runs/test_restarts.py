@@ -15,7 +15,7 @@ from svgp.models import model_state
 from svgp.runs import restarts
 from svgp.training import Silent
 
-pytestmark = pytest.mark.usefixtures("no_plots")
+pytestmark = pytest.mark.usefixtures("no_plots", "steps_without_graphs")
 
 SETTINGS = {"restarts": 3, "max_epochs": 8}  # 3 steps an epoch: 24 in all, 2 for each start
 
@@ -34,7 +34,7 @@ class Ear(Silent):
 
 
 @pytest.fixture(scope="module")
-def straight(make_config, tmp_path_factory):
+def straight(make_config, tmp_path_factory, steps_without_graphs):
     ear = Ear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(svgp.runs.Run, "write_plots", lambda run: [])
