@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from svgp.cli.output import note_line, number, print_table
+from svgp.cli.quiet import import_tensorflow
 from svgp.errors import RunError
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def _forecast(config: Config, dataset: Dataset, summary: Summary) -> str:
 
     points, why = None, ""
     if config.model.inducing.count == "auto":
-        from svgp.runs.inducing_count import with_count  # with TensorFlow, for some seconds
+        import_tensorflow()  # some seconds, and then a pilot
+        from svgp.runs.inducing_count import with_count
         from svgp.training.device import choose_device
 
         try:

@@ -57,6 +57,17 @@ def test_check_passes_overrides_on(svgp, tmp_path):
     assert svgp("check", tmp_path / "c.yaml", "data.dataset.rows=-1").code == 1
 
 
+def test_check_says_how_many_points_a_run_will_choose_and_a_range_of_seconds(svgp, tmp_path):
+    """90 rows of a curve with little noise: as `svgp train` would, at most a quarter of the rows."""
+    (tmp_path / "c.yaml").write_text("data: {dataset: {name: curve, rows: 100}}\n", encoding="utf-8")
+    ended = svgp("check", tmp_path / "c.yaml")
+    assert ended.code == 0, ended.err
+    chosen = int(re.search(r"^- (\d+) inducing points", ended.out, re.MULTILINE)[1])
+    assert 8 <= chosen <= 22 and f"collapsed, {chosen} inducing points, " in ended.out
+    least, most = map(int, re.search(r": (\d+) to (\d+) s and", ended.out).groups())
+    assert least < most
+
+
 def test_the_forecast_counts_a_latent_for_each_class(svgp, tmp_path):
     """Ten latents of digits hold ten covariances [M, M]: 12 x 8 bytes x M^2 each, as forecast counts."""
     changes = ["data.dataset=digits", "model.inducing.count=1000", "train.max_steps=1"]
