@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.stats import rankdata, skew
 
 from svgp.data.dataset import Dataset
 
@@ -30,11 +29,11 @@ def on_leaks(dataset: Dataset) -> Iterator[str]:
         seen = ~np.isnan(y)
         if len(np.unique(y[seen])) < 20:
             continue
-        ranks = _standard(rankdata(y[seen]))
+        ranks = _standard(_ranks(y[seen]))
         for name, x in zip(columns.input_names[:_INPUTS], dataset.X[rows].T, strict=False):
             if np.ptp(x[seen]) == 0 or abs(_standard(x[seen]) @ _standard(y[seen])) > _LINEAR:
                 continue
-            agreement = _standard(rankdata(x[seen])) @ ranks
+            agreement = _standard(_ranks(x[seen])) @ ranks
             if abs(agreement) > _MONOTONE:
                 yield (
                     f"input '{name}' {'rises' if agreement > 0 else 'falls'} with target '{target}' in every"
@@ -82,8 +81,8 @@ def on_skew(dataset: Dataset) -> Iterator[str]:
         y, z = y[~np.isnan(y)], z[~np.isnan(z)]
         if len(y) < 50 or np.ptp(y) == 0:
             continue
-        plain = float(skew(z))  # of a large number with a small spread y itself has no digits left for it
-        if y.min() > 0 and plain > _SKEW and abs(logged := float(skew(np.log(y)))) < 0.5 * plain:
+        plain = _skewness(z)  # of a large number with a small spread y itself has no digits left for it
+        if y.min() > 0 and plain > _SKEW and abs(logged := _skewness(np.log(y))) < 0.5 * plain:
             yield (
                 f"target '{name}' has skewness {plain:.2g}, its logarithm {logged:.2g}: try"
                 " data.target_transform=log"
@@ -96,6 +95,19 @@ def _standard(values: np.ndarray) -> np.ndarray:
     centred = values - values.mean()
     size = np.sqrt(centred @ centred)
     return centred / size if size > 0 else centred
+
+
+# As scipy.stats has them, which takes longer to load than all that is asked here.
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """From 1; equal values share the mean of their ranks."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - 0.5 * (counts - 1))[places]
+
+
+def _skewness(values: np.ndarray) -> float:
+    """m3 / m2^1.5."""
+    centred = values - values.mean()
+    return float(np.mean(centred**3) / np.mean(centred**2) ** 1.5)
 
 
 def _thinned(values: np.ndarray) -> np.ndarray:

@@ -25,7 +25,10 @@ def committed():
 
 @pytest.fixture(scope="module")
 def rerun():
+    """With each time taken twice and not eight times: what times say is not tested."""
     notebook = nbformat.read(PATH, as_version=4)
+    timed = next(cell for cell in notebook.cells if "runs=7" in cell.source)
+    timed.source = timed.source.replace("runs=7", "runs=1")
     resources = {"metadata": {"path": ROOT}}  # svgp is importable there, installed or not
     return NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
 
