@@ -71,6 +71,7 @@ class Collapsed(Method):
         self.evaluation: Evaluation | None = None  # of the last accepted iterate
         self._trial: tuple[np.ndarray, Evaluation, Answer] | None = None
         self._anchor: tuple[np.ndarray, float, np.ndarray] | None = None  # last accepted x, f and gradient
+        self._at: np.ndarray | None = None  # what the variables have, as far as a step knows
         self._repairs = 0
         self._summary = np.zeros(4)  # elbo, expected log-likelihood, kl, jitter
         self._time_is_up = False
@@ -135,6 +136,7 @@ class Collapsed(Method):
         """One accepted iterate, or none where the optimiser has ended or the time is up. Raises StopAsked."""
         started = time.perf_counter()
         deadline = None if self.max_seconds is None else started + self.max_seconds - self._elapsed
+        self._at = None  # others may have changed them
         try:
             if not self._under_way:
                 self._repairs = 0
@@ -208,7 +210,7 @@ class Collapsed(Method):
     def restart(self, move: Move) -> float:
         """Go on after `move`, which the model has made, L-BFGS-B anew; what the objective gains, per row."""
         started, before = time.perf_counter(), self._anchor
-        self._anchor = None
+        self._anchor = self._at = None
         x = self._pack()
         answer = self._evaluate(x, None)
         self.optimiser.close()
@@ -335,7 +337,10 @@ class Collapsed(Method):
         return self._scales * pack(self.variables)
 
     def _unpack(self, x: np.ndarray) -> None:
-        unpack(self.variables, x / self._scales)
+        """Give the variables x, unless they have it: of a small model that takes as long as a product."""
+        if self._at is None or not np.array_equal(self._at, x):
+            unpack(self.variables, x / self._scales)
+            self._at = x.copy()
 
 
 def subset(rows: Rows, count: int | None, seed: int) -> Rows:

@@ -149,6 +149,19 @@ def test_interrupted_and_resumed_equals_uninterrupted():
         assert np.array_equal(one.numpy(), other.numpy())
 
 
+def test_a_step_gives_the_variables_its_own_values_whatever_others_left_there():
+    """Also one that has nothing to evaluate any more, since L-BFGS-B has ended."""
+    one, other = make_method(), make_method()
+    for number in range(6):
+        if number == 5:
+            one.optimiser.finished = other.optimiser.finished = "done"
+        if number in (3, 5):
+            other.model.Z.assign(np.zeros(other.model.Z.shape))
+            other.model.kernel.variance.pretransformed_input.assign(1.0)
+        assert np.array_equal(one.advance().values(), other.advance().values())
+    np.testing.assert_array_equal(one.model.Z, other.model.Z)
+
+
 def test_a_checkpoint_of_another_model_is_refused():
     state = make_method().state()
     with pytest.raises(RunError, match="does not fit the model"):
