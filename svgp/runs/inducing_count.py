@@ -120,12 +120,10 @@ def _taken(
 ) -> tuple[int, str]:
     """The fewest points of which more are not worth it, or the most that the time allows."""
     affordable = [row for row in weighed if row["operations"] <= enough] or weighed[:1]
-    prices = {row["points"]: row["nats_a_row"] for row in weighed}
     for row in affordable:
         points, price = row["points"], row["nats_a_row"]
-        twice = next((p for m, p in prices.items() if m >= 2 * points - 1), None)
-        if price <= WORTH or (twice is not None and price - twice <= WORTH):
-            gain = price if twice is None else price - twice
+        gain = _doubling(row, weighed)
+        if price <= WORTH or gain <= WORTH:
             return points, (
                 f"inducing points: twice as many would gain about {gain:.1g} nats a row, any number "
                 f"{price:.1g}"
@@ -139,6 +137,17 @@ def _taken(
     return last["points"], (
         f"inducing points, as many as {given}; more could gain up to {last['nats_a_row']:.1g} nats a row"
     )
+
+
+def _doubling(row: dict[str, Any], weighed: list[dict[str, Any]]) -> float:
+    """What doubling the points is worth, on the way to that number of them for which it is worth most.
+
+    Eight points of a field with a hundred hills gain next to nothing by eight more.
+    """
+    points, price = row["points"], row["nats_a_row"]
+    more = [other for other in weighed if other["points"] >= 2 * points - 1]
+    slopes = [(price - other["nats_a_row"]) / np.log2(other["points"] / points) for other in more]
+    return float(max(slopes, default=price))
 
 
 def _pilot(config: Config, dataset: Dataset, rows: np.ndarray) -> tuple[Any, float, int, bool]:

@@ -59,6 +59,17 @@ def test_a_wigglier_function_gets_more_points_and_a_shorter_run_fewer(monkeypatc
     assert chosen["operations"] == fit_operations(TrainConfig(), rough["count"], 3000)
 
 
+def test_a_curve_that_is_flat_at_first_is_followed_to_where_it_falls():
+    """What eight points see of a field with a hundred hills is nothing, and sixteen see no more."""
+    prices = dict(
+        zip((8, 16, 32, 64, 128, 256, 512), (0.17, 0.165, 0.155, 0.13, 0.09, 0.05, 0.045), strict=True)
+    )
+    weighed = [{"points": m, "nats_a_row": p, "operations": float(m)} for m, p in prices.items()]
+    assert inducing_count._taken(weighed, None, TrainConfig(), 1e9)[0] == 256
+    flat = [{**row, "nats_a_row": 0.17 - 0.001 * k} for k, row in enumerate(weighed)]
+    assert inducing_count._taken(flat, None, TrainConfig(), 1e9)[0] == 8
+
+
 def test_where_predictions_see_neighbours_fewer_points_are_ever_taken(make_config, monkeypatch):
     asked = []
     monkeypatch.setattr(inducing_count, "weigh", lambda *given, **_: asked.append(given[-1]) or {"count": 8})
