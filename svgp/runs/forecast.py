@@ -31,6 +31,7 @@ from svgp.runs.work import Work
 # Steps until training has converged, in all runs but a few: of the bound; of the evidence, where no rows are
 # kept out of it, and where some are, which end it sooner; of natural gradients on all rows; in batches.
 _FIRST, _SECOND, _SECOND_JUDGED, _WHOLE, _BATCHES = (30, 200), (30, 600), (20, 100), (10, 40), (200, 4000)
+_JUDGED = (40, 400)  # of classes in batches, which rows left out may end at the first look
 _SLOWEST = 3  # times the most steps that a few runs have taken
 FIRST_SHARE = 0.25  # of the seconds, of the first of two stages; of steps it has half
 _ABOUT = 1.4  # a range that is no wider is a number
@@ -149,7 +150,8 @@ def forecast(
         guesses = [_FIRST, _SECOND_JUDGED if work.fitted < rows else _SECOND][: len(stages)]
     else:
         stages, once_s = [work.batch()], work.graphs(method)
-        guesses, per_epoch = [_WHOLE if whole else _BATCHES], math.ceil(rows / rows_a_step(config, rows, M))
+        judged = _JUDGED if method == "natgrad" and work.is_judged() else _BATCHES
+        guesses, per_epoch = [_WHOLE if whole else judged], math.ceil(rows / rows_a_step(config, rows, M))
     steps, limit = _steps(train, per_epoch, stages, guesses, once_s)
     counts = [[n[end] for n in steps] for end in (0, 1)]
     times = [once_s + sum(s * n for s, n in zip(stages, few, strict=True)) for few in counts]

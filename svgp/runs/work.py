@@ -24,20 +24,13 @@ from svgp.runs.machine import Machine
 
 _EVALUATIONS = 1.1  # of L-BFGS an accepted step
 _CALL_S, _STEP_S = 0.005, 0.005  # of Python and TensorFlow in an evaluation; in a step, beside it
-_ROW_ENTRIES, _ROW_ENTRIES_AN_INPUT = (
-    850.0,
-    17.0,
-)  # of a panel: as long as a row's matrices in the second stage
-_LOOKS = 0.05  # evaluations a step, in that stage, for looks at rows left out
-_SEARCHES, _SEARCH_ENTRIES = (
-    0.08,
-    1500.0,
-)  # for neighbours, a step of it; of a panel: as long as a row's search
+# Of the second stage, in entries of a panel that take as long: a row's small matrices, with so much more for
+# each input, and a search for its neighbours. Searches a step, and evaluations in looks at rows left out.
+_ROW_ENTRIES, _ROW_ENTRIES_AN_INPUT, _SEARCH_ENTRIES = 850.0, 17.0, 1500.0
+_SEARCHES, _LOOKS = 0.08, 0.05
 _PASS, _SECOND_PASS = 0.4, 0.45  # of an evaluation: q(u) of a stage for all rows, where it was fitted to some
-_NATURAL, _BATCH_S = (
-    1.3,
-    0.008,
-)  # times the operations of a step of natural gradients; of any graph, beside them
+_NATURAL = 1.3  # times the operations of a step of natural gradients
+_BATCH_S = 0.008  # of a step that is a graph, beside products
 _COMPILED_S = 1.4  # of a graph
 _WHOLE, _WHOLE_S = 9.0, 0.13  # steps of q(u) in one of natural gradients on all rows; beside the products
 _SECOND_NEIGHBOURS, _MOST_NEIGHBOURS = 16, 128  # of a row in the second stage; weighed for predictions
@@ -89,12 +82,16 @@ class Work:
 
     def graphs(self, method: str) -> float:
         """What a method that compiles its steps does beside them: that, and judging classes at the end."""
-        seconds, config = _COMPILED_S * self.on.pace, self.config
-        judged = method == "natgrad" and has_labels(config) and self.rows >= JUDGED_FROM
-        if judged and can_judge(config.train, self.rows, self.M, self.latents):
+        seconds = _COMPILED_S * self.on.pace
+        if method == "natgrad" and self.is_judged():
             climbs = CLIMBS * self.latents * step_operations(self.M, self.rows)
             seconds += self.on.seconds(climbs, 0.0) + _COMPILED_S * self.on.pace
         return seconds
+
+    def is_judged(self) -> bool:
+        """Whether rows left out judge natural gradients: of classes."""
+        can = can_judge(self.config.train, self.rows, self.M, self.latents)
+        return has_labels(self.config) and self.rows >= JUDGED_FROM and can
 
     def last_pass(self) -> float:
         """The passes over all rows for q(u) after a fit to some, of each stage's half of its time at most."""
@@ -121,10 +118,11 @@ class Work:
         if self.config.model.calibration == "none" and not self.neighbours:
             return self.on.seconds(2.0 * M**2 * self.tested * self.latents, 0.0)
         m = min(self.neighbours, self.held)
-        a_row = 2.0 * M**2 + 2.0 * m**2 * M + m**3 / 3.0
+        a_row = self.latents * (2.0 * M**2 + m**3 / 3.0) + 2.0 * m**2 * M  # the kernel is that of all latents
         residuals = 4.0 * M**2 * self.near if self.neighbours else 0.0  # of all that may be neighbours
-        entries = m**2 * (2.0 * judges + self.tested)
-        return self.latents * self.on.seconds(a_row * (2.0 * judges + self.tested) + residuals, entries)
+        ways = 2.0 if self.has_second() else 1.0  # of taking neighbours, of which the better one is kept
+        rows = ways * judges + self.tested
+        return self.on.seconds(a_row * rows + self.latents * residuals, self.latents * m**2 * rows)
 
     def _bound(self, rows: int) -> float:
         """An evaluation of the collapsed bound."""
