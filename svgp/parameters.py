@@ -28,6 +28,7 @@ import tensorflow_probability as tfp
 from svgp.errors import ModelError
 
 tfb = tfp.bijectors
+Formula = Callable[[Any], tf.Tensor]
 
 Role = Literal[
     "lengthscale",
@@ -58,20 +59,25 @@ class Hyperparameter(NamedTuple):
 
 
 class _Parameter(tfp.util.TransformedVariable):
-    """A TransformedVariable that is read by `read`, its bijector's formula as plain operations.
+    """A TransformedVariable that `read` reads and `write` sets: its bijector's formulas as plain operations.
 
     A bijector hashes itself and its arguments to look for a value that it has given before. No value was ever
     found again (a variable's changes), and looking took ten times as long as the formula.
     """
 
     def __init__(
-        self, value: np.ndarray, bijector: Any, read: Callable[[Any], tf.Tensor], **named: Any
+        self, value: np.ndarray, bijector: Any, read: Formula, write: Formula, *, dtype: tf.DType, name: str
     ) -> None:
-        self._read = read
-        super().__init__(value, bijector, **named)
+        self._read, self._write = read, write
+        variable = tf.Variable(write(tf.constant(value, dtype)), name=name, dtype=dtype)
+        super().__init__(value, bijector, dtype=dtype, name=name, pretransformed_input=variable)
+
+    def assign(self, value: Any, **named: Any) -> Any:
+        """Set the constrained value."""
+        return self.pretransformed_input.assign(self._write(tf.convert_to_tensor(value, self.dtype)), **named)
 
     @property
-    def transform_fn(self) -> Callable[[Any], tf.Tensor]:
+    def transform_fn(self) -> Formula:
         """The constrained value of an unconstrained one."""
         return self._read
 
@@ -88,10 +94,11 @@ def positive(
     if not np.all(np.isfinite(array)) or not np.all(array > low):
         raise ModelError(f"{name}: must be finite and above {low:g}, got {array.tolist()}")
     if not low:
-        return _with_role(_Parameter(array, tfb.Exp(), tf.exp, dtype=dtype, name=name), role)
+        return _with_role(_Parameter(array, tfb.Exp(), tf.exp, tf.math.log, dtype=dtype, name=name), role)
     shift = np.asarray(low, array.dtype)
     chain = tfb.Chain([tfb.Shift(shift), tfb.Exp()])
-    return _with_role(_Parameter(array, chain, lambda u: tf.exp(u) + shift, dtype=dtype, name=name), role)
+    read, write = lambda u: tf.exp(u) + shift, lambda x: tf.math.log(x - shift)
+    return _with_role(_Parameter(array, chain, read, write, dtype=dtype, name=name), role)
 
 
 def bounded(
@@ -112,7 +119,8 @@ def unconstrained(
     array = np.asarray(value, dtype=dtype.as_numpy_dtype)
     if not np.all(np.isfinite(array)):
         raise ModelError(f"{name}: must be finite, got {array.tolist()}")
-    return _with_role(_Parameter(array, tfb.Identity(), tf.convert_to_tensor, dtype=dtype, name=name), role)
+    same = tf.convert_to_tensor
+    return _with_role(_Parameter(array, tfb.Identity(), same, same, dtype=dtype, name=name), role)
 
 
 def own_hyperparameters(module: tf.Module, columns: Sequence[int] | None = None) -> Iterator[Hyperparameter]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -57,6 +59,25 @@ def test_what_is_read_is_what_the_bijector_gives(parameter):
     expected = parameter.bijector.forward(parameter.pretransformed_input)
     np.testing.assert_array_equal(parameter, expected)
     np.testing.assert_array_equal(tf.function(lambda: parameter + 0.0, autograph=False)(), expected)
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize(
+    "make",
+    [partial(positive, name="x"), partial(positive, name="x", low=1.5), partial(unconstrained, name="x")],
+)
+def test_what_is_written_is_what_the_bijector_takes_back(make, dtype):
+    """At the start and by `assign`, of arrays, lists, tensors and parameters of any precision."""
+    start, later = np.array([2.0, 5.0]), np.array([1.6, 1e3])
+    parameter = make(start, dtype=dtype)
+    variable, bijector = parameter.pretransformed_input, parameter.bijector
+    np.testing.assert_array_equal(variable, bijector.inverse(tf.constant(start, dtype)))
+    assert variable.name == "x:0" and variable.dtype == parameter.dtype == dtype
+    for value in (later, later.tolist(), tf.constant(later, dtype), make(later, dtype=dtype)):
+        variable.assign([0.0, 0.0])
+        parameter.assign(value)
+        written = tf.constant(later, dtype) if value is later else tf.convert_to_tensor(value, dtype)
+        np.testing.assert_array_equal(variable, bijector.inverse(written))
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf, [1.0, 0.0]])
