@@ -34,18 +34,23 @@ def fit_lengthscales(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
     noise.
     Costs about 40 factorisations `[n, n]`: a second of one core for 400 rows.
     """
+    return fit_evidence(X, Y)[0]
+
+
+def fit_evidence(X: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, float]:
+    """The same lengthscales `[D]`, and the share of noise."""
     D = X.shape[1]
     if D == 0:
-        return np.ones(0)
-    value, lengths = _best_lengths(X, Y, STARTS[0])
+        return np.ones(0), STARTS[0]
+    value, lengths, share = _best_lengths(X, Y, STARTS[0])
     if np.any(lengths < REACH[0] * np.sqrt(D)):
-        again, others = _best_lengths(X, Y, STARTS[1])
-        lengths = others if again < value else lengths
-    return np.sqrt(D) * np.clip(lengths / np.sqrt(D), *REACH)
+        again, *others = _best_lengths(X, Y, STARTS[1])
+        lengths, share = others if again < value else (lengths, share)
+    return np.sqrt(D) * np.clip(lengths / np.sqrt(D), *REACH), share
 
 
-def _best_lengths(X: np.ndarray, Y: np.ndarray, noise: float) -> tuple[float, np.ndarray]:
-    """The objective where L-BFGS ends that starts with such a share of noise, and the lengthscales [D]."""
+def _best_lengths(X: np.ndarray, Y: np.ndarray, noise: float) -> tuple[float, np.ndarray, float]:
+    """The objective where L-BFGS ends that starts with such a share of noise, lengthscales [D] and share."""
     D = X.shape[1]
     start: np.ndarray = np.append(np.full(D, 0.5 * np.log(D)), np.log(noise))
     limits = [(None, None)] * D + [(np.log(NOISE[0]), np.log(NOISE[1]))]
@@ -53,7 +58,7 @@ def _best_lengths(X: np.ndarray, Y: np.ndarray, noise: float) -> tuple[float, np
         negative_evidence, start, args=(X, Y), jac=True, method="L-BFGS-B", bounds=limits,
         options={"maxiter": STEPS},
     )  # fmt: skip
-    return float(found.fun), np.exp(found.x[:D])
+    return float(found.fun), np.exp(found.x[:D]), float(np.exp(found.x[D]))
 
 
 def negative_evidence(theta: np.ndarray, X: np.ndarray, Y: np.ndarray) -> tuple[float, np.ndarray]:

@@ -19,6 +19,7 @@ from svgp.training.methods.affordable import rows_to_learn
 from svgp.training.methods.base import Method, StepRecord, no_time_left
 from svgp.training.methods.collapsed import beyond, subset
 from svgp.training.methods.evidence import COUNT, EvidenceFit, twin
+from svgp.training.methods.near_start import start_near
 from svgp.training.methods.unseen_gain import UnseenGain
 from svgp.workers import present
 
@@ -237,7 +238,7 @@ class Staged(Method):
         if self._second is None:
             self.first.finish()
             self.first.release()
-            self._second = self._begin()
+            self._second = self._begin(near=True)
         limit = self._config.max_seconds
         deadline = None if limit is None else started + limit - self.elapsed - self._reserve_s
         try:
@@ -255,7 +256,7 @@ class Staged(Method):
         finally:
             self._spent += time.perf_counter() - started
 
-    def _begin(self) -> EvidenceFit:
+    def _begin(self, *, near: bool = False) -> EvidenceFit:
         size = self.model.num_inducing
         most = int(LARGEST / (7.0 * size**2))
         if (faster := int(device_speed() * most)) > most:
@@ -265,7 +266,10 @@ class Staged(Method):
         X, Y = subset(self._rows, wanted, self._config.seed).sample()
         moves = len(X) >= ROWS_A_COORDINATE * np.size(self.model.Z.numpy())
         self._gain = self._watch(len(X))
-        return EvidenceFit(twin(self.model), X, Y, seed=self._config.seed, move_points=moves)
+        own = twin(self.model)
+        if near:
+            start_near(own, X, Y, count=COUNT, seed=self._config.seed)
+        return EvidenceFit(own, X, Y, seed=self._config.seed, move_points=moves)
 
     def _watch(self, fitted: int) -> UnseenGain | None:
         """What looks at rows that neither stage is fitted to, where there are enough and training may end."""
