@@ -112,7 +112,9 @@ def _better_places(setup: Setup) -> str:
 def _placement(row: Mapping[str, Any], setup: Setup) -> list[str]:
     count, said = row["count"], []
     if _never_moved(row, setup):
-        small = "" if setup.iterative else ", or train.learning_rate is too small"
+        # Of classes rows left out may prefer hyperparameters and points as they were (`held_out`).
+        other = ", train.learning_rate is too small, or rows left out are predicted best from where it began"
+        small = "" if setup.iterative else f"{other} (the run says so then)"
         said.append(
             f"None of the {count} points has moved by more than a thousandth of a lengthscale: "
             f"training has hardly begun{small}."

@@ -94,6 +94,7 @@ def test_what_is_no_trouble_is_not_mentioned(changes: dict[str, Any]) -> None:
 
 def test_a_method_without_a_learning_rate_is_not_told_to_raise_it() -> None:
     assert "train.learning_rate" in _said(unmoved=512)
+    assert "from where it began" in _said(unmoved=512)  # digits: rows left out preferred the start
     lbfgs = _said(unmoved=512, setup={"iterative": True})
     assert "training has hardly begun." in lbfgs and "learning_rate" not in lbfgs
 
