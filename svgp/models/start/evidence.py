@@ -44,8 +44,8 @@ def fit_evidence(X: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, float]:
         return np.ones(0), STARTS[0]
     value, lengths, share = _best_lengths(X, Y, STARTS[0])
     if np.any(lengths < REACH[0] * np.sqrt(D)):
-        again, *others = _best_lengths(X, Y, STARTS[1])
-        lengths, share = others if again < value else (lengths, share)
+        again = _best_lengths(X, Y, STARTS[1])
+        lengths, share = again[1:] if again[0] < value else (lengths, share)
     return np.sqrt(D) * np.clip(lengths / np.sqrt(D), *REACH), share
 
 

@@ -22,7 +22,9 @@ from svgp.models.start.values import TAIL, column_spread
 CLUMPS, CLUMP = 8, 50  # of so many rows each: the exact evidence of 400 rows
 GROUPS, GROUP = 8, 250  # the same, of which the evidence with neighbours decides
 SHORTEST = 1e-3  # deviations of an input, as `svgp.training.lbfgs.box` has it
-MARGIN = 0.5  # nats a row that it must gain by: a start is not the end
+# Nats a row that it must gain by: a start is not the end. airfoil and concrete gain less than .01.
+# kin40k gains .50, and after 40 s has RMSE .0897 and NLPD -1.208 from there, else .0905 and -1.194.
+MARGIN = 0.5
 
 
 def start_near(model: Any, X: np.ndarray, Y: np.ndarray, *, count: int, seed: int) -> bool:
