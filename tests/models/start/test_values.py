@@ -150,7 +150,7 @@ def test_a_search_that_takes_noise_for_a_rough_function_starts_again():
     X = rng.uniform(-1.7, 1.7, (150, 1))
     Y = np.sin(2 * X) + rng.standard_normal((150, 1))
     Y = (Y - Y.mean()) / Y.std()
-    (bad, rough), (good, smooth) = (_best_lengths(X, Y, noise) for noise in STARTS)
+    (bad, rough, _), (good, smooth, _) = (_best_lengths(X, Y, noise) for noise in STARTS)
     assert rough[0] < REACH[0] and good < bad - 20.0
     assert fit_lengthscales(X, Y) == pytest.approx(smooth)
     assert 0.3 < smooth[0] < 1.5  # sin(2 x) has its inflections 1.6 apart
