@@ -33,7 +33,7 @@ def centre_of(X: tf.Tensor, Z: tf.Tensor | None = None) -> tf.Tensor:
         sides = sides[:1]
     columns = tf.sort(tf.linalg.matrix_transpose(tf.concat(sides, -2)))  # [..., D, n]
     count = tf.shape(columns)[-1] if columns.shape[-1] is None else columns.shape[-1]
-    return tf.stop_gradient(columns[..., (count - 1) // 2][..., None, :])
+    return tf.stop_gradient(tf.expand_dims(columns[..., (count - 1) // 2], -2))
 
 
 def _spread_rows(X: tf.Tensor) -> tf.Tensor:
@@ -65,7 +65,7 @@ def radial_covariance(
     def covariance(
         X: tf.Tensor, Z: tf.Tensor, lengthscales: tf.Tensor, variance: tf.Tensor, *shapes: tf.Tensor
     ) -> tuple[tf.Tensor, Callable]:
-        scale = lengthscales[..., None, :]  # [..., 1, D]
+        scale = tf.expand_dims(lengthscales, -2)  # [..., 1, D]; a tenth of the dispatch of [..., None, :]
         x, z = X / scale, Z / scale  # [..., N, D], [..., N2, D]
         a = tf.maximum(tf.cast(_squared_distances(x, z, kind.scale), dtype), 0.0)  # [..., N, N2]
         if symmetric:
@@ -77,9 +77,9 @@ def radial_covariance(
         def adjoint(K_bar: tf.Tensor) -> tuple[tf.Tensor, ...]:
             W, products, *by_shape = kind.backward(K_bar, K, saved, *shapes)  # [..., N, N2] each
             moments = tf.cast(tf.matmul(W, _with_ones(z, dtype)), X.dtype)  # [..., N, D + 1]
-            rows, Wz = moments[..., -1:], moments[..., :-1]  # [..., N, 1], [..., N, D]
+            Wz, rows = tf.split(moments, [X.shape[-1], 1], -1)  # [..., N, D], [..., N, 1]
             # 1^T W by the matrix product: half the time of a reduction down the columns on a CPU.
-            ones = tf.ones_like(W[..., :1])  # [..., N, 1]
+            ones = tf.ones_like(rows, dtype)  # [..., N, 1]
             columns = tf.cast(tf.matmul(W, ones, transpose_a=True), X.dtype)  # [..., N2, 1]
             # x^T W, not W^T x: the thin factor is the cheap one to transpose.
             xW = tf.cast(tf.matmul(tf.linalg.matrix_transpose(tf.cast(x, dtype)), W), X.dtype)
@@ -87,7 +87,7 @@ def radial_covariance(
             X_bar = twice * (rows * x - Wz)  # [..., N, D]
             Z_bar = twice * (columns * z - tf.linalg.matrix_transpose(xW))  # [..., N2, D]
             spread = _total(rows * x * x) + _total(columns * z * z) - 2.0 * _total(x * Wz)  # [..., D]
-            lengthscales_bar = -twice[..., 0, :] * spread  # [..., D]
+            lengthscales_bar = -tf.squeeze(twice, -2) * spread  # [..., D]
             # Row sums first, the rest in float64: a float32 sum of N * N2 terms loses digits.
             product_rows = tf.cast(tf.reduce_sum(products, -1), X.dtype)  # [..., N]
             variance_bar = tf.cast(tf.reduce_sum(product_rows, -1), dtype) / variance  # [...]
@@ -113,7 +113,7 @@ def _squared_distances(x: tf.Tensor, z: tf.Tensor, scale: float) -> tf.Tensor:
 def _set_diagonal(matrix: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     """The matrix with `value` [...] on its diagonal; in a graph it is done in place."""
     shape = matrix.shape[:-1] if matrix.shape.is_fully_defined() else tf.shape(matrix)[:-1]
-    return tf.linalg.set_diag(matrix, tf.broadcast_to(value[..., None], shape))
+    return tf.linalg.set_diag(matrix, tf.broadcast_to(tf.expand_dims(value, -1), shape))
 
 
 def _with_ones(z: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
