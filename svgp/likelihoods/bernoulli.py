@@ -11,6 +11,7 @@ from svgp.errors import ModelError
 from svgp.likelihoods.base import Likelihood
 from svgp.likelihoods.normal_cdf import log_normal_cdf
 from svgp.likelihoods.quadrature import expectation
+from svgp.likelihoods.start import LatentStart, Targets, regression_of
 
 
 class Bernoulli(Likelihood):
@@ -30,6 +31,11 @@ class Bernoulli(Likelihood):
         if link not in ("probit", "logit"):
             raise ModelError(f"{self.name}: link {link!r} is not known; use probit or logit")
         self.link = link
+
+    @classmethod
+    def latent_start(cls, config: Any, targets: Targets) -> LatentStart:
+        """Lengthscales from a regression of -1 and 1; f starts at a prior of variance 1."""
+        return regression_of(2.0 * targets.Y - 1.0, 1.0)
 
     def _log_density(self, F: tf.Tensor, Y: tf.Tensor, *extras: tf.Tensor) -> tf.Tensor:
         signed = (2.0 * Y - 1.0) * F

@@ -10,7 +10,7 @@ import tensorflow as tf
 from svgp.likelihoods.base import Likelihood
 from svgp.likelihoods.mixtures import centred_log_expectation, whole_quantiles, wide
 from svgp.likelihoods.quadrature import expectation
-from svgp.likelihoods.start import LatentStart, Targets, level_of
+from svgp.likelihoods.start import LatentStart, Targets, level_of, regression_of
 
 
 class Binomial(Likelihood):
@@ -27,8 +27,9 @@ class Binomial(Likelihood):
     def latent_start(cls, config: Any, targets: Targets) -> LatentStart:
         """The logit of the share of successes, about its mean."""
         n = targets.extras if targets.extras.size else np.maximum(targets.Y, 1.0)
-        level = level_of(np.log((targets.Y + 0.5) / (n - targets.Y + 0.5)))
-        return LatentStart(None, level.square, np.ones(targets.outputs), level)
+        logit = np.log((targets.Y + 0.5) / (n - targets.Y + 0.5))
+        level = level_of(logit)
+        return regression_of(logit, level.square, level)
 
     def _log_density(self, F: tf.Tensor, Y: tf.Tensor, *extras: tf.Tensor) -> tf.Tensor:
         n = _trials(F, extras)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from svgp.likelihoods.base import Likelihood
 from svgp.likelihoods.poisson_mixture import count_quantiles, log_density_mode
 from svgp.likelihoods.quadrature import expectation, log_expectation
-from svgp.likelihoods.start import LatentStart, Targets, level_of
+from svgp.likelihoods.start import LatentStart, Targets, level_of, regression_of
 
 
 class ExposedCounts(Likelihood):
@@ -40,8 +40,9 @@ class ExposedCounts(Likelihood):
     def latent_start(cls, config: Any, targets: Targets) -> LatentStart:
         """f is the log rate: see `svgp.likelihoods.start`."""
         log_rate = np.log(np.maximum(targets.Y, 0.0) + 0.5)
-        level = level_of(log_rate - np.log(targets.extras) if targets.extras.size else log_rate)
-        return LatentStart(None, level.square, np.ones(targets.outputs), level)
+        log_rate = log_rate - np.log(targets.extras) if targets.extras.size else log_rate
+        level = level_of(log_rate)
+        return regression_of(log_rate, level.square, level)
 
     def _log_density(self, F: tf.Tensor, Y: tf.Tensor, *extras: tf.Tensor) -> tf.Tensor:
         return self._log_pmf(_shifted(F, extras), Y)

@@ -4,9 +4,8 @@ A latent that stands for a logarithm (a log rate, a log scale) may lie far from 
 what the targets say about f, f needs a prior variance of at least V = mean(g^2): counts near 10^5 have an f
 near 11.5. About its level f only has to vary by v = max(1, var g), and two things keep it at that:
 
-- Lengthscales: two random rows, at a squared distance of `2 D` standard deviations, differ under variance V
-  by what v allows, `2 V (1 - k(r / l)) = 2 v`, when `l = sqrt(3 D (V / v - 1))`: of the Matérn 3/2,
-  `1 - k(r / l)` is about `3 r^2 / (2 l^2)`. Shorter ones let rates between the points run over all sizes.
+- Lengthscales: those by the evidence of g, times sqrt(V / v): near rows then differ under variance V by what
+  they do under v (`regression_of`). Shorter ones let rates between the points run over all sizes.
 - q(u), at the prior with V = 132, would expect rates of exp(V / 2) = 10^28, where neither gradients nor
   natural gradients find back. It starts at mean g, and with v / V of the prior covariance.
 """
@@ -55,18 +54,25 @@ class LatentStart(NamedTuple):
     variance: float | np.ndarray  # prior variance of f, [] or [Q]
     spread: np.ndarray  # [P] variance of the targets, from which noise takes its share
     level: Level | None = None  # where q(u) starts; None: at the prior
+    stretch: float = 1.0  # how much longer than the evidence's lengthscales are, and wider f than it varies
+
+
+def regression_of(g: np.ndarray, variance: float, level: Level | None = None) -> LatentStart:
+    """Lengthscales by the evidence of g [N, P], a rough idea of f that each row has, with all its noise.
+
+    Half of the rows of a class are on the wrong side of any line, and the evidence still tells which inputs
+    matter and over what distance. Where f needs a prior of V = `level.square` to reach its level and varies
+    by v = `level.around` alone, lengthscales are sqrt(V / v) times as long, since near rows then differ by as
+    much: `V (1 - k(r / l))` is about `3 V r^2 / (2 l^2)`.
+    """
+    stretch = 1.0 if level is None else float(np.sqrt(max(1.0, level.square / float(np.max(level.around)))))
+    return LatentStart(g - g.mean(axis=0), variance, variance_of(g), level, stretch)
 
 
 def level_of(g: np.ndarray, least: float = 1.0) -> Level:
     """Of g [N, Q]; mean square and variance are at least `least`."""
     square, around = float(np.mean(g**2)), float(g.var(axis=0).mean())
     return Level(g.mean(axis=0), max(least, square), max(least, around))
-
-
-def length_factor(level: Level, shortest: float) -> float:
-    """Lengthscale over `sqrt(D)` standard deviations; never below `shortest`, which a low level gets."""
-    around = float(np.max(level.around))
-    return float(np.sqrt(shortest**2 + 3.0 * max(0.0, level.square / around - 1.0)))
 
 
 def variance_of(Y: np.ndarray, robust: bool = False) -> np.ndarray:

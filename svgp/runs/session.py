@@ -267,7 +267,8 @@ class Session:
         likelihood = self.config.model.likelihood.type_name
         X, columns = self.dataset.X, self.dataset.columns
         Y, regression = columns.targets_of(self.dataset.Y), columns.task == "regression"
-        flat = on_signal(self.evaluator, X, Y) if regression else []
+        near = getattr(getattr(self, "predictive", None), "neighbours", None)
+        flat = on_signal(self.evaluator, X, Y) if regression and near is None else []
         # Of flat predictions neither the inputs nor, of a constant target, the intervals mean anything.
         session_s = time.perf_counter() - self._began
         said = [

@@ -37,6 +37,8 @@ def test_final_metrics(regression):
     assert metrics["steps"] == 9 and metrics["stopped"] == "max_epochs: 3 epochs done"
     relevance = metrics.pop("relevance")
     metrics.pop("predictive", None), metrics.pop("notes", None)
+    least, most = metrics.pop("forecast.before")
+    assert 0.0 < least <= most < math.inf
     assert len(relevance) > 1 and all(math.isfinite(value) for value in relevance.values())
     assert all(math.isfinite(value) for value in metrics.values() if not isinstance(value, str))
     # The target's standard deviation is about 650: original units, not standardised ones.

@@ -52,6 +52,7 @@ def start_outputs(
         spread = g.var(axis=0)
         W, rest = principal_weights(g, rank, spread)
         scores = (g - g.mean(axis=0)) @ np.linalg.pinv(W).T  # [N, R]
+        W, rest, spread = start.stretch * W, start.stretch**2 * rest, start.stretch**2 * spread
         noise = np.maximum(start.noise_scale, 10.0 * rest)  # of which a tenth is where noise starts
     dtype = kernel_of(start.lengthscales, 1.0).dtype
     if settings.type == "icm":
@@ -95,7 +96,8 @@ def _kernels(
         lengthscales = start.lengthscales
         if g is not None and place < g.shape[1]:
             column = g[:, place : place + 1]
-            lengthscales = lengthscales_of(config, X, column, seed=seed, subset=FEWER_ROWS)
+            own = lengthscales_of(config, X, column, seed=seed, subset=FEWER_ROWS)
+            lengthscales = start.stretch * own
         found.append(kernel_of(lengthscales, variances[place]))
     return kernels.Separate(found)
 

@@ -2,9 +2,10 @@
 
 Inputs that matter about equally, scaled to unit spread, put two random rows at a squared distance of
 `2 D / c^2` from each other when every lengthscale is `c` standard deviations. `c = sqrt(D)` makes that 2,
-so a kernel starts neither flat nor as white noise, in any number of columns. A regression departs from it
-by the exact GP's evidence on a small random subset: with a lengthscale for each input (ARD) each one is
-fitted (`svgp.models.start.evidence`), else one factor is chosen among a few.
+so a kernel starts neither flat nor as white noise, in any number of columns. What targets say about f
+(numbers themselves, logarithms of counts, -1 and 1 of two classes) departs from it by the exact GP's evidence
+on a small random subset: with a lengthscale for each input (ARD) each one is fitted
+(`svgp.models.start.evidence`), else one factor is chosen among a few.
 
 Variance and noise scale are the target's variance; for a Student-t, where a few outliers would set that,
 the square of its normalised median absolute deviation. What the targets say about f, each likelihood knows
@@ -22,7 +23,7 @@ from svgp import likelihoods
 from svgp.config.kernels import kernel_sections
 from svgp.config.model import ModelConfig
 from svgp.kernels.matern import Matern32
-from svgp.likelihoods.start import Level, length_factor
+from svgp.likelihoods.start import Level
 from svgp.linalg.host.threads import single_threaded_blas
 from svgp.models.start.evidence import fit_lengthscales
 
@@ -42,6 +43,7 @@ class StartValues(NamedTuple):
     notes: list[str]
     level: Level | None = None  # where q(u) starts; None: at the prior
     regressed: np.ndarray | None = None  # [N, P] what the targets say about f, where they say it
+    stretch: float = 1.0  # of lengthscales, and of f's deviation, beyond what `regressed` says
 
 
 def start_values(
@@ -55,10 +57,17 @@ def start_values(
     root = np.sqrt(max(1, np.count_nonzero(varies)))
     start = likelihoods.latent_start(config.likelihood, likelihoods.targets_of(config.likelihood, Y, classes))
     if start.regressed is None:
-        factor = UNTESTED_FACTOR if start.level is None else length_factor(start.level, UNTESTED_FACTOR)
-        return StartValues(factor * root * spread, start.variance, start.spread, [], start.level)
+        return StartValues(UNTESTED_FACTOR * root * spread, start.variance, start.spread, [], start.level)
     lengthscales = lengthscales_of(config, X, start.regressed, spread=start.spread, seed=seed)
-    return StartValues(lengthscales, start.variance, start.spread, [], start.level, start.regressed)
+    return StartValues(
+        start.stretch * lengthscales,
+        start.variance,
+        start.spread,
+        [],
+        start.level,
+        start.regressed,
+        start.stretch,
+    )
 
 
 def lengthscales_of(
