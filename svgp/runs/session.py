@@ -253,13 +253,8 @@ class Session:
             **({"predictive": summary} if summary else {}),
             **({"notes": notes} if notes else {}),
             "session_s": time.perf_counter() - self._began,
-            **self._forecast.compared(self._steps(), self.method.step - self._first_step),
+            **self._forecast.compared(self.method.steps_by_stage, self.method.step - self._first_step),
         }
-
-    def _steps(self) -> list[int]:
-        """Of each stage."""
-        first = getattr(self.method, "first", self.method).step
-        return [first, self.method.step - first]
 
     def _notes(self, used: dict[str, float], test: dict[str, Any]) -> list[str]:
         """What a user should know at the end, a line each."""
@@ -267,7 +262,8 @@ class Session:
         likelihood = self.config.model.likelihood.type_name
         X, columns = self.dataset.X, self.dataset.columns
         Y, regression = columns.targets_of(self.dataset.Y), columns.task == "regression"
-        near = getattr(getattr(self, "predictive", None), "neighbours", None)
+        predictive = getattr(self, "predictive", None)
+        near = None if predictive is None else predictive.neighbours
         flat = on_signal(self.evaluator, X, Y) if regression and near is None else []
         # Of flat predictions neither the inputs nor, of a constant target, the intervals mean anything.
         session_s = time.perf_counter() - self._began
@@ -284,10 +280,8 @@ class Session:
         if not np.ptp(Y):
             return said
         standard = self.model.bound.name == "standard"
-        predictive = getattr(self, "predictive", None)
         if predictive is not None and predictive.summary:
             held = sum(array.nbytes for array in predictive.arrays().values())
-            near = predictive.neighbours
             said += on_neighbours(predictive.summary, 0 if near is None else len(near.X), held)
         said += on_linear_regression(test, columns, self.dataset.rows, self.test_rows, likelihood=likelihood)
         return [*said, *on_calibration(test, rows, gaussian=likelihood == "gaussian", standard=standard)]

@@ -138,6 +138,11 @@ class Method(ABC):
         """Counts the objectives that are maximised one after the other; most methods have one, number 0."""
         return 0
 
+    @property
+    def steps_by_stage(self) -> list[int]:
+        """The steps taken, by the method that took them where two follow each other."""
+        return [self.step]
+
     def next_stage(self) -> bool:
         """Leave a stage that gains no more for the next one, if there is one."""
         return False

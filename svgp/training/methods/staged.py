@@ -228,6 +228,11 @@ class Staged(Method):
         """From 1 on where the objective is the evidence, which jumps where neighbours are found anew."""
         return 0 if self.evidence is None or self._second is None else self._second.searches
 
+    @property
+    def steps_by_stage(self) -> list[int]:
+        """Of the first method, and on the evidence."""
+        return [self.first.step, self.step - self.first.step]
+
     def next_stage(self) -> bool:
         """On to the evidence."""
         self._left = self._second is None and self.ended is None

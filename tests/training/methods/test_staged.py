@@ -41,7 +41,7 @@ def trained():
 
 def test_the_first_half_trains_the_sparse_model_and_the_second_leaves_it_alone(trained):
     found, records, states = trained
-    assert isinstance(found, Staged) and found.first.step == 4
+    assert isinstance(found, Staged) and found.first.step == 4 and found.steps_by_stage == [4, 4]
     values = np.stack([record.values() for record in records])
     assert np.all(values[4:, 0] == values[3, 0])  # the ELBO
     assert float(found.model.elbo((X, Y))) == pytest.approx(values[3, 0], abs=1e-3)
