@@ -57,7 +57,7 @@ def with_neighbours():
     """The evidence and its gradient, in panels of 11 rows."""
     evidence = NeighbourEvidence(model(), *data(), count=4, panel_rows=11)
     found = [evidence.evaluate() for _ in range(2)][1]  # sums do not reach into the next evaluation
-    sums, kept = evidence._device.first(evidence._blocks, evidence.X, evidence.Y, lambda: True, keep=True)
+    sums, kept = evidence._work.first(evidence._blocks, evidence.X, evidence.Y, lambda: True, keep=True)
     values = [found.evidence, *np.concatenate([g.ravel() for g in found.gradients])]
     return {"found": [*values, sums.rows], "places": [held.A.device[-5:] for held in kept]}
 

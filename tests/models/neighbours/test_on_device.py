@@ -35,7 +35,7 @@ def problem(kernel=None, outputs=2, rows=70):
 def on_the_device(*problem, **options):
     with backend("tensorflow"):
         found = NeighbourEvidence(*problem, **options)
-    assert found._device is not None
+    assert isinstance(found._work, on_device.DevicePasses)
     return found
 
 

@@ -12,7 +12,7 @@ from svgp.likelihoods import Gaussian
 from svgp.linalg.host import threads
 from svgp.models import SVGP
 from svgp.models.collapsed import panels
-from svgp.models.neighbours import evidence as neighbours_evidence
+from svgp.models.neighbours import on_host
 from svgp.models.replacement import Plan
 from svgp.stopping import StopAsked
 from svgp.training import make_method
@@ -40,7 +40,7 @@ class Looks:
 @pytest.fixture(autouse=True)
 def short_panels(monkeypatch):
     # One lane looks for all: with more of them, as on a machine of many cores, there are fewer looks.
-    for module in (threads, neighbours_evidence):
+    for module in (threads, on_host):
         monkeypatch.setattr(module, "workers", lambda: 1)
     monkeypatch.setattr(panels, "FEWEST_ROWS", 40)
     monkeypatch.setattr(panels, "PANEL_ENTRIES", 40)
