@@ -162,6 +162,7 @@ class WholeNaturalGradient(Method):
             "step": np.asarray(self.step, np.int64),
             "summary": self._summary,
             "counters": np.array(list(self._counters.values()), np.int64),
+            "restored": np.asarray(self._restored),
         }
         return {**parameters, **dual, **machine, **anchor, **own}
 
@@ -187,6 +188,7 @@ class WholeNaturalGradient(Method):
         self._trial = None
         self.step, self._summary = int(state["step"]), state["summary"].copy()
         self._counters = dict(zip(self._counters, state["counters"].tolist(), strict=True))
+        self._restored = bool(state.get("restored", False))
 
     def _evaluate(self, x: np.ndarray) -> Answer:
         """-(bound + log prior) and its gradient, per row; where there is none, what sends the search back."""

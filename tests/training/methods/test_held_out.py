@@ -95,7 +95,8 @@ def test_batches_end_where_training_makes_it_worse(monkeypatch):
 
 @pytest.mark.parametrize("kind", [NaturalGradient, WholeNaturalGradient])
 def test_at_the_end_as_well(kind, monkeypatch):
-    method = kind(*make(), settings(batch_size=100 if kind is NaturalGradient else 1000))
+    given = settings(batch_size=100 if kind is NaturalGradient else 1000)
+    method = kind(*make(), given)
     first = method.model.kernel.lengthscales.numpy()
     method.advance()
     monkeypatch.setattr(HeldOut, "better", lambda self: None)
@@ -103,6 +104,9 @@ def test_at_the_end_as_well(kind, monkeypatch):
     monkeypatch.setattr(HeldOut, "better", lambda self: self.candidates[0])
     assert method.finish() and RESTORED in method.notes
     np.testing.assert_allclose(method.model.kernel.lengthscales.numpy(), first)
+    resumed = kind(*make(), given)
+    resumed.load_state(method.state())
+    assert not resumed.finish() and RESTORED in resumed.notes  # judged once, in a run that goes on as well
     model, X, Y = make()
     FullDual(model).publish(X, Y, whole=True)  # q at its best there
     assert float(method.model.elbo((X, Y))) == pytest.approx(float(model.elbo((X, Y))), abs=1e-3)
