@@ -149,6 +149,14 @@ class NeighbourEvidence:
         with single_threaded_blas():
             return self._first_pass(residuals(self.model, self.X, self.Y), lambda: True, keep=False)[0]
 
+    def value(self) -> float:
+        """The evidence alone, in one pass over the rows. Raises NumericalError as `evaluate` does."""
+        sums = self.statistics()
+        evidence = evidence_from_sums(optimal_posterior(self.process.frame, sums), sums)
+        if not np.isfinite(evidence):
+            raise NumericalError("the evidence with neighbours is not finite")
+        return evidence
+
     def posterior(self) -> OptimalPosterior:
         """q(v) given all rows: its mean w `[M, P]` and covariance B^-1, in one pass over the rows."""
         return optimal_posterior(self.process.frame, self.statistics())

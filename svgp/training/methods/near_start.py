@@ -76,7 +76,6 @@ def clumps(X: np.ndarray, groups: int, size: int, seed: int) -> np.ndarray:
 def _evidence(model: Any, X: np.ndarray, Y: np.ndarray, count: int, seed: int) -> float:
     """Of the rows with their neighbours among themselves, nats; minus infinity where it has no value."""
     try:
-        found = NeighbourEvidence(model, X, Y, count=count, seed=seed, variables=()).evaluate()
+        return NeighbourEvidence(model, X, Y, count=count, seed=seed, variables=()).value()
     except NumericalError:
         return -np.inf
-    return found.evidence if np.isfinite(found.evidence) else -np.inf

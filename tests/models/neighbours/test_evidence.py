@@ -93,7 +93,7 @@ def test_value_against_dense_algebra_and_gradient_by_differences(kernel, options
             for side in (step, -step):
                 for n in together:
                     evidence.variables[n].assign(values[n] + side * directions[n])
-                ends.append(evidence.evaluate().evidence)
+                ends.append(evidence.value())
             difference += sign * (ends[0] - ends[1]) / 12e-4
         for n in together:
             evidence.variables[n].assign(values[n])
@@ -113,6 +113,8 @@ def test_sums_over_shards_add_up_to_the_evidence_of_all_rows():
     posterior = optimal_posterior(frame, sums)
     evaluation = whole.evaluate()
     assert evidence_from_sums(posterior, sums) == pytest.approx(evaluation.evidence, rel=1e-10)
+    passes = whole.passes
+    assert whole.value() == pytest.approx(evaluation.evidence, rel=1e-10) and whole.passes == passes + 1
     np.testing.assert_allclose(posterior.mean, evaluation.posterior.mean, atol=1e-10)
 
 
