@@ -19,7 +19,7 @@ def distances(X, queries, scales):
 
 @pytest.mark.parametrize("columns", [3, 20])  # a tree, all distances
 def test_the_nearest_rows_are_those_of_all_distances(columns):
-    X, queries = RNG.normal(size=(1500, columns)), RNG.normal(size=(40, columns))
+    X, queries = RNG.normal(size=(1500, columns)), RNG.normal(size=(400, columns))
     scales = np.linspace(0.5, 2.0, columns)
     nearest = Nearest(X, scales)
     assert search.tree_is_quicker(nearest.points) == (columns == 3)
