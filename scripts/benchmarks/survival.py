@@ -32,7 +32,7 @@ def survival_table(overrides: list[str]) -> list[dict[str, str]]:
         for rows in (dataset.rows, dataset.test_rows)
     )
     names = columns.input_names
-    raw, raw_test = (x * columns.input_scale + columns.input_mean for x in (X, X_test))
+    raw, raw_test = map(columns.unscale_inputs, (X, X_test))
     load, heat = (raw_test[:, names.index(name)] for name in ("load", "heat"))
     truth = 2.5 - 0.8 * load + 0.4 * np.sin(3.0 * heat)
 

@@ -61,13 +61,12 @@ def init(
 def check(config: ConfigPath, overrides: Overrides = None) -> None:
     """Validate a config and its data, and report what stands out."""
     from svgp.config import load_config
-    from svgp.data import load_dataset
     from svgp.data.summary import summarise
 
     loaded = load_config(config, overrides or ())
-    from svgp.runs.earlier import earlier_columns
+    from svgp.runs.earlier import rows_of
 
-    dataset = load_dataset(loaded.data, loaded.model.likelihood, earlier_columns(loaded))
+    dataset = rows_of(loaded)
     summary = summarise(dataset)
     _print_summary(summary)
     for finding in [*summary.findings, *_against(loaded, summary)]:

@@ -110,6 +110,11 @@ class DataConfig(Section):
         "shift and scale inputs and target by their training mean and standard deviation; "
         "predictions come back in original units",
     )
+    input_transform: Literal["auto", "none"] = setting(
+        "auto",
+        "of inputs with values far outside the rest (40 spreads): there the logarithm of the distance "
+        "counts; none: as they are",
+    )
     target_transform: Literal["none", "log", "quantile"] = setting(
         "none",
         "of a skewed number: learn its logarithm, or the normal score of its quantile; predictions and "

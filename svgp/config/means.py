@@ -27,6 +27,11 @@ class MeanSection(Section):
     builds: ClassVar[str] = ""
     example: ClassVar[str] = "{type: linear}"
 
+    @property
+    def plain_inputs(self) -> tuple[str, ...]:
+        """Inputs that it reads in their own units."""
+        return ()
+
 
 Mean = Annotated[MeanSection, MEANS]
 
@@ -93,3 +98,7 @@ class ColumnMean(MeanSection):
 
     type: Literal["column"] = setting(..., "a column of the table")
     column: Text = setting(..., "one of the inputs, a number in the target's units")
+
+    @property
+    def plain_inputs(self) -> tuple[str, ...]:
+        return (self.column,)

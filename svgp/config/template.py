@@ -40,6 +40,7 @@ data:
   unseen: zeros\ta category that training never saw: zeros, or error
   test: {{fraction: 0.1}}\trows held out to measure the result; or {{path: test.csv}}
   standardize: true\tpredictions come back in original units either way
+  input_transform: auto\tdraws in values far outside the rest; none: as they are
   target_transform: none\tlog or quantile, for a skewed target; predictions come back as it is
   missing: {missing}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from svgp.data.categories import find_levels
 from svgp.data.extras import extra_defaults, extra_values
+from svgp.data.far_values import Squeeze
 from svgp.data.input_columns import InputColumns
 from svgp.data.origin import source_of
-from svgp.data.readings import Reading, refuse_doubts
+from svgp.data.readings import Reading, names_of, refuse_doubts
 from svgp.data.survey import Survey
 from svgp.data.target_columns import TargetColumns
 from svgp.data.tasks import TASKS, task_named
@@ -43,11 +44,14 @@ class Columns(InputColumns, TargetColumns):
         extras: Mapping[str, str] | None = None,
         gaps: Sequence[str] = (),
         transform: str = "none",
+        squeeze: bool = False,
+        plain: Collection[str] = (),
     ) -> Columns:
         """Levels, classes, means and standard deviations of the training rows `table`.
 
         A constant column, and every column if `standardize` is false, has scale 1; targets are scaled as
         their task says (`svgp.data.tasks`). Rows must be complete, but for inputs in `gaps`, and finite.
+        `squeeze`: draw far values of inputs in (`svgp.data.far_values`), but of those that are `plain`.
         Raises DataError.
         """
         if not set(task.split("+")) <= set(TASKS):
@@ -69,6 +73,8 @@ class Columns(InputColumns, TargetColumns):
         table = columns.as_numbers(table)
         stand_ins = {name: columns._means(table, name) for name in inputs if name in set(gaps)}
         columns = replace(columns, gaps=stand_ins)
+        if squeeze:
+            columns = columns.with_squeezes(columns._squeezes_of(table, plain))
         if transform != "none":
             named = zip(targets, columns._untransformed(table).T, strict=True)
             found = [fit_transform(transform, y, f"{source_of(table)}: target '{name}'") for name, y in named]
@@ -123,14 +129,23 @@ class Columns(InputColumns, TargetColumns):
         NaN is an input that is missing.
         """
         D, P = len(self.input_names), len(self.target_names)
-        X = (self._filled(values[:, :D].copy()) - self.input_mean) / self.input_scale
+        X = self.scale_inputs(self._filled(values[:, :D].copy()))
         Y = (self.forward(values[:, D : D + P].copy()) - self.target_mean) / self.target_scale
         return X, np.hstack([Y, self.in_model_units(values[:, D + P :])]) if self.extras else Y
 
     def unscaled(self) -> Columns:
         """The same columns in their own units: mean 0, scale 1, targets as they are."""
         plain = {name: np.full_like(getattr(self, name), name.endswith("scale")) for name in _ARRAYS}
-        return replace(self, **plain, transforms=())
+        return replace(self, **plain, transforms=(), squeezed={})
+
+    def with_squeezes(self, found: Mapping[str, Squeeze]) -> Columns:
+        """With far values of these columns drawn in; what stands in for a missing one is their middle."""
+        gaps = dict(self.gaps)
+        for name, values in self.gaps.items():
+            parts = [] if name in self.levels else names_of(self.readings, [name])
+            pairs = zip(parts, values, strict=False)
+            gaps[name] = [found[part].centre if part in found else v for part, v in pairs] or values
+        return replace(self, squeezed=found, gaps=gaps)
 
     def complete_rows(self, table: pa.Table, *, targets: bool = False) -> np.ndarray:
         """Mask `[N]` of the rows whose inputs (and targets, if asked) are all there, or may be missing."""
@@ -156,6 +171,7 @@ class Columns(InputColumns, TargetColumns):
             "extras": dict(self.extras),
             "extra_defaults": list(self.extra_defaults),
             "gaps": {name: list(values) for name, values in self.gaps.items()},
+            "squeezed": {name: list(squeeze) for name, squeeze in self.squeezed.items()},
             "transforms": [None if found is None else found.to_dict() for found in self.transforms],
         }
 
@@ -176,6 +192,7 @@ class Columns(InputColumns, TargetColumns):
                 extras=dict(data.get("extras", {})),
                 extra_defaults=list(data.get("extra_defaults", [])),
                 gaps={name: list(values) for name, values in data.get("gaps", {}).items()},
+                squeezed={name: Squeeze(*map(float, of)) for name, of in data.get("squeezed", {}).items()},
                 transforms=[transform_from_dict(found) for found in data.get("transforms", [])],
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

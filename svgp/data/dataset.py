@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -57,14 +58,16 @@ class Dataset:
         return self.test_source or ArrayRows(self.X_test, self.Y_test)
 
 
-def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> Dataset:
+def load_dataset(
+    data: Any, likelihood: Any, columns: Columns | None = None, plain: Collection[str] = ()
+) -> Dataset:
     """Read, check, split and scale the table that `data` (a `svgp.config.DataConfig`) describes.
 
     `likelihood` is what `model.likelihood` holds (of which its `target_task`, `extra_columns` and `levels`
     matter here), or the name of a task alone (`svgp.data.tasks`). Rows are held out by `data.test`: a seeded
     random fraction, or a file of their own. Every statistic (means, scales, levels) comes from training
-    rows alone, or from another run's `columns`. Raises DataError, with file, column and row, for what cannot
-    be used.
+    rows alone, or from another run's `columns`. Inputs that are `plain` keep far values as they are. Raises
+    DataError, with file, column and row, for what cannot be used.
 
     A Parquet table too large for the memory stays on the disk (`data.stream`, `svgp.data.streamed`); a folder
     of delimited files is written as Parquet first, once.
@@ -76,7 +79,7 @@ def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> 
         written = as_parquet(data.path, text=text_of(data), format=format_of(data))
         data = data.model_copy(update={"path": written})
     if should_stream(data):
-        return load_streamed(data, likelihood, columns)
+        return load_streamed(data, likelihood, columns, plain)
     table, name, sha256 = _read(data)
     choice = choose_columns(table, data, extras)
     delimiter, encoding, note = layout_of(table)
@@ -96,7 +99,7 @@ def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> 
             train, task=task.name, inputs=choice.inputs, targets=choice.targets,
             categorical=choice.categorical, unseen=data.unseen, standardize=data.standardize,
             classes=classes, readings=readings, extras=choice.extras, gaps=choice.gaps,
-            transform=data.target_transform,
+            transform=data.target_transform, squeeze=wants_squeeze(data), plain=plain,
         )  # fmt: skip
     else:
         require_same_columns(columns, choice, task, data, source_of(table))
@@ -104,6 +107,7 @@ def load_dataset(data: Any, likelihood: Any, columns: Columns | None = None) -> 
     if len(X) < 2:
         raise DataError(f"{source_of(table)}: {counted(len(X), 'training row')}; at least 2 are needed")
     columns.kind.check_rows(source_of(table), columns.targets_of(Y), columns.classes)
+    notes += squeeze_notes(columns)
     notes += constant_notes(columns, np.ptp(X, axis=0) == 0.0, np.nanmin(Y, axis=0) == np.nanmax(Y, axis=0))
     dataset = Dataset(X, Y, None, None, columns, name, sha256, notes)
     return dataset if test is None else _with_test(dataset, test)
@@ -160,6 +164,22 @@ def _read(data: Any) -> tuple[pa.Table, str, str]:
     name = data.path.name.split(".")[0] or data.path.name
     table = read_table(data.path, text=text_of(data), format=format_of(data))
     return table, name, fingerprint(data.path)
+
+
+def wants_squeeze(data: Any) -> bool:
+    """Whether far values of inputs are drawn in: as `data.input_transform` says, where inputs are scaled."""
+    return bool(data.standardize and data.input_transform == "auto")
+
+
+def squeeze_notes(columns: Columns) -> list[str]:
+    """Which inputs have far values that are drawn in."""
+    if not columns.squeezed:
+        return []
+    names = [f"{name} ({of.centre:.3g} +- {of.width:.3g})" for name, of in columns.squeezed.items()]
+    return [
+        f"{'inputs' if len(names) > 1 else 'input'} {listed(names)}: values far outside the rest; the "
+        "logarithm of the distance counts beyond the range in brackets (data.input_transform: none: as it is)"
+    ]
 
 
 def constant_notes(columns: Columns, inputs: np.ndarray, targets: np.ndarray) -> list[str]:

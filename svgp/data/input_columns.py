@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from svgp.data.categories import MISSING, UNSEEN, level_codes, refuse_unseen
 from svgp.data.checks import require
+from svgp.data.far_values import Squeeze, find_squeeze
 from svgp.data.numeric import moments, to_float
 from svgp.data.raw_columns import TEXT_ADVICE, RawColumns
 from svgp.data.readings import names_of
@@ -20,7 +21,8 @@ class InputColumns(RawColumns):
     """How raw columns become inputs `X [N, D]`.
 
     A column is read as `readings` says of it, else as numbers: a date becomes days, and a column more for
-    each part that was asked for. Numbers become `(x - mean) / scale`. A categorical column becomes one
+    each part that was asked for. Numbers become `(x - mean) / scale`, after values far outside the rest were
+    drawn in where `squeezed` says so (`svgp.data.far_values`). A categorical column becomes one
     column of 0 and 1 for each level, in the place of the original, not scaled: a rare level would
     otherwise lie many units away from the rest. A level that training has not seen is all zeros, or an
     error (`unseen`). An input of `gaps` may miss values: its mean (no level) stands in for them, and a
@@ -33,6 +35,7 @@ class InputColumns(RawColumns):
     input_mean: np.ndarray = field(default_factory=lambda: np.zeros(0))  # [D]
     input_scale: np.ndarray = field(default_factory=lambda: np.ones(0))  # [D]
     gaps: Mapping[str, list[float]] = field(default_factory=dict)  # what stands in for missing inputs
+    squeezed: Mapping[str, Squeeze] = field(default_factory=dict)  # of columns of X, by name
 
     @property
     def categorical(self) -> list[str]:
@@ -70,9 +73,25 @@ class InputColumns(RawColumns):
         X = self._filled(self._raw_inputs(table))
         remedy = "; data.missing: indicator trains for such inputs"
         self._refuse_gaps(table, self.inputs, self._owners(), X, remedy=remedy)
-        X -= self.input_mean
-        X /= self.input_scale
-        return X
+        return self.scale_inputs(X)
+
+    def scale_inputs(self, raw: np.ndarray) -> np.ndarray:
+        """X of inputs `[N, D]` in their own units."""
+        return (self._squeeze(raw) - self.input_mean) / self.input_scale
+
+    def unscale_inputs(self, X: np.ndarray) -> np.ndarray:
+        """The inverse: X `[..., D]` in the inputs' own units."""
+        raw = np.asarray(X, np.float64) * self.input_scale + self.input_mean
+        for place, squeeze in self._squeezes():
+            raw[..., place] = squeeze.inverse(raw[..., place])
+        return raw
+
+    def input_slopes(self, X: np.ndarray) -> np.ndarray:
+        """By how much X `[N, D]` changes with the inputs in their own units, `[N, D]`."""
+        slopes = np.broadcast_to(1.0 / self.input_scale, X.shape).copy()
+        for place, squeeze in self._squeezes():
+            slopes[:, place] *= squeeze.slope(X[:, place] * self.input_scale[place] + self.input_mean[place])
+        return slopes
 
     def count_unseen(self, table: pa.Table) -> dict[str, int]:
         """Rows with a level that training has not seen, for each categorical column that has any."""
@@ -97,6 +116,16 @@ class InputColumns(RawColumns):
         """A zero for each column of X that an input becomes, which is none of its levels."""
         made = self.levels[name] if name in self.levels else names_of(self.readings, [name])
         return [0.0] * len(made)
+
+    def _squeezes(self) -> list[tuple[int, Squeeze]]:
+        return [(self.input_names.index(name), squeeze) for name, squeeze in self.squeezed.items()]
+
+    def _squeeze(self, raw: np.ndarray) -> np.ndarray:
+        """Inputs `[N, D]` with far values drawn in."""
+        raw = raw.copy() if self.squeezed else raw
+        for place, squeeze in self._squeezes():
+            raw[:, place] = squeeze.forward(raw[:, place])
+        return raw
 
     def _raw_inputs(self, table: pa.Table) -> np.ndarray:
         require(table, self.inputs, "input")
@@ -153,8 +182,18 @@ class InputColumns(RawColumns):
         if standardize:
             for place, owner in enumerate(self._owners()):
                 if owner not in self.levels:
-                    mean[place], scale[place] = _standard(_present(to_float(table, owner, TEXT_ADVICE)))
+                    values = _present(to_float(table, owner, TEXT_ADVICE))
+                    squeeze = self.squeezed.get(owner)
+                    mean[place], scale[place] = _standard(squeeze.forward(values) if squeeze else values)
         return mean, scale
+
+    def _squeezes_of(self, table: pa.Table, leave: Collection[str]) -> dict[str, Squeeze]:
+        """Of the inputs of numbers with values far outside the rest, but those to `leave` as they are."""
+        found = {}
+        for name in self.features:
+            if name not in self.levels and name not in leave:
+                found[name] = find_squeeze(_present(to_float(table, name, TEXT_ADVICE)))
+        return {name: squeeze for name, squeeze in found.items() if squeeze is not None}
 
 
 def _present(values: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ def summarise(dataset: Dataset) -> Summary:
     columns that are distributed differently in the test rows, skewed targets, classes out of balance, counts
     with more spread than Poisson noise has.
     """
-    X = dataset.X * dataset.columns.input_scale + dataset.columns.input_mean  # [N, D] original units
+    X = dataset.columns.unscale_inputs(dataset.X)  # [N, D] original units
     Y = dataset.columns.unscale_mean(dataset.Y)  # [N, P]
     findings = [
         *dataset.notes,

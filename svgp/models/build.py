@@ -110,7 +110,7 @@ def _points(
             seed=seed + latent,
             path=config.path,
             min_separation=config.min_separation,
-            transform=lambda rows: (rows - columns.input_mean) / columns.input_scale,
+            transform=lambda rows: columns.scale_inputs(rows),
         )
 
     if config.shared or latents == 1:

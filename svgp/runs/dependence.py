@@ -36,10 +36,10 @@ def partial_dependence(run: Run, target: int = 0, *, rows: int = ROWS) -> list[D
         latent = run.evaluator.latent(wide)
         mean = np.asarray(run.model.likelihood.predict_mean_and_var(*latent)[0], np.float64)
         curves = columns.unscale_mean(mean)[:, target].reshape(len(few), len(grid))
-        scale, shift = columns.input_scale[d], columns.input_mean[d]
-        found.append(
-            Dependence(columns.input_names[d], grid * scale + shift, curves, X[:, d] * scale + shift)
-        )
+        at = np.zeros((len(grid), X.shape[1]))
+        at[:, d] = grid
+        places = columns.unscale_inputs(at)[:, d]
+        found.append(Dependence(columns.input_names[d], places, curves, columns.unscale_inputs(X)[:, d]))
     return found
 
 

@@ -1,11 +1,17 @@
-"""What a run takes from an earlier one before its data are loaded (`model.start_from`)."""
+"""A run's rows, with what it takes from an earlier one before they are loaded (`model.start_from`)."""
 
 from __future__ import annotations
 
 from svgp import files
 from svgp.config import Config
-from svgp.data import Columns
+from svgp.data import Columns, Dataset, load_dataset
 from svgp.errors import RunError
+
+
+def rows_of(config: Config) -> Dataset:
+    """The table of a config as its model sees it. Raises DataError, and RunError as below."""
+    model = config.model
+    return load_dataset(config.data, model.likelihood, earlier_columns(config), model.mean.plain_inputs)
 
 
 def earlier_columns(config: Config) -> Columns | None:

@@ -103,9 +103,7 @@ class Served(tf.Module):
     ) -> dict[str, tf.Tensor]:
         # Only TensorFlow's own operations can be saved.
         with backend("tensorflow"):
-            X = (
-                self._model_inputs(inputs, categories) - self._columns.input_mean
-            ) / self._columns.input_scale
+            X = self._scaled(self._model_inputs(inputs, categories))
             latent = self._predictive.predict_f(X)  # [N, L] each
             told = self._model_extras(tf.shape(inputs)[0], extras, latent[0].dtype)
             return outcome_of(self._columns).serve(
@@ -142,6 +140,15 @@ class Served(tf.Module):
                 blocks.append(column)
         told = [tf.cast(absent[name], tf.float64) for name in self._columns.gaps]
         return tf.concat([*blocks, *told], axis=1)
+
+    def _scaled(self, raw: tf.Tensor) -> tf.Tensor:
+        """X [N, D] of inputs in their own units."""
+        columns = list(tf.unstack(raw, axis=1))
+        for name, squeeze in self._columns.squeezed.items():
+            place = self._columns.input_names.index(name)
+            columns[place] = squeeze.forward(columns[place], tf.asinh)
+        X: tf.Tensor = (tf.stack(columns, axis=1) - self._columns.input_mean) / self._columns.input_scale
+        return X
 
     def _one_hot(self, name: str, values: tf.Tensor) -> tf.Tensor:
         levels = np.array([level.encode() for level in self._columns.levels[name]], dtype=object)

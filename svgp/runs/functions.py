@@ -127,5 +127,5 @@ def gradient(run: Run, X: Any) -> np.ndarray:
         # Of a transformed target it is the slope of the median, dy/dz at the mean of z.
         means = np.concatenate(centres) if centres else np.zeros((0, found.shape[1]))  # [N, P]
         found = found / np.exp(run.columns.log_slope(means))[:, :, None]
-    found = found / run.columns.input_scale
+    found = found * run.columns.input_slopes(rows)[:, None, :]
     return found[:, 0] if found.shape[1] == 1 else found

@@ -14,11 +14,11 @@ import tensorflow as tf
 
 from svgp import files
 from svgp.config import Config, load_config
-from svgp.data import Dataset, load_dataset
+from svgp.data import Dataset
 from svgp.errors import Interrupted, RunError, TrainingDiverged
 from svgp.linalg import paths
 from svgp.replicas import replicas, shared_by
-from svgp.runs.earlier import earlier_columns
+from svgp.runs.earlier import rows_of
 from svgp.runs.environment import describe_environment
 from svgp.runs.folder import RunFolder, default_path, timestamp
 from svgp.runs.inducing_count import with_count
@@ -95,7 +95,7 @@ def _chosen(
 
 def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress) -> Run:
     device = choose_device(config.train.device)
-    dataset = load_dataset(config.data, config.model.likelihood, earlier_columns(config))
+    dataset = rows_of(config)
     with tf.device(device), shared_by(devices_of(config.train.device)):
         config, weighed = with_count(config, dataset)
         method, notes = prepare(config, dataset)

@@ -14,12 +14,12 @@ import numpy as np
 
 from svgp import files
 from svgp.config import Config, load_config
-from svgp.data import Columns, Dataset, iter_tables, load_dataset
+from svgp.data import Columns, Dataset, iter_tables
 from svgp.data.layout import AS_FOUND
 from svgp.data.names import counted
 from svgp.data.origin import source_of
 from svgp.errors import DataError, RunError
-from svgp.runs.earlier import earlier_columns
+from svgp.runs.earlier import rows_of
 from svgp.runs.evaluation import Evaluator
 from svgp.runs.folder import RunFolder
 from svgp.runs.outcomes import combined, predict, score, score_rows
@@ -142,8 +142,7 @@ class Run:
     @cached_property
     def dataset(self) -> Dataset:
         """The training and test rows, read anew from the config's data. Raises DataError if they are gone."""
-        config = self.config
-        return load_dataset(config.data, config.model.likelihood, earlier_columns(config))
+        return rows_of(self.config)
 
     def predict(self, X: Any, levels: Sequence[float] = LEVELS) -> Predictions:
         """Predictions in original units for X: a table, a DataFrame, a mapping of columns or an array.
@@ -304,7 +303,7 @@ class Run:
 
     def unscale_inputs(self, X: np.ndarray) -> np.ndarray:
         """Scaled inputs `[N, D]` in original units."""
-        return np.asarray(X, dtype=np.float64) * self.columns.input_scale + self.columns.input_mean
+        return self.columns.unscale_inputs(X)
 
     def hyperparameters(self) -> list[Found]:
         """What training found for kernel and likelihood: role, name, input, value, and in original units."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,18 @@ import pyarrow as pa
 from svgp.data.categories import find_levels
 from svgp.data.choice import choose_columns, find_readings
 from svgp.data.columns import Columns
-from svgp.data.dataset import Dataset, asked_of, constant_notes, require_same_columns
+from svgp.data.dataset import (
+    Dataset,
+    asked_of,
+    constant_notes,
+    require_same_columns,
+    squeeze_notes,
+    wants_squeeze,
+)
 from svgp.data.extras import EXTRAS
+from svgp.data.far_values import find_squeeze
 from svgp.data.names import counted, listed
-from svgp.data.numeric import plain_column
+from svgp.data.numeric import moments, plain_column
 from svgp.data.origin import mark
 from svgp.data.readings import names_of
 from svgp.data.streamed.pieces import Pieces
@@ -60,13 +69,16 @@ def memory_bytes() -> float:
         return float("inf")
 
 
-def load_streamed(data: Any, likelihood: Any, known: Columns | None = None) -> Dataset:
+def load_streamed(
+    data: Any, likelihood: Any, known: Columns | None = None, plain: Collection[str] = ()
+) -> Dataset:
     """The Dataset of a Parquet table that is never in memory as a whole; X and Y in it are a sample.
 
     Types are told from the schema and a look at some rows; levels and classes by a pass over those columns
     alone; moments, range and sample by one pass over the rest. Test rows are those that a hash of the row
     holds out (`svgp.data.held_out`), or a file of their own. A transform of the target is that of the sample.
-    `known`: columns of another run. Raises DataError as `load_dataset` does.
+    `known`: columns of another run; `plain`: inputs that keep far values. Raises DataError as `load_dataset`
+    does.
     """
     task, extras, order = asked_of(likelihood)
     pieces = Pieces(data.path)
@@ -84,7 +96,7 @@ def load_streamed(data: Any, likelihood: Any, known: Columns | None = None) -> D
         )
     if known is None:
         columns = _without_needless_gaps(columns, train, test)
-        columns = _fitted(columns, train, data)
+        columns = _fitted(columns, train, data, plain)
     dropped = pieces.count - train.sums.rows - (test.sums.rows if test else 0)
     if split is None and data.test is not None:
         reader_test = Reader(_test_pieces(data.test.path), columns, data.missing != "error", None)
@@ -109,6 +121,7 @@ def load_streamed(data: Any, likelihood: Any, known: Columns | None = None) -> D
             "stands in, and a further input says where"
         )
     same = train.sums.low == train.sums.high
+    notes += squeeze_notes(columns)
     notes += constant_notes(columns, same, same[len(columns.input_names) :])
     name = data.path.name.split(".")[0] or data.path.name
     X_test, Y_test = (None, None) if test_rows is None else test_rows.sample()
@@ -136,7 +149,10 @@ class _Found:
         else:
             target_mean = columns.scale(sums.mean[None, :])[1][0]
             target_std = columns.scale((sums.mean + sums.std)[None, :])[1][0] - target_mean
-        moments = Moments(mean, sums.std[:D] / columns.input_scale, target_mean, target_std)
+        std = sums.std[:D] / columns.input_scale
+        for place in [columns.input_names.index(name) for name in columns.squeezed]:
+            mean[place], std[place] = X[:, place].mean(), X[:, place].std()
+        moments = Moments(mean, std, target_mean, target_std)
         near = columns.scale(self.sample.rows()) if self.sample.limit > SAMPLE else None
         return ParquetRows(reader, self.counts, (low, high), moments, (X, Y), near=near)
 
@@ -237,7 +253,7 @@ def _without_needless_gaps(columns: Columns, train: _Found, test: _Found | None)
     return replace(columns, gaps=gaps, input_mean=np.zeros(size), input_scale=np.ones(size))
 
 
-def _fitted(columns: Columns, found: _Found, data: Any) -> Columns:
+def _fitted(columns: Columns, found: _Found, data: Any, plain: Collection[str]) -> Columns:
     """With means and scales of the training rows; what sums do not tell of targets is told by the sample."""
     D, P, sums = len(columns.input_names), len(columns.target_names), found.sums
     roots = np.hypot(sums.mean, sums.std)[D + P :]  # root mean squares
@@ -251,10 +267,19 @@ def _fitted(columns: Columns, found: _Found, data: Any) -> Columns:
         columns = replace(columns, transforms=transforms)
         targets = columns.forward(targets.copy())
     columns = replace(columns, extra_defaults=defaults)
+    inputs = found.sample.rows(SAMPLE)[:, :D]
+    if wants_squeeze(data):
+        named = zip(columns.input_names, inputs.T, strict=True)
+        numbers = {n: x[~np.isnan(x)] for n, x in named if n in columns.features and n not in plain}
+        squeezes = {name: find_squeeze(x) for name, x in numbers.items() if len(x)}
+        columns = columns.with_squeezes({name: of for name, of in squeezes.items() if of is not None})
     if not data.standardize:
         return columns
     one_hot = np.array([name not in columns.features for name in columns.input_names], bool)
-    std = np.where(sums.std > 0, sums.std, 1.0)
+    mean, std = sums.mean[:D].copy(), np.where(sums.std > 0, sums.std, 1.0)
+    for name in columns.squeezed:  # whose sums are not those of what it becomes
+        place = columns.input_names.index(name)
+        mean[place], std[place] = moments(columns.squeezed[name].forward(numbers[name]))
     target_mean, target_scale = sums.mean[D : D + P], std[D : D + P]
     if columns.task != "regression" or columns.transforms:
         kinds = [columns.kind.of_target(place) for place in range(P)]
@@ -263,7 +288,7 @@ def _fitted(columns: Columns, found: _Found, data: Any) -> Columns:
         target_mean, target_scale = np.array(pairs).T
     return replace(
         columns,
-        input_mean=np.where(one_hot, 0.0, sums.mean[:D]),
+        input_mean=np.where(one_hot, 0.0, mean),
         input_scale=np.where(one_hot, 1.0, std[:D]),
         target_mean=target_mean,
         target_scale=target_scale,

@@ -95,6 +95,7 @@ def _require_same_columns(path: Path, columns: Any, saved: dict[str, Any]) -> No
         "target_names",
         "input_mean",
         "input_scale",
+        "squeezed",
         "target_mean",
         "target_scale",
     ):
