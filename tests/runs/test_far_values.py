@@ -23,7 +23,8 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("far")
     pyarrow.csv.write_csv(pa.table({"a": X[:, 0], "b": X[:, 1], "y": Y}), folder / "t.csv")
     (folder / "c.yaml").write_text(
-        "data: {path: t.csv, target: y}\nmodel: {inducing: {count: 30}, neighbours: {count: 0}}\ntrain: {max_steps: 25}\n"
+        "data: {path: t.csv, target: y}\nmodel: {inducing: {count: 30}, neighbours: {count: 0}}\n"
+        "train: {max_steps: 25}\n"
     )
     return svgp.train(folder / "c.yaml", run_dir=folder / "run")
 
