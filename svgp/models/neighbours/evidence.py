@@ -105,7 +105,7 @@ class NeighbourEvidence:
     def search(self, scales: np.ndarray, neighbours: np.ndarray | None = None) -> None:
         """Find each row's neighbours where `scales [D]` measure distance, or take these: the value jumps."""
         if neighbours is None:
-            neighbours = earlier_neighbours(self.X, scales, self.order, self.count)
+            neighbours = earlier_neighbours(self.X, scales, self.order, self.count, self._on_device)
         self.neighbours = neighbours
         kept = np.isfinite(scales)
         points = self.X[:, kept] / scales[kept]

@@ -6,8 +6,9 @@ random one leaves early rows with far neighbours and late ones with near neighbo
 
 A k-d tree (SciPy's) takes about `2^E` leaves a query, where E is how many directions the scaled rows really
 extend in; where that is more than all distances take, these come from blocked products (scikit-learn's, which
-keeps the nearest of a block while it is in the cache). Both give the same rows but for ties; the answer is
-always the same for the same rows.
+keeps the nearest of a block while it is in the cache). On a GPU all distances are taken there
+(`svgp.models.neighbours.device_search`) unless a tree on the host visits far less. All give the same rows but
+for ties; the answer is always the same for the same rows.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from svgp.linalg.host import blas, threads
+from svgp.models.neighbours.device_search import NONE, DeviceSearch
 
-NONE = -1  # in the place of a neighbour that does not exist
 LEAF = 64  # rows of a leaf of the tree: 16 take as long in 4 columns, a third longer in 8
 # Nanoseconds on one core: a leaf that a query visits; a pair of rows where all distances are taken, and each
 # column more. Timed with 3,000 to 160,000 normal rows: both take as long with some 10,000 rows in 8 columns,
 # with 40,000 to 160,000 in 10.
 VISIT, PAIR, COLUMN = 200.0, 2.1, 0.035
+# The same of a pair on a GPU: eight bytes are written and read twice, at 1 to 3 TB/s. Not timed on one.
+PAIR_ON_DEVICE = 0.03
 TOGETHER = 128  # queries whose order among themselves does not matter
 GROWTH = 1.25  # of the rows that are searched for those that come next in order
 FEW = 1024  # rows among which all distances are always quicker
@@ -57,10 +60,11 @@ class Nearest:
     Of rows that are equally near (the same row several times, numbers on a grid) a fixed random ranking
     decides: not rounding, which differs with the rows that are asked for together, and not the rows' order,
     which the target may follow. A further coordinate, zero for a query, adds a multiple of the rank to each
-    squared distance, little more than rounding would.
+    squared distance, little more than rounding would. `on_device`: whether one is there to search.
     """
 
-    def __init__(self, X: np.ndarray, scales: np.ndarray) -> None:
+    def __init__(self, X: np.ndarray, scales: np.ndarray, on_device: bool = False) -> None:
+        self.on_device = on_device
         self.kept = np.isfinite(scales)
         self.scales = scales[self.kept]
         inputs = np.asarray(X, np.float64)[:, self.kept]
@@ -70,13 +74,13 @@ class Nearest:
         ranks = np.random.default_rng([len(X), 31]).permutation(len(X))
         self._handicaps = TIE * float(np.finfo(np.float64).eps) * largest * ranks  # [N]
         self.points[:, -1] = np.sqrt(self._handicaps)
-        self._search = search_of(self.points)
+        self._search = search_of(self.points, on_device)
 
     def of_rows(self, X: np.ndarray) -> Nearest:
         """The same measure of distance for other rows X `[N, D]`."""
         scales = np.full(len(self.kept), np.inf)
         scales[self.kept] = self.scales
-        return Nearest(X, scales)
+        return Nearest(X, scales, self.on_device)
 
     def scaled(self, X: np.ndarray) -> np.ndarray:
         """X `[B, D]` where distance is measured: `[B, E]`, the inputs that matter, and a zero."""
@@ -107,12 +111,15 @@ class Nearest:
         return distances
 
 
-def earlier_neighbours(X: np.ndarray, scales: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
+def earlier_neighbours(
+    X: np.ndarray, scales: np.ndarray, order: np.ndarray, count: int, on_device: bool = False
+) -> np.ndarray:
     """For each row of X `[N, D]` its `count` nearest among the rows before it in `order`: `[N, count]`.
 
     `order [N]` lists the rows, the first first. Nearest first; NONE where fewer rows come before.
     A search among the first 1.25 s rows in order serves rows s to 1.25 s: more are asked for than wanted,
-    since some come later, and asked for again where not enough came before.
+    since some come later, and asked for again where not enough came before. `on_device`: whether there is a
+    device to search, which sees each pair once.
     """
     N = len(X)
     neighbours: np.ndarray = np.full((N, count), NONE, np.int64)
@@ -122,6 +129,10 @@ def earlier_neighbours(X: np.ndarray, scales: np.ndarray, order: np.ndarray, cou
     inputs = np.asarray(X, np.float64)[order][:, kept]
     points = np.ascontiguousarray((inputs - inputs.mean(axis=0)) / scales[kept])  # in order
     found: np.ndarray = np.full((N, count), NONE, np.int64)  # positions in order
+    if on_device and device_is_quicker(points):
+        found = DeviceSearch(points).earlier(count)
+        neighbours[order] = np.where(found == NONE, NONE, order[found])
+        return neighbours
     first = min(N, max(FEW, 4 * count))
     found[:first] = _earliest(points[:first], count)
     start = first
@@ -159,8 +170,10 @@ def cluster_order(points: np.ndarray, leaf: int = 32) -> np.ndarray:
     return order
 
 
-def search_of(points: np.ndarray) -> Search:
-    """The quicker search among `points [N, E]`, on all threads."""
+def search_of(points: np.ndarray, on_device: bool = False) -> Search:
+    """The quicker search among `points [N, E]`, on all threads, or where there is a device on that."""
+    if on_device and device_is_quicker(points):
+        return DeviceSearch(points).query
     if tree_is_quicker(points):
         return _Tree(points).query
     from sklearn.neighbors import NearestNeighbors  # half a second, and not every command searches
@@ -201,6 +214,13 @@ def tree_is_quicker(points: np.ndarray) -> bool:
     if N <= FEW or E == 0:
         return False
     return VISIT * 2.0 ** min(effective_dimension(points), 60.0) < N * (PAIR + COLUMN * E)
+
+
+def device_is_quicker(points: np.ndarray) -> bool:
+    """Whether a device has all distances of a query to `points [N, E]` before a tree answers on the host."""
+    N, E = points.shape
+    visited = VISIT * 2.0 ** min(effective_dimension(points), 60.0)
+    return N > 0 and visited > N * PAIR_ON_DEVICE
 
 
 def effective_dimension(points: np.ndarray) -> float:

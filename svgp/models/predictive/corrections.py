@@ -118,11 +118,11 @@ class NeighbourRows:
         self.ratio = np.ones(self.noise.shape[1]) if ratio is None else np.asarray(ratio, np.float64)
         self.count = min(count, len(X))
         self.process = process or ResidualProcess(model, X.shape[1])
-        self.nearest = Nearest(self.X, kernel_scales(model.kernel, self.X))
+        on_host = use_host(tf.zeros([1, 1], tf.float64))
+        self.nearest = Nearest(self.X, kernel_scales(model.kernel, self.X), on_device=not on_host)
         # A row twice, without noise, must not make the neighbours' covariance singular.
         self.floor = SMALLEST_NOISE * float(np.mean(model.kernel.K_diag(self.X[:ROWS])))
         self._kept: list[np.ndarray] = []  # A of all rows
-        on_host = use_host(tf.zeros([1, 1], tf.float64))
         self._device = None if on_host else DeviceRows(model.kernel, X.shape[1])
 
     def with_count(self, count: int) -> NeighbourRows:

@@ -2,7 +2,7 @@
 
 The formulas are those of `svgp.models.predictive.corrections`. A stays on the device for all training rows
 where it fits, else the rows that a batch needs are projected there. Batches are padded to a power of two:
-there are few graphs, and folds of the same rows share them. Neighbours are searched for on the host.
+there are few graphs, and folds of the same rows share them.
 """
 
 from __future__ import annotations
