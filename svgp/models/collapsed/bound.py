@@ -29,7 +29,7 @@ Formulas: Titsias 2009, eq. 9.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -190,7 +190,8 @@ class CollapsedBound:
             Kuu, noise = self._kernel.begin()
             L, L_inverse, jitter = factor_covariance(Kuu, self.model.jitter)
         tight = self.bound.is_tight
-        frame = Frame(L, L_inverse, noise, jitter, tight, whitened=True)
+        on_device = self._device is not None
+        frame = Frame(L, L_inverse, noise, jitter, tight, whitened=True, on_device=on_device)
         if tight or self.form == "whitened":
             return frame
         if self.form == "auto":
@@ -198,7 +199,7 @@ class CollapsedBound:
             trace = self._kernel.trace(X) * (self.rows.count / len(X))
             if not frame.cheap_error(trace) < CHEAP_ERROR:
                 return frame
-        return Frame(L, L_inverse, noise, jitter, tight, whitened=False)
+        return replace(frame, whitened=False)
 
     def statistics(self, frame: Frame, keep_going: Callable[[], bool] = lambda: True) -> Statistics:
         """Sums over the rows of X, Y; sums of several machines with the same parameters add up."""

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svgp.errors import NumericalError
 from svgp.linalg.host import blas
-from svgp.linalg.host.triangular import cholesky_and_inverse
 from svgp.models.collapsed.panels import times_thin
+from svgp.models.collapsed.square import congruence, factored, lower_times_lower, times_lower
 from svgp.models.collapsed.statistics import Frame, Statistics
 
 
@@ -46,10 +45,8 @@ class OptimalPosterior:
 
     def unwhitened(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean `[M, P]` and lower Cholesky factor `[K, M, M]` of q(u): `L m` and `L S`, both triangular."""
-        sqrt = self.sqrt.copy()
-        for one in sqrt:
-            blas.triangular_product(self.frame.L, one)
-        return times_thin(self.frame.L, self.mean), sqrt
+        L, on_device = self.frame.L, self.frame.on_device
+        return times_thin(L, self.mean), np.stack([lower_times_lower(L, S, on_device) for S in self.sqrt])
 
 
 def optimal_posterior(frame: Frame, sums: Statistics) -> OptimalPosterior:
@@ -57,11 +54,9 @@ def optimal_posterior(frame: Frame, sums: Statistics) -> OptimalPosterior:
     gram = blas.mirror_lower(sums.gram.copy())
     projection = sums.projection
     if not frame.whitened:
-        blas.triangular_product(frame.L_inverse, gram)
-        blas.triangular_product_right(gram, frame.L_inverse, transpose=True)
-        gram = 0.5 * (gram + gram.T)
+        gram = congruence(frame.L_inverse, gram, frame.on_device)
         projection = times_thin(frame.L_inverse, projection)
-    parts = [_factored(gram, noise) for noise in frame.noise]
+    parts = [factored(gram, noise, frame.on_device) for noise in frame.noise]
     B, sqrt, covariance, log_det = (np.stack(part) for part in zip(*parts, strict=True))
     groups = [projection] if len(B) == 1 else [column[:, None] for column in projection.T]
     means = [times_thin(one, group) for one, group in zip(covariance, groups, strict=True)]
@@ -71,21 +66,6 @@ def optimal_posterior(frame: Frame, sums: Statistics) -> OptimalPosterior:
 def traces(matrices: np.ndarray) -> np.ndarray:
     """Of matrices `[K, M, M]`: `[K]`."""
     return np.einsum("kii->k", matrices)
-
-
-def _factored(gram: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """B = I + gram / noise, S, B^-1 and log|B|."""
-    B = gram / noise
-    B[np.diag_indices_from(B)] += 1.0
-    C = np.ascontiguousarray(B[::-1, ::-1])
-    inverse = blas.aligned_empty(C.shape, C.dtype)  # [M, M]
-    if not cholesky_and_inverse(C, inverse) or not np.all(np.isfinite(C)):
-        raise NumericalError(
-            "I + A A^T / noise is not positive definite: rounding has eaten the sums over rows"
-        )
-    sqrt = np.ascontiguousarray(inverse[::-1, ::-1].T)  # [M, M]
-    covariance = blas.mirror_lower(blas.gram(sqrt))  # [M, M]
-    return B, sqrt, covariance, 2.0 * float(np.sum(np.log(np.diag(C))))
 
 
 def row_adjoint(posterior: OptimalPosterior) -> np.ndarray:
@@ -100,10 +80,9 @@ def row_adjoint(posterior: OptimalPosterior) -> np.ndarray:
     if frame.tight:
         return Q
     Q[np.diag_indices_from(Q)] += scale.sum()
-    blas.triangular_product_right(Q, frame.L_inverse)
-    if not frame.whitened:
-        blas.triangular_product(frame.L_inverse, Q, transpose=True)
-    return Q
+    if frame.whitened:
+        return times_lower(Q, frame.L_inverse, frame.on_device)
+    return congruence(frame.L_inverse, Q, frame.on_device, transpose=True)
 
 
 def covariance_adjoint(posterior: OptimalPosterior, sums: Statistics) -> tuple[np.ndarray, float]:
@@ -122,9 +101,7 @@ def covariance_adjoint(posterior: OptimalPosterior, sums: Statistics) -> tuple[n
     for column in posterior.mean.T:
         blas.add_outer(X, column, column)
     trace = float(np.trace(X))
-    blas.triangular_product(frame.L_inverse, X, transpose=True)
-    blas.triangular_product_right(X, frame.L_inverse)
-    return -0.25 * (X + X.T), trace
+    return -0.5 * congruence(frame.L_inverse, X, frame.on_device, transpose=True), trace
 
 
 def bound_and_noise_adjoint(

@@ -31,6 +31,7 @@ class Frame:
     `noise` `[K]`: one variance for all P outputs, K = 1, or one for each of them, K = P.
 
     `whitened`: sums of A = L^-1 Kuf (stable); otherwise of Kuf itself (cheap, see `cheap_error`).
+    `on_device`: whether what is made of the sums, M^3 operations, is a device's work as well.
     """
 
     L: np.ndarray  # [M, M]
@@ -39,6 +40,7 @@ class Frame:
     jitter: float  # absolute
     tight: bool = False
     whitened: bool = True
+    on_device: bool = False
 
     def project(self, Kfu: np.ndarray) -> None:
         """Put A^T = Kfu L^-T in the place of Kfu `[C, M]` if the frame is whitened."""

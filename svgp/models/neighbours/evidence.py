@@ -37,6 +37,7 @@ from svgp.linalg.host import blas
 from svgp.linalg.host.threads import single_threaded_blas
 from svgp.models.collapsed.mean import mean_gradients, residuals
 from svgp.models.collapsed.posterior import OptimalPosterior, optimal_posterior
+from svgp.models.collapsed.square import congruence
 from svgp.models.collapsed.statistics import Frame, Statistics, summed
 from svgp.models.neighbours.blocks import Blocks
 from svgp.models.neighbours.on_device import DevicePasses
@@ -182,10 +183,8 @@ class NeighbourEvidence:
         self.passes += 1
         X = blas.mirror_lower(np.sum(adjoint.moments, axis=0))
         trace = float(np.trace(X))
-        L_inverse = posterior.frame.L_inverse
-        blas.triangular_product(L_inverse, X, transpose=True)
-        blas.triangular_product_right(X, L_inverse)
-        Kuu_bar = -0.25 * (X + X.T)
+        frame = posterior.frame
+        Kuu_bar = -0.5 * congruence(frame.L_inverse, X, frame.on_device, transpose=True)
         evidence = evidence_from(posterior, sums, float(self.group.sum([adjoint.squared_error])[0]))
         noise_bar = np.array([adjoint.noise_bar])
         from_kernel = self.process.kernel.gradients(self._work.lanes, Kuu_bar, noise_bar, trace)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from svgp.linalg.backend import use_host
 from svgp.linalg.host.threads import single_threaded_blas
 from svgp.models.collapsed.panels import Lane, Lanes, Panel
 from svgp.models.collapsed.statistics import Frame, factor_covariance
@@ -40,6 +41,7 @@ class ResidualProcess:
         self.model = model
         self.kernel = kernel_sets(model, variables, columns, on_device)
         self._points: np.ndarray | None = None
+        self._on_device = not use_host(tf.zeros([1, 1], tf.float64))
         self.graphs: dict[tuple[int, ...], Any] = {}  # of a device, which the same kernel over others has too
         self.read()
 
@@ -61,7 +63,7 @@ class ResidualProcess:
             self.noise = float(noise[0])  # of the evidence, which has one
             L, L_inverse, jitter = factor_covariance(Kuu, float(self.model.jitter))
         # The noise is in each row's own variance: of unit noise are the rows that are divided by its root.
-        self.frame = Frame(L, L_inverse, np.ones(1), jitter, tight=False, whitened=True)
+        self.frame = Frame(L, L_inverse, np.ones(1), jitter, on_device=self._on_device)
 
     def project(self, X: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """A: the rows `a(x_i)^T` `[N, M]` for X `[N, D]`; M^2 operations a row, on all threads."""

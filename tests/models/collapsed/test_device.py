@@ -51,6 +51,9 @@ def test_value_gradient_and_posterior_are_the_host_s(kernel, bound, form):
     assert isinstance(device._device, DevicePasses)
     found = device.evaluate()
     assert found.bound == pytest.approx(host.bound, rel=1e-12) and found.form == host.form
+    assert found.posterior.frame.on_device and not host.posterior.frame.on_device
+    for ours, hosts in zip(found.posterior.unwhitened(), host.posterior.unwhitened(), strict=True):
+        np.testing.assert_allclose(ours, hosts, atol=1e-10 * np.abs(hosts).max(), rtol=1e-9)
     for ours, hosts in zip(found.gradients, host.gradients, strict=True):
         np.testing.assert_allclose(ours, hosts, atol=1e-10 * np.abs(hosts).max(), rtol=1e-10)
     np.testing.assert_allclose(found.posterior.mean, host.posterior.mean, rtol=1e-9)

@@ -60,6 +60,7 @@ def test_value_gradient_and_posterior_are_the_host_s(kernel, options, monkeypatc
     device = on_the_device(model, X, Y, neighbours=there.neighbours, **options)
     found = device.evaluate()
     assert found.evidence == pytest.approx(host.evidence, rel=1e-11)
+    assert found.posterior.frame.on_device and not host.posterior.frame.on_device
     for ours, hosts in zip(found.gradients, host.gradients, strict=True):
         np.testing.assert_allclose(ours, hosts, rtol=1e-10, atol=1e-10 * np.abs(hosts).max())
     np.testing.assert_allclose(found.posterior.mean, host.posterior.mean, rtol=1e-9, atol=1e-10)
