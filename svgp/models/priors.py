@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-from svgp.config.priors import PRIOR_ROLES, GammaPrior, PriorsConfig
+from svgp.config.priors import PRIOR_ROLES, GammaPrior, Prior, PriorsConfig
 from svgp.parameters import Hyperparameter, own_hyperparameters
 
 
@@ -35,7 +35,7 @@ def log_prior(model: Any) -> tf.Tensor:
         return total
     for name, prior in model.priors.given:
         for parameter in _parameters(model, *PRIOR_ROLES[name]):
-            total += tf.reduce_sum(_density(prior, parameter.dtype).log_prob(tf.convert_to_tensor(parameter)))
+            total += tf.reduce_sum(_log_density(prior, tf.convert_to_tensor(parameter)))
     return total
 
 
@@ -62,10 +62,11 @@ def _parameters(model: Any, owners: Sequence[str], roles: set[str]) -> Iterator[
     return (one.parameter for one in found if one.role in roles)
 
 
-def _density(prior: Any, dtype: tf.DType) -> tfp.distributions.Distribution:
+def _log_density(prior: Prior, x: tf.Tensor) -> tf.Tensor:
+    """Elementwise, by formula: to make one of TFP's distributions takes a hundred times as long."""
+    log_x = tf.math.log(x)
     if isinstance(prior, GammaPrior):
-        shape, rate = tf.constant(prior.shape, dtype), tf.constant(prior.rate, dtype)
-        return tfp.distributions.Gamma(shape, rate)
-    return tfp.distributions.LogNormal(
-        tf.math.log(tf.constant(prior.median, dtype)), tf.constant(prior.sigma, dtype)
-    )
+        constant = prior.shape * math.log(prior.rate) - math.lgamma(prior.shape)
+        return (prior.shape - 1.0) * log_x - prior.rate * x + constant
+    constant = -math.log(prior.sigma) - 0.5 * math.log(2.0 * math.pi)
+    return constant - log_x - 0.5 * ((log_x - math.log(prior.median)) / prior.sigma) ** 2
