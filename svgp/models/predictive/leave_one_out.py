@@ -35,7 +35,12 @@ class Fit(NamedTuple):
     residual: float  # beta
     shape: Shape
     density: float  # mean log density of r, nats a row
-    reached: float  # the same of the best that was found, which may not have been worth a change
+    best: np.ndarray  # [T] of each, by the best that was found, which may not have been worth a change
+
+    @property
+    def reached(self) -> float:
+        """The mean of these."""
+        return float(np.mean(self.best))
 
 
 def of_width(explained: np.ndarray, residual: np.ndarray, noise: float) -> Prediction:
@@ -63,26 +68,28 @@ def from_neighbours(parts: Ingredients, explained: np.ndarray, near: np.ndarray,
 
 def as_it_is(predict: Prediction, r: np.ndarray) -> Fit:
     """c = beta = 1, normal errors."""
-    density = float(np.mean(_normal(predict, r, 1.0, 1.0)))
-    return Fit(1.0, 1.0, NORMAL, density, density)
+    densities = _normal(predict, r, 1.0, 1.0)
+    return Fit(1.0, 1.0, NORMAL, float(np.mean(densities)), densities)
 
 
 def fit(predict: Prediction, r: np.ndarray, beta_too: bool = True) -> Fit:
     """c, beta (or without `beta_too` 1) and the shape for cavity residuals r `[T]`."""
     plain = as_it_is(predict, r)
     predict = predict if beta_too else _of_noise(predict)
-    normal = _fit_scalars(predict, r, tails=False)
-    robust = _fit_scalars(predict, r, tails=True)
-    mean, variance = predict(robust.noise, robust.residual)
+    c, beta = _fit_scalars(predict, r, tails=False)
+    densities = _normal(predict, r, c, beta)
+    normal = Fit(c, beta, NORMAL, float(np.mean(densities)), densities)
+    c, beta = _fit_scalars(predict, r, tails=True)
+    mean, variance = predict(c, beta)
     deviation = np.sqrt(variance)
     shape = fit_shape((r - mean) / deviation)
-    density = float(np.mean(shape.log_density((r - mean) / deviation) - np.log(deviation)))
-    shaped = Fit(robust.noise, robust.residual, shape, density, density)
+    densities = shape.log_density((r - mean) / deviation) - np.log(deviation)
+    shaped = Fit(c, beta, shape, float(np.mean(densities)), densities)
     # A shape must be better than chance makes it; any change must be worth it.
     best = shaped if shaped.density - normal.density > LEAST_TOTAL / len(r) else normal
     chosen = best if is_better(best.density, plain.density, len(r)) else plain
     residual = chosen.residual if beta_too else 1.0
-    return chosen._replace(residual=residual, reached=max(best.density, plain.density))
+    return chosen._replace(residual=residual, best=max(best, plain, key=lambda fit: fit.density).best)
 
 
 def _of_noise(predict: Prediction) -> Prediction:
@@ -94,7 +101,8 @@ def is_better(density: float, than: float, rows: int) -> bool:
     return density - than > max(LEAST_GAIN, LEAST_TOTAL / max(rows, 1))
 
 
-def _fit_scalars(predict: Prediction, r: np.ndarray, tails: bool) -> Fit:
+def _fit_scalars(predict: Prediction, r: np.ndarray, tails: bool) -> tuple[float, float]:
+    """c and beta."""
     count = 3 if tails else 2
     low, high = np.log(np.array(BOUNDS[:count])).T
 
@@ -108,8 +116,8 @@ def _fit_scalars(predict: Prediction, r: np.ndarray, tails: bool) -> Fit:
     starts = [np.log(np.array(start[:count])) for start in STARTS]
     found = [minimize(cost, start, method="Nelder-Mead", options=options) for start in starts]
     best = min(found, key=lambda result: result.fun)
-    c, beta = np.exp(np.clip(best.x, low, high))[:2]
-    return Fit(float(c), float(beta), NORMAL, -float(best.fun), -float(best.fun))
+    c, beta = np.exp(np.clip(best.x, low, high))[:2].tolist()
+    return c, beta
 
 
 def _normal(predict: Prediction, r: np.ndarray, c: float, beta: float) -> np.ndarray:

@@ -22,10 +22,15 @@ class Verdict(NamedTuple):
 
     calibration: Calibration
     density: float
-    reached: float  # by the best calibration, which may not have been worth a change
+    best: np.ndarray  # [T] of each, by the best calibration, which may not have been worth a change
     rows: NeighbourRows | None  # its neighbours
     squares: np.ndarray | None = None  # errors of rows without a twin; None where f is not in their units
-    densities: np.ndarray | None = None  # [T] of each row, where there are no squared errors
+    densities: np.ndarray | None = None  # [T] by `calibration`, where there are no squared errors
+
+    @property
+    def reached(self) -> float:
+        """By the best calibration, nats a row."""
+        return float(np.mean(self.best))
 
 
 @dataclass
@@ -74,12 +79,12 @@ class LeftOut:
         rows = {beta: self._densities(beta) for beta in scales}  # [T] each
         densities = {beta: float(np.mean(found)) for beta, found in rows.items()}
         beta = max(densities, key=lambda beta: densities[beta])
-        reached = densities[beta]
+        best = rows[beta]
         if not loo.is_better(densities[beta], densities[1.0], len(self.Y)):
             beta = 1.0
         none = Calibration.none(latents)
         own = Calibration(none.noise, np.full(latents, beta), none.scales, none.weights)
-        return Verdict(own, densities[beta], reached, self._weighing(own), densities=rows[beta])
+        return Verdict(own, densities[beta], best, self._weighing(own), densities=rows[beta])
 
     def proximity(self, calibration: Calibration) -> dict[str, float]:
         """How near the neighbours of the rows are, and how much of the residual variance they explain.
@@ -110,23 +115,24 @@ class LeftOut:
 
     def _by_output(self, calibrate: bool) -> Verdict:
         """Gaussian noise: c, beta and the shape of each output."""
-        fits, squares = [], np.zeros(len(self.error))
+        fits, (squares, best) = [], np.zeros((2, len(self.error)))
         for p in range(self.error.shape[1]):
             predict, error = self._prediction(p), self.error[:, p]
             told = loo.fit(predict, error, self.tells_residual) if calibrate else loo.as_it_is(predict, error)
             fits.append(told)
             mean = predict(fits[-1].noise, fits[-1].residual)[0]
             squares += (error - mean) ** 2
+            best += fits[-1].best
         size = max(len(fit.shape.scales) for fit in fits)
         # A normal among mixtures is one of equal scales.
         scales = np.stack([np.resize(fit.shape.scales, size) for fit in fits])
         weights = np.stack([np.resize(fit.shape.weights, size) for fit in fits])
         weights /= weights.sum(axis=1, keepdims=True)
         noise, residual = (np.array([getattr(fit, name) for fit in fits]) for name in ("noise", "residual"))
-        density, reached = (float(sum(getattr(fit, name) for fit in fits)) for name in ("density", "reached"))
+        density = float(sum(fit.density for fit in fits))
         calibration = Calibration(noise, residual, scales, weights)
         squares = squares if self.single is None else squares[self.single]
-        return Verdict(calibration, density, reached, self._weighing(calibration), squares)
+        return Verdict(calibration, density, best, self._weighing(calibration), squares)
 
     def _weighing(self, calibration: Calibration) -> NeighbourRows | None:
         """The neighbours; after the fact noise and residual count as `calibration` has found them."""

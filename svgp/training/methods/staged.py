@@ -196,7 +196,7 @@ class Staged(Method):
         if self._second is not None:
             arrays |= {f"second/{name}": value for name, value in self._second.state().items()}
             if self._gain is not None:
-                arrays["gain"] = self._gain.state()
+                arrays["looks"] = self._gain.state()
             state = model_state(self._second.model)
             arrays |= {f"neighbour_model/{name}": value for name, value in state.items()}
         return arrays
@@ -216,8 +216,8 @@ class Staged(Method):
             self._second = self._begin()
             load_model_state(self._second.model, _below("neighbour_model/", state))
             self._second.load_state(own)
-            if self._gain is not None and "gain" in state:
-                self._gain.load_state(state["gain"])
+            if self._gain is not None and "looks" in state:
+                self._gain.load_state(state["looks"])
 
     def first_is_over(self) -> bool:
         """Whether the first method has converged or used its share."""
@@ -252,7 +252,9 @@ class Staged(Method):
                 if limit is not None and not self._complete:
                     self._reserve_s = min(self._last_pass_s(), LAST_SHARE * limit)
                 if (gain := self._gain) is not None and self._second.step >= gain.due:
-                    gain.look(self._second.step, self._second.model, self._second.X, self._second.Y, COUNT)
+                    second = self._second
+                    evidence = second.value / len(second.X)
+                    gain.look(second.step, evidence, second.model, second.X, second.Y, COUNT)
         except Stopped:
             self._time_is_up = True
         except NumericalError:

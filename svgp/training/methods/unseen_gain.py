@@ -5,6 +5,10 @@ function with unit noise (4,860 rows, 256 points) it gained .015 nats a row in f
 nothing at all; with 2,250 rows and four inputs of twenty that matter, predictions became 4% worse meanwhile.
 So rows left out are predicted now and then, after numbers of steps that grow by half each time, and where
 PATIENCE looks in a row have found next to nothing better the stage is over.
+
+A look is an estimate. Where noise is next to nothing few rows decide: bike, 1,000 rows, from 15 to 35 steps
+-.087 nats a row with a standard error of .041, while the evidence gained .094; after 53 steps it was +.062.
+So a look that may be a gain but for chance tells nothing where the evidence has risen.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ FIRST, GROWTH = 10, 1.5  # steps before the first look; each later one has so ma
 PATIENCE = 2
 LEAST = 2e-3  # nats a row that a look must find more than the best before it
 MOST = 1000  # rows that are asked
+RISEN = 0.02  # nats a row that the evidence has gained since the best look: it is not done
+SURE = 3.0  # standard errors beyond the gain of a look, within which then lies less than LEAST
 
 
 class UnseenGain:
@@ -31,23 +37,33 @@ class UnseenGain:
         self.due = FIRST  # steps at which to look next
         self.best, self.looks, self.without = -np.inf, 0, 0
         self._best_at = 0  # steps
+        self._best: np.ndarray = np.zeros(0)  # [T] log density of each row then
+        self._evidence = -np.inf  # nats a row, then
 
-    def look(self, step: int, model: Any, X: np.ndarray, Y: np.ndarray, count: int) -> None:
+    def look(self, step: int, evidence: float, model: Any, X: np.ndarray, Y: np.ndarray, count: int) -> None:
         """Predict the rows after so many steps, by `model` and the rows X, Y whose q(u) it has.
 
-        `count`: neighbours of a prediction. One that cannot be computed is no better.
+        `evidence`: of these, nats a row. `count`: neighbours of a prediction. One that cannot be computed is
+        no better.
         """
         at = np.arange(len(self.X))
         try:
             rows = seen_jointly(model, X, Y, count)
-            found = predicted([Fold(at, rows)], rows, self.X, self.Y, at).judge(calibrate=True).reached
+            densities = predicted([Fold(at, rows)], rows, self.X, self.Y, at).judge(calibrate=True).best
         except NumericalError:
-            found = -np.inf
-        self.looks, self.due = self.looks + 1, int(np.ceil(GROWTH * step))
+            densities = np.full(len(self.X), -np.inf)
+        self.looks, self.due, found = self.looks + 1, int(np.ceil(GROWTH * step)), float(np.mean(densities))
         if found > self.best + LEAST:
             self.best, self._best_at, self.without = found, step, 0
-        else:
+            self._best, self._evidence = densities, evidence
+        elif evidence < self._evidence + RISEN or not self._may_be_better(densities):
             self.without += 1
+
+    def _may_be_better(self, densities: np.ndarray) -> bool:
+        """Whether `densities` `[T]` may on the average be above the best ones, and chance hides it."""
+        gain = densities - self._best
+        chance = SURE * float(np.std(gain)) / np.sqrt(len(gain))
+        return float(np.mean(gain)) + chance > LEAST  # never where one of them is not finite
 
     @property
     def verdict(self) -> str | None:
@@ -61,9 +77,11 @@ class UnseenGain:
 
     def state(self) -> np.ndarray:
         """What later looks depend on."""
-        return np.array([self.due, self.best, self.looks, self.without, self._best_at])
+        counters = [self.due, self.best, self.looks, self.without, self._best_at, self._evidence]
+        return np.concatenate([counters, self._best])
 
     def load_state(self, state: np.ndarray) -> None:
         """Continue from there."""
-        due, self.best, looks, without, best_at = state.tolist()
+        due, self.best, looks, without, best_at, self._evidence = state[:6].tolist()
+        self._best = state[6:].copy()
         self.due, self.looks, self.without, self._best_at = map(int, (due, looks, without, best_at))

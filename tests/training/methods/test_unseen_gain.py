@@ -46,7 +46,7 @@ def test_a_look_finds_the_exact_density_where_all_rows_are_neighbours(monkeypatc
         "svgp.models.predictive.left_out.loo.fit",
         lambda predict, error, *_: fits.append(predict) or unseen_gain_as_it_is(predict, error),
     )
-    gain.look(10, own, X[:100], Y[:100], 100)
+    gain.look(10, 0.0, own, X[:100], Y[:100], 100)
     K = np.asarray(own.kernel.K(X))
     A = K[:100, :100] + 0.09 * np.eye(100)
     mean = K[100:, :100] @ np.linalg.solve(A, Y[:100])
@@ -62,6 +62,9 @@ def unseen_gain_as_it_is(predict, error):
     return leave_one_out.as_it_is(predict, error)
 
 
+NOISE = np.sin(np.arange(300.0))  # of mean 0, about
+
+
 def looked_at(monkeypatch, densities):
     """A gain of which each look finds the next of these densities."""
     rest = iter(densities)
@@ -70,7 +73,7 @@ def looked_at(monkeypatch, densities):
         value = next(rest)
         if value is None:
             raise NumericalError("no factor")
-        return type("Rows", (), {"judge": lambda self, calibrate: type("V", (), {"reached": value})})()
+        return type("Rows", (), {"judge": lambda self, calibrate: type("V", (), {"best": value + NOISE})})()
 
     monkeypatch.setattr(unseen_gain, "seen_jointly", lambda *_: None)
     monkeypatch.setattr(unseen_gain, "predicted", found)
@@ -82,7 +85,7 @@ def test_it_is_over_after_two_looks_without_a_gain_and_not_before(monkeypatch):
     steps, verdicts = [], []
     for _ in range(5):
         steps.append(gain.due)
-        gain.look(gain.due, None, X, Y, 16)
+        gain.look(gain.due, 0.0, None, X, Y, 16)
         verdicts.append(gain.verdict)
     assert steps == [10, 15, 23, 35, 53]
     assert verdicts[:4] == [None] * 4  # one without, a gain, one that could not be computed
@@ -91,15 +94,35 @@ def test_it_is_over_after_two_looks_without_a_gain_and_not_before(monkeypatch):
 
 def test_what_was_seen_is_kept(monkeypatch):
     gain = looked_at(monkeypatch, [1.0, 0.5, 0.5])
-    gain.look(10, None, X, Y, 16)
-    gain.look(15, None, X, Y, 16)
+    gain.look(10, 0.0, None, X, Y, 16)
+    gain.look(15, 0.0, None, X, Y, 16)
     again = UnseenGain(X, Y)
     again.load_state(gain.state())
     assert vars(again).keys() == vars(gain).keys()
-    for name in ("due", "best", "looks", "without", "_best_at"):
-        assert getattr(again, name) == getattr(gain, name)
-    again.look(23, None, X, Y, 16)
+    for name, value in vars(gain).items():
+        np.testing.assert_array_equal(getattr(again, name), value)
+    again.look(23, 0.0, None, X, Y, 16)
     assert again.verdict is not None
+
+
+def test_a_look_that_chance_may_explain_tells_nothing_while_the_evidence_rises(monkeypatch):
+    rough, even = np.cos(np.arange(300.0)), np.zeros(300)
+    assert unseen_gain.SURE * np.std(rough) / np.sqrt(300) == pytest.approx(
+        0.12, abs=0.01
+    )  # nats a row that chance explains
+
+    def without(change, spread, evidence):
+        gain = looked_at(monkeypatch, [1.0, 1.0 + change + spread])
+        gain.look(10, 5.0, None, X, Y, 16)
+        gain.look(15, evidence, None, X, Y, 16)
+        return gain.without
+
+    assert without(-0.03, rough, 5.1) == 0
+    assert without(-0.03, rough, 5.01) == 1  # no more to be had
+    assert without(-0.03, even, 5.1) == 1  # surely less
+    assert without(0.5 * LEAST, even, 5.1) == 1  # surely not more
+    assert without(-0.2, rough, 5.1) == 1
+    assert without(np.nan, rough, 5.1) == 1
 
 
 @pytest.fixture
