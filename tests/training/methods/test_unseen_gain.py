@@ -123,6 +123,11 @@ def test_a_look_that_chance_may_explain_tells_nothing_while_the_evidence_rises(m
     assert without(0.5 * LEAST, even, 5.1) == 1  # surely not more
     assert without(-0.2, rough, 5.1) == 1
     assert without(np.nan, rough, 5.1) == 1
+    # Less each time, and surely so, though the best one was not surely better.
+    gain = looked_at(monkeypatch, [1.0, 0.97 + rough, 0.96 + rough])
+    for step, evidence in ((10, 5.0), (15, 5.1), (23, 5.2)):
+        gain.look(step, evidence, None, X, Y, 16)
+    assert gain.without == 1
 
 
 @pytest.fixture
