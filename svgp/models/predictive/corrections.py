@@ -125,6 +125,11 @@ class NeighbourRows:
         self._kept: list[np.ndarray] = []  # A of all rows
         self._device = None if on_host else DeviceRows(model.kernel, X.shape[1])
 
+    @property
+    def on_device(self) -> bool:
+        """Whether a device does what is done of predictions: there, not where the host's BLAS is."""
+        return self._device is not None
+
     def with_count(self, count: int) -> NeighbourRows:
         """The same rows, of which predictions see so many; what is kept of them is shared."""
         other = copy.copy(self)
@@ -159,9 +164,6 @@ class NeighbourRows:
         explained = None if self.joint is None else np.empty(shape)
         nearest, prior = np.empty((2, len(X)))
         out = Correction(np.empty(shape), np.empty(shape), explained, nearest, prior)
-        if self._device is not None:
-            self._device.correct(self, np.ascontiguousarray(X, np.float64), residual, out)
-            return out
 
         def fill(rows: np.ndarray, batch: Conditioned) -> None:
             out.mean[rows], out.residual[rows] = batch.mean, batch.residual
@@ -170,7 +172,14 @@ class NeighbourRows:
                 out.mean[rows] = self.joint_mean(batch)
                 explained[rows] = self._explained(batch.at)
 
-        self.conditioned(X, residual, fill)
+        def take(rows: np.ndarray, found: Found, answer: Answer) -> None:
+            out.mean[rows], out.residual[rows] = answer.mean, residual * np.asarray(answer.left)
+            out.nearest[rows], out.prior[rows] = found.distances[:, 0], answer.prior
+            if explained is not None:
+                out.mean[rows] += np.asarray(answer.sparse) + np.asarray(self.model.mean(found.X))
+                explained[rows] = answer.explained
+
+        self._searched(X, lambda rows, found: fill(rows, self._condition(found, residual)), take)
         return out
 
     def conditioned(
@@ -180,22 +189,34 @@ class NeighbourRows:
         use: Callable[[np.ndarray, Conditioned], None],
     ) -> None:
         """`use(rows, batch)`, on several threads, for batches of X `[Q, D]`, with beta `[L]`."""
+
+        def take(rows: np.ndarray, found: Found, answer: Answer) -> None:
+            A, b, at, mean, left = (np.asarray(x) for x in answer[:5])
+            use(rows, Conditioned(found, A, b, at, mean, residual * left, np.asarray(answer.prior)))
+
+        self._searched(X, lambda rows, found: use(rows, self._condition(found, residual)), take)
+
+    def _searched(
+        self,
+        X: np.ndarray,
+        on_host: Callable[[np.ndarray, Found], None],
+        on_device: Callable[[np.ndarray, Found, Answer], None],
+    ) -> None:
+        """One of the two for batches of rows of X `[Q, D]`: their numbers and what was found of them."""
         X = np.ascontiguousarray(X, np.float64)
         for start in range(0, len(X), SEARCHED):
             found = self.find(X[start : start + SEARCHED])
 
             def task(rows: np.ndarray, start: int = start, found: Found = found) -> None:
-                use(start + rows, self._condition(found.take(rows), residual))
+                on_host(start + rows, found.take(rows))
 
             def take(rows: np.ndarray, answer: Answer, start: int = start, found: Found = found) -> None:
-                A, b, at, mean, left = (np.asarray(x) for x in answer[:5])
-                prior = np.asarray(answer.prior)
-                use(start + rows, Conditioned(found.take(rows), A, b, at, mean, residual * left, prior))
+                on_device(start + rows, found.take(rows), answer)
 
             if self._device is not None:
                 self._device.answers(self, found, take)
-                continue
-            self._in_batches(found, task)
+            else:
+                self._in_batches(found, task)
 
     def find(self, X: np.ndarray) -> Found:
         """Rows X `[T, D]` with their neighbours."""

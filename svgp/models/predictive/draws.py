@@ -22,6 +22,7 @@ from scipy.linalg import solve_triangular
 
 from svgp.kernels.features import Noise
 from svgp.models.pathwise import FREQUENCIES, SPENT, FunctionDraws, most_left, row_noise
+from svgp.models.predictive import device_errors
 from svgp.models.predictive.corrections import Conditioned
 from svgp.models.predictive.joint import LocalErrors, neighbour_weights, nugget
 
@@ -51,6 +52,7 @@ class NeighbourDraws:
 
     def __init__(self, predictive: Any, count: int, seed: int, frequencies: int, reference: Any) -> None:
         own = predictive.calibration
+        self._product = device_errors.product if predictive.neighbours.on_device else np.matmul
         self.predictive, self.count, self.seed = predictive, count, seed
         self.rows = predictive.neighbours
         self.errors = LocalErrors(self.rows, own.residual)
@@ -58,7 +60,7 @@ class NeighbourDraws:
         kernel, Z = self.rows.model.kernel, self.rows.model.Z.numpy()
         root = np.asarray(predictive.source.q_sqrt, np.float64)  # [L, M, M]
         self._latents, size = root.shape[:2]
-        self._spread = root @ rng.normal(size=(self._latents, size, count))  # [L, M, K]
+        self._spread = self._product(root, rng.normal(size=(self._latents, size, count)))  # [L, M, K]
         parts = kernel.features(Z.shape[1], frequencies, rng)
         self.exact_features = parts is not None
         if parts is None:
@@ -69,10 +71,10 @@ class NeighbourDraws:
         self._L_inverse = self.rows.process.frame.L_inverse
         at_Z = [part(Z)[0] for part in self._parts]  # [M, F]
         self._weights = [rng.normal(size=(self._latents, Phi.shape[1], count)) for Phi in at_Z]
-        self._seen = [self._L_inverse @ Phi for Phi in at_Z]
+        self._seen = [self._product(self._L_inverse, Phi) for Phi in at_Z]
         self._jitter = self.rows.process.frame.jitter + self._white
         noise = np.sqrt(self._jitter) * rng.normal(size=self._spread.shape)
-        self._noise_at_Z = self._L_inverse @ noise  # [L, M, K]
+        self._noise_at_Z = self._product(self._L_inverse, noise)  # [L, M, K]
 
     def __call__(self, X: Any) -> np.ndarray:
         """The functions at X `[N, D]`: `[K, N, Q]`."""
@@ -82,7 +84,7 @@ class NeighbourDraws:
         def fill(rows: np.ndarray, batch: Conditioned) -> None:
             draw = self._by_features if self.exact_features else self._by_pivots
             seen = batch.A if self.rows.joint is None else batch.at
-            draws[:, rows] = seen @ self._spread + self._mean(batch).T[:, :, None] + draw(batch)
+            draws[:, rows] = self._product(seen, self._spread) + self._mean(batch).T[:, :, None] + draw(batch)
 
         self.rows.conditioned(X, self.errors.residual, fill)
         return draws.transpose(2, 1, 0)
@@ -101,15 +103,15 @@ class NeighbourDraws:
         d = np.empty(own.shape)
         for latent, (b, at) in enumerate(zip(weights, batch.at, strict=True)):
             beta = self.errors.residual[latent]
-            drawn = np.sqrt(self._white) * own[latent] - at @ self._noise_at_Z[latent]  # [t, K]
-            variance = self._white + self._jitter * np.sum((at @ self._L_inverse) ** 2, axis=1)  # [t]
+            drawn = np.sqrt(self._white) * own[latent] - self._product(at, self._noise_at_Z[latent])  # [t, K]
+            variance = self._white + self._jitter * np.sum(
+                self._product(at, self._L_inverse) ** 2, axis=1
+            )  # [t]
             for part, seen, w in zip(self._parts, self._seen, self._weights, strict=True):
-                psi = part(batch.found.X)[0] - at @ seen  # [t, F]
-                for start in range(0, len(used), CHUNK):
-                    some = slice(start, start + CHUNK)
-                    psi -= b[:, some] @ part(self.rows.X[used[some]])[0]
-                drawn += psi @ w[latent]
-                variance += np.sum(psi**2, axis=1)
+                left = device_errors.features_left if self.rows.on_device else _features_left
+                values, squares = left(part, batch.found.X, at, seen, b, self.rows.X[used], w[latent], CHUNK)
+                drawn += values
+                variance += squares
             lam = self.errors.variances(latent, used)  # [U]
             drawn = np.sqrt(beta) * drawn - b @ (np.sqrt(lam)[:, None] * theirs[latent])
             variance = beta * variance + b.multiply(b) @ lam
@@ -140,7 +142,24 @@ class NeighbourDraws:
         if carried.size:
             C = self.errors.covariance(batch, self._pivots)  # [L, t, r]
             for latent, (L, c) in enumerate(zip(self._factor, C, strict=True)):
-                carried[latent] = solve_triangular(L, c.T, lower=True).T
+                carried[latent] = device_errors.solved(L, c) if self.rows.on_device else _solved(L, c)
         left = np.maximum(batch.residual.T - np.sum(carried**2, axis=2), 0.0)  # [L, t]
         d *= np.sqrt(left)[:, :, None]
-        return d + carried @ self._pivot_draws
+        return d + self._product(carried, self._pivot_draws)
+
+
+def _solved(L: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """`c L^-T` for a lower triangle L `[r, r]` and c `[t, r]`."""
+    return solve_triangular(L, c.T, lower=True).T
+
+
+def _features_left(
+    part: Any, X: np.ndarray, at: np.ndarray, seen: np.ndarray, b: Any, near: np.ndarray, w: np.ndarray,
+    chunk: int,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """`psi w [t, K]` and the squares `[t]` of psi = Phi(X) - at seen - b Phi(near), of one latent GP."""
+    psi = part(X)[0] - at @ seen  # [t, F]
+    for start in range(0, len(near), chunk):
+        some = slice(start, start + chunk)
+        psi -= b[:, some] @ part(near[some])[0]
+    return psi @ w, np.sum(psi**2, axis=1)

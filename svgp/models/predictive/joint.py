@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from svgp.models.neighbours import NONE
 from svgp.models.neighbours.search import cluster_order
+from svgp.models.predictive import device_errors
 from svgp.models.predictive.corrections import Conditioned, Found, NeighbourRows
 
 BLOCK = 256  # rows by whose neighbours kernels are taken at a time
@@ -84,7 +85,8 @@ class LocalErrors:
         used, weights = neighbour_weights(batch.found.neighbours[rows], batch.b[:, rows])
         points = np.concatenate([self.rows.X[used], batch.found.X[rows]])
         deviations = np.stack([np.sqrt(self.variances(latent, used)) for latent in range(len(self.residual))])
-        return _Side(self.rows.model.kernel, rows, points, used, weights, deviations, batch.at[:, rows])
+        at, on_device = batch.at[:, rows], self.rows.on_device
+        return _Side(self.rows.model.kernel, rows, points, used, weights, deviations, at, on_device)
 
 
 class _Side:
@@ -99,22 +101,35 @@ class _Side:
         weights: list[scipy.sparse.csr_matrix],
         deviations: np.ndarray,
         at: np.ndarray,
+        on_device: bool,
     ) -> None:
         self.kernel, self.rows, self.points, self.used = kernel, rows, points, used
-        self.at, self.weights, self.deviations = at, weights, deviations
+        self.at, self.weights, self.deviations, self.on_device = at, weights, deviations, on_device
         self.whole = [scipy.sparse.hstack([-w, scipy.sparse.eye(len(rows))]).tocsr() for w in weights]
 
     def covariance(self, other: _Side, residual: np.ndarray) -> np.ndarray:
         """Of d here and there, `[L, t, t']`."""
-        K = np.asarray(self.kernel.K(self.points, other.points, dtype=tf.float64), np.float64)
+        K = self.kernel.K(self.points, other.points, dtype=tf.float64)
+        K = K if self.on_device else np.asarray(K, np.float64)
         _, mine, theirs = np.intersect1d(self.used, other.used, assume_unique=True, return_indices=True)
         found = []
         for latent, beta in enumerate(residual):
-            weighed = (other.whole[latent] @ (self.whole[latent] @ K).T).T  # [t, t']
-            weighed = beta * (weighed - self.at[latent] @ other.at[latent].T)
+            operands = self.whole[latent], other.whole[latent], self.at[latent], other.at[latent]
+            apart = beta * (device_errors.weighed if self.on_device else _weighed)(K, *operands)
             shared = self.weights[latent][:, mine].multiply(self.deviations[latent, mine] ** 2)
-            found.append(weighed + (shared @ other.weights[latent][:, theirs].T).toarray())
+            found.append(apart + (shared @ other.weights[latent][:, theirs].T).toarray())
         return np.stack(found)
+
+
+def _weighed(
+    K: np.ndarray,
+    left: scipy.sparse.csr_matrix,
+    right: scipy.sparse.csr_matrix,
+    at: np.ndarray,
+    other_at: np.ndarray,
+) -> np.ndarray:
+    """`left K right^T - at other_at^T` `[t, t']`."""
+    return (right @ (left @ K).T).T - at @ other_at.T
 
 
 def neighbour_weights(
@@ -147,8 +162,9 @@ def joint_covariance(predictive: Any, X: np.ndarray) -> np.ndarray:
         C = errors.covariance(batch)
         for latent, root in enumerate(source.q_sqrt):
             seen = batch.A if rows.joint is None else batch.at[latent]
-            half = seen @ root
-            C[latent] += half @ half.T
+            product = device_errors.product if rows.on_device else np.matmul
+            half = product(seen, root)
+            C[latent] += product(half, half.T)
         return C
     A, _ = source.project(X)  # [1 or L, T, M]
     K = np.asarray(source.model.kernel.K(X, dtype=tf.float64), np.float64).reshape(-1, len(X), len(X))

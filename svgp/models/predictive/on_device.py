@@ -20,7 +20,7 @@ from svgp.models.neighbours.device_conditional import residual, weights
 from svgp.models.neighbours.search import cluster_order
 
 if TYPE_CHECKING:
-    from svgp.models.predictive.corrections import Correction, Found, NeighbourRows
+    from svgp.models.predictive.corrections import Found, NeighbourRows
 
 ENTRIES = 1 << 24  # of one [Q, m + 1, M] array, 128 MiB
 MOST_QUERIES = 1024
@@ -82,22 +82,6 @@ class DeviceRows:
                 tf.constant(places.reshape(present.shape), tf.int32), pool, Z, L_inverse, *q,
             )  # fmt: skip
             use(batch, _first(Answer(*answer), len(batch)))
-
-    def correct(self, rows: NeighbourRows, X: np.ndarray, beta: np.ndarray, out: Correction) -> None:
-        """Fill `out` with what `NeighbourRows.correct` says of X `[T, D]`."""
-        for start in range(0, len(X), SEARCHED):
-            found = rows.find(X[start : start + SEARCHED])
-
-            def fill(numbers: np.ndarray, answer: Answer, start: int = start, found: Found = found) -> None:
-                at: np.ndarray = start + numbers
-                out.mean[at], out.residual[at] = answer.mean, beta * np.asarray(answer.left)
-                out.nearest[at], out.prior[at] = found.distances[numbers, 0], answer.prior
-                if out.explained is not None:
-                    prior_mean = np.asarray(rows.model.mean(found.X[numbers]))
-                    out.mean[at] += np.asarray(answer.sparse) + prior_mean
-                    out.explained[at] = answer.explained
-
-            self.answers(rows, found, fill)
 
     # ---- what goes up
 

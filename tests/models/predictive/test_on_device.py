@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from svgp.kernels import Linear as Linear_
 from svgp.kernels import Matern12, Matern32, White
 from svgp.likelihoods import Gaussian
 from svgp.linalg import backend
@@ -12,7 +13,8 @@ from svgp.means import Linear
 from svgp.models import SVGP, Predictive
 from svgp.models.collapsed.posterior import assign_posterior
 from svgp.models.neighbours.evidence import NeighbourEvidence
-from svgp.models.predictive import SparseRows, corrections, on_device
+from svgp.models.predictive import SparseRows, corrections, device_errors, draws, joint, on_device
+from svgp.models.predictive.draws import predictive_draws
 from svgp.models.predictive.joint import joint_covariance
 
 RNG = np.random.default_rng(4)
@@ -22,6 +24,7 @@ NOISE = RNG.uniform(0.05, 0.3, (60, 2))
 KERNELS = {
     "matern": lambda: Matern32(1.2, [0.7, 1.1]),
     "sum": lambda: Matern12(1.0, 0.5) + White(0.01),
+    "without features": lambda: Matern32(1.0, 0.9) * Linear_([0.5, 0.8]) + White(0.1),
 }
 
 
@@ -61,8 +64,6 @@ def test_predictions_are_the_host_s(kernel, jointly, kept, monkeypatch):
     beta = np.array([0.7, 1.9])
     found, expected = (p.neighbours.correct(NEW, beta) for p in (device, host))
     assert_same([x for x in found if x is not None], [x for x in expected if x is not None])
-    if jointly and kept:
-        assert_same([joint_covariance(device, NEW)], [joint_covariance(host, NEW)])
 
 
 def test_rows_left_out_and_more_neighbours_than_there_are():
@@ -76,3 +77,22 @@ def test_rows_left_out_and_more_neighbours_than_there_are():
     other = device.of_rows(X[:40], Y[:40], NOISE[:40], device.joint, device.process)
     there = host.of_rows(X[:40], Y[:40], NOISE[:40], host.joint, host.process)
     assert_same(list(other.correct(NEW, np.ones(2)))[:2], list(there.correct(NEW, np.ones(2)))[:2])
+
+
+@pytest.mark.parametrize("jointly", [True, False])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_joint_covariances_and_draws_are_the_host_s(kernel, jointly, monkeypatch):
+    monkeypatch.setattr(joint, "BLOCK", 8)
+    monkeypatch.setattr(draws, "CHUNK", 16)
+    monkeypatch.setattr(draws, "PIVOTS", 9)
+    model = trained(kernel)
+    host, device = (predictive(model, jointly, who) for who in ("host", "tensorflow"))
+    expected = joint_covariance(host, NEW), predictive_draws(host, 3, seed=2, reference=NEW)(NEW)
+    calls = []
+    for name in ("weighed", "product", "features_left", "solved"):
+        own = getattr(device_errors, name)
+        monkeypatch.setattr(device_errors, name, lambda *a, own=own, name=name: calls.append(name) or own(*a))
+    found = joint_covariance(device, NEW), predictive_draws(device, 3, seed=2, reference=NEW)(NEW)
+    assert_same(found, expected)
+    last = "solved" if kernel == "without features" else "features_left"
+    assert set(calls) == {"weighed", "product", last}  # else the host was compared with itself
