@@ -22,7 +22,7 @@ def gauss_hermite(num: int = NODES) -> tuple[np.ndarray, np.ndarray]:
 def expectation(function: Function, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
     """E[function(f)]; `function` maps [20, ...] to [20, ...]. Shapes: mean, variance [...] -> [...]."""
     F, weights = _points(mean, variance)  # [Q, ...], [Q]
-    return tf.tensordot(weights, function(F), axes=1)  # [...]
+    return _weighted(weights, function(F))  # [...]
 
 
 def log_expectation(log_function: Function, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
@@ -30,6 +30,12 @@ def log_expectation(log_function: Function, mean: tf.Tensor, variance: tf.Tensor
     F, weights = _points(mean, variance)  # [Q, ...], [Q]
     log_weights = tf.reshape(tf.math.log(weights), [-1] + [1] * (F.shape.rank - 1))
     return tf.reduce_logsumexp(log_weights + log_function(F), axis=0)  # [...]
+
+
+def _weighted(weights: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """`weights [Q]` times `values [Q, ...]`, as tensordot does it, which asks for shapes it need not know."""
+    total = tf.matmul(weights[None], tf.reshape(values, [values.shape[0], -1]))  # [1, R]
+    return tf.ensure_shape(tf.reshape(total, tf.shape(values)[1:]), values.shape[1:])
 
 
 def _points(mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -46,7 +52,7 @@ def product_expectation(function: Function, mean: tf.Tensor, variance: tf.Tensor
     Shapes: mean, variance [..., 2] -> [...].
     """
     F, weights = _pairs(mean, variance)  # [400, ..., 2], [400]
-    return tf.tensordot(weights, function(F), axes=1)  # [...]
+    return _weighted(weights, function(F))  # [...]
 
 
 def product_log_expectation(log_function: Function, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,12 +97,8 @@ def render_report(
     (role, name, input, value, value in original units or None). Every part may be empty. Text is escaped,
     wherever it comes from.
     """
-    environment_template = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    source = resources.files("svgp.report").joinpath("template.html").read_text(encoding="utf-8")
     last = inducing_history[-1] if inducing_history else {}
-    return environment_template.from_string(source).render(
+    return _template().render(
         title=title,
         advice=list(last.get("advice") or []),
         headline=headline(metrics, history),
@@ -116,6 +113,16 @@ def render_report(
         config_yaml=config_yaml,
         environment=_numbers(environment),
     )
+
+
+@cache
+def _template() -> jinja2.Template:
+    """The page's, compiled once: that takes longer than to fill it in."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    source = resources.files("svgp.report").joinpath("template.html").read_text(encoding="utf-8")
+    return environment.from_string(source)
 
 
 def _picture(name: str, figure: Figure | bytes) -> Picture:

@@ -177,20 +177,23 @@ def test_large_inputs_leave_a_neural_network_kernel_finite():
     assert np.isfinite(K).all() and all(np.isfinite(slope).all() for slope in slopes)
 
 
-@pytest.mark.parametrize("kind", KERNELS)
 @pytest.mark.parametrize("square", [False, True])
-def test_compiled_like_eager_with_unknown_rows(kind, square):
+def test_compiled_like_eager_with_unknown_rows(square):
+    """All kernels in one graph, each with its own tape: XLA takes half as long as for one after another."""
     X, Z = points(9), None if square else points(6, seed=1)
     weights = points(9, 9 if square else 6, seed=2)
-    kernel = kind(1.7, LENGTHSCALES)
-    _, eager = gradients(kernel, X, Z, weights)
+    kernels = [kind(1.7, LENGTHSCALES) for kind in KERNELS]
+    eager = [gradient for kernel in kernels for gradient in gradients(kernel, X, Z, weights)[1]]
     inputs = [x for x in (X, Z) if x is not None]
 
     def compiled(*inputs):
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            total = tf.reduce_sum(weights * kernel.K(*inputs))
-        return tape.gradient(total, list(inputs) + list(kernel.trainable_variables))
+        found = []
+        for kernel in kernels:
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                total = tf.reduce_sum(weights * kernel.K(*inputs))
+            found += tape.gradient(total, list(inputs) + list(kernel.trainable_variables))
+        return found
 
     signature = [tf.TensorSpec([None, 3], tf.float64) for _ in inputs]
     graph = tf.function(compiled, input_signature=signature, autograph=False)(*inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,16 @@ import pyarrow.csv
 import pytest
 
 from svgp.config import Config
+
+
+@pytest.fixture(scope="session", autouse=True)
+def measured_once() -> Iterator[None]:
+    """Forecasts of runs measure the machine anew each time, a tenth of a second: here once is enough."""
+    from svgp.runs import forecast
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forecast, "machine", functools.cache(forecast.machine))
+        yield
 
 
 @pytest.fixture(scope="session")

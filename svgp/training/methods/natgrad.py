@@ -228,7 +228,7 @@ class NaturalGradient(Method):
 
         tf.cond(finite, update, lambda: tf.constant(False))
         values = (*outcome[:5], outcome.elbo, finite)  # an Outcome begins in the order of STATISTICS
-        return tf.stack([tf.reduce_max(tf.cast(value, tf.float64)) for value in values])  # [7]
+        return tf.stack([tf.cast(value, tf.float64) for value in values])  # [7]
 
     def _assign(self, outcome: Outcome, wanted: tf.Tensor) -> None:
         counters = self._counters

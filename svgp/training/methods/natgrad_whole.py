@@ -231,7 +231,7 @@ class WholeNaturalGradient(Method):
         outcome = self.posterior.settle(X, Y)
         gradients = with_prior_gradients(self.model, self.variables, outcome.gradients)
         flat = [tf.zeros([0], tf.float64), *(tf.reshape(tf.cast(g, tf.float64), [-1]) for g in gradients)]
-        statistics = [tf.reduce_max(tf.cast(x, tf.float64)) for x in (*outcome[:5], outcome.retries)]
+        statistics = [tf.cast(x, tf.float64) for x in (*outcome[:5], outcome.retries)]
         return tf.stack(statistics), tf.concat(flat, 0), outcome.state  # [6], [n]
 
     def _publish(self, X: tf.Tensor, Y: tf.Tensor) -> None:

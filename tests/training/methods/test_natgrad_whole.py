@@ -56,10 +56,10 @@ def pool(pool_of):
 
 
 @pytest.fixture(scope="module")
-def wide_reference():
+def wide_reference(publishing_once):
     """The bound that natural gradients reach in float64."""
     model, X, Y = make("poisson")
-    method = NaturalGradient(model, X, Y, settings(method="auto"))
+    method = publishing_once(NaturalGradient(model, X, Y, settings(method="auto")))
     for _ in range(25):
         method.advance()
     method.publish()
