@@ -57,6 +57,7 @@ class ColumnConfig(Section):
     unit: Literal["percent", "currency"] | None = setting(
         None, "pass over percent signs, or currency signs: 12 % is 12, not 0.12"
     )
+    missing: list[float] = setting([], "numbers that stand for a missing value, such as -999")
     format: Text | None = setting(None, 'how dates are written, as "%d.%m.%Y %H:%M"')
     parts: list[Part] = setting([], "of a date: further inputs, numbers; the weekday of a Monday is 0")
 
@@ -65,7 +66,7 @@ class ColumnConfig(Section):
             yield "thousands", _SAME
         if repeated(list(self.parts)):
             yield "parts", "a part is listed more than once"
-        numeric = [key for key in ("decimal", "thousands", "unit") if getattr(self, key) is not None]
+        numeric = [key for key in ("decimal", "thousands", "unit", "missing") if getattr(self, key)]
         dated = [key for key in ("format", "parts") if getattr(self, key)]
         for key in numeric if self.type in ("date", "category") or (dated and self.type is None) else []:
             yield key, "is for type: number"

@@ -175,10 +175,10 @@ def squeeze_notes(columns: Columns) -> list[str]:
     """Which inputs have far values that are drawn in."""
     if not columns.squeezed:
         return []
-    names = [f"{name} ({of.centre:.3g} +- {of.width:.3g})" for name, of in columns.squeezed.items()]
+    role = "inputs" if len(columns.squeezed) > 1 else "input"
     return [
-        f"{'inputs' if len(names) > 1 else 'input'} {listed(names)}: values far outside the rest; the "
-        "logarithm of the distance counts beyond the range in brackets (data.input_transform: none: as it is)"
+        f"{role} {listed(list(columns.squeezed))}: values far outside the rest; the logarithm of their"
+        " distance counts (data.input_transform: none takes them as they are)"
     ]
 
 

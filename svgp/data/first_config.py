@@ -96,6 +96,10 @@ def _told(found: Sniffed, targets: Sequence[str]) -> list[str]:
         shown = "" if kind == "number" else f" ({listed(names)})"
         parts += [f"{len(names)} {noun}{shown}"] if names else []
     lines.append(f"inputs: {', '.join(parts)}")
+    lines += [
+        f"'{name}': {', '.join(f'{code:g}' for code in codes)} counts as a missing value (data.columns)"
+        for name, codes in found.coded.items()
+    ]
     others = [f"left out: '{name}': {found.why[name]}" for name, kind in found.columns if kind == "other"]
     lines += others[:_SHOWN]
     if len(others) > _SHOWN:

@@ -39,6 +39,12 @@ class Guess:
     reading: Reading | None = None
 
 
+def numbers_of(table: pa.Table, name: str, reading: Reading | None) -> np.ndarray:
+    """Values `[N]` of a column of numbers, NaN where there is none; nothing of any other."""
+    found = _numbers(table, name, reading)
+    return np.zeros(0) if found is None else found
+
+
 def guess_column(table: pa.Table, name: str, decided: Mapping[str, Reading | Doubt]) -> Guess:
     """The kind of one column. Raises DataError where its numbers or dates may be read in two ways."""
     found = decided.get(name)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from svgp.data import dates
+from svgp.data.codes import without_codes
 from svgp.data.numeric import is_text, plain_column
 from svgp.data.origin import is_numbers, mark_numbers, row_number, source_of
 from svgp.data.spelling import Spelling, trimmed
@@ -21,13 +22,14 @@ class Reading:
     """A column of numbers, as `spelling` spells them in text, or of dates, as `style` writes them in text.
 
     A date becomes days since 1970-01-01 (a time of day: hours) and a column more for each of `parts`,
-    named `<column>.<part>`.
+    named `<column>.<part>`. Numbers that are one of `missing` stand for none.
     """
 
     type: str = "number"  # or date
     spelling: Spelling = Spelling()
     style: str = ""
     parts: tuple[str, ...] = ()
+    missing: tuple[float, ...] = ()
 
     @property
     def plain(self) -> bool:
@@ -41,7 +43,9 @@ class Reading:
     def describe(self, name: str) -> str:
         """One line for a person."""
         if self.type == "number":
-            return f"'{name}': numbers with {self.spelling.describe()}"
+            none = f"{', '.join(f'{code:g}' for code in self.missing)} for a missing one"
+            how = [self.spelling.describe()] if self.spelling != Spelling() or not self.missing else []
+            return f"'{name}': numbers with {', and '.join([*how, none] if self.missing else how)}"
         style = (
             "" if not self.style else " written 2024-12-31" if self.style == dates.ISO else f" {self.style}"
         )
@@ -55,7 +59,7 @@ class Reading:
         else:
             spelling = self.spelling
             found = {"type": "number", "decimal": spelling.decimal, "thousands": spelling.thousands}
-            found["unit"] = spelling.unit
+            found |= {"unit": spelling.unit, "missing": list(self.missing)}
         return {key: value for key, value in found.items() if value}
 
     @classmethod
@@ -68,6 +72,7 @@ class Reading:
             Spelling(
                 settings.get("decimal") or ".", settings.get("thousands") or "", settings.get("unit") or ""
             ),
+            missing=tuple(map(float, settings.get("missing") or ())),
         )
 
     def apply(self, table: pa.Table, name: str) -> dict[str, pa.ChunkedArray]:
@@ -84,13 +89,12 @@ class Reading:
         }
 
     def _numbers(self, table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-        if not is_text(column.type) or self.plain:
-            return column
-        text = trimmed(column)
-        parsed = self.spelling.parse(text)
-        what = f"is read as numbers with {self.spelling.describe()}"
-        self._refuse_others(table, name, text, parsed, what)
-        return parsed
+        if is_text(column.type) and not self.plain:
+            text = trimmed(column)
+            column = self.spelling.parse(text)
+            what = f"is read as numbers with {self.spelling.describe()}"
+            self._refuse_others(table, name, text, column, what)
+        return without_codes(column, self.missing) if self.missing else column
 
     def _dates(self, table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         shown = self.style if self.style and self.style != dates.ISO else "such as 2024-12-31"
@@ -126,6 +130,7 @@ class Wish:
     unit: str | None = None
     format: str | None = None
     parts: tuple[str, ...] = ()
+    missing: tuple[float, ...] = ()
 
     @property
     def needs_text(self) -> bool:
@@ -135,7 +140,8 @@ class Wish:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Wish:
         """From the keys of `data.columns.<name>`."""
-        return cls(**{**settings, "parts": tuple(settings.get("parts") or ())})
+        lists = {key: tuple(settings.get(key) or ()) for key in ("parts", "missing")}
+        return cls(**{**settings, **lists})
 
 
 @dataclass(frozen=True)

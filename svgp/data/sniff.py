@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from svgp.data.categories import MAX_LEVELS
 from svgp.data.checks import require
-from svgp.data.kinds import Guess, Kind, guess_column
+from svgp.data.codes import find_code
+from svgp.data.kinds import Guess, Kind, guess_column, numbers_of
 from svgp.data.layout import AS_FOUND, TableFormat, describe
 from svgp.data.numeric import plain_column, to_float
 from svgp.data.origin import layout_of, source_of
@@ -34,6 +35,7 @@ class Sniffed:
     policy: Literal["error", "drop", "indicator"] = "error"  # what to do about them
     why: Mapping[str, str] = field(default_factory=dict)  # by column: how it is read, or why it is left out
     settings: Mapping[str, dict[str, Any]] = field(default_factory=dict)  # for data.columns
+    coded: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # numbers for a missing value
     decimal: str | None = None  # of all numbers in text, where they have one mark and it is a comma
     delimiter: str = ""  # of a file of text
     encoding: str = ""
@@ -66,6 +68,8 @@ def sniff_table(
     target_table, target_settings = _target_table(table, targets, decided)
     likelihood, reason = _likelihood(target_table, targets)
     guesses = [guess_column(table, name, decided) for name in table.column_names if name not in targets]
+    decided |= _codes(table, [guess for guess in guesses if guess.kind == "number"])
+    guesses = [guess_column(table, guess.name, decided) for guess in guesses]
     guesses = _with_wishes(guesses, wishes or {})
     guesses = guesses if any(guess.kind != "other" for guess in guesses) else _anything(table, guesses)
     used = [guess for guess in guesses if guess.kind != "other"]
@@ -84,6 +88,7 @@ def sniff_table(
         policy="error" if not missing else "indicator" if many else "drop",
         why={guess.name: guess.why for guess in guesses if guess.why},
         settings={name: found for name, found in settings.items() if found},
+        coded={g.name: g.reading.missing for g in used if g.reading is not None and g.reading.missing},
         decimal=_decimal(decided),
         delimiter=delimiter,
         encoding=encoding,
@@ -104,8 +109,25 @@ def _settings(guess: Guess) -> dict[str, Any]:
     """What data.columns has to say of a column: that it is a date, or bears a sign."""
     if guess.kind == "date":
         return {"type": "date"}
-    unit = guess.reading.spelling.unit if guess.reading is not None else ""
-    return {"unit": unit} if unit else {}
+    if guess.reading is None:
+        return {}
+    found = {"unit": guess.reading.spelling.unit, "missing": [_short(x) for x in guess.reading.missing]}
+    return {key: value for key, value in found.items() if value}
+
+
+def _short(number: float) -> float | int:
+    return int(number) if number.is_integer() else number
+
+
+def _codes(table: pa.Table, guesses: list[Guess]) -> dict[str, Reading | Doubt]:
+    """How the columns of numbers are read that seem to have one for a missing value, if none is named."""
+    found: dict[str, Reading | Doubt] = {}
+    for guess in guesses:
+        reading = guess.reading or Reading()
+        code = None if reading.missing else find_code(numbers_of(table, guess.name, guess.reading))
+        if code is not None:
+            found[guess.name] = replace(reading, missing=(code,))
+    return found
 
 
 def _anything(table: pa.Table, guesses: list[Guess]) -> list[Guess]:

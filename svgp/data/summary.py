@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from svgp.data.codes import CODED
 from svgp.data.dataset import Dataset
 from svgp.data.names import counted
 from svgp.data.recommend import Recommendation, recommend_for_numbers
@@ -16,7 +17,6 @@ from svgp.data.suspicions import on_drift, on_leaks, on_skew
 _ROWS = 200_000
 _INPUTS = 300
 _FAR = 30.0  # robust standard deviations: far beyond what heavy tails give by themselves
-_CODED = 3  # rows at least that share one far value before it is taken for a code
 _SHOWN = 5  # findings of one kind
 
 
@@ -117,7 +117,8 @@ def _repeated_rows(X: np.ndarray, Y: np.ndarray) -> Iterator[str]:
 
 
 def _outliers(dataset: Dataset, X: np.ndarray, Y: np.ndarray) -> Iterator[str]:
-    numeric = [name for name in dataset.columns.input_names if name in dataset.columns.inputs]
+    own = dataset.columns
+    numeric = [name for name in own.input_names if name in own.inputs]
     places = {name: place for place, name in enumerate(dataset.columns.input_names)}
     columns = [("input", name, X[:, places[name]]) for name in numeric]
     if dataset.columns.task == "regression":
@@ -129,22 +130,25 @@ def _outliers(dataset: Dataset, X: np.ndarray, Y: np.ndarray) -> Iterator[str]:
         deviation = (high - low) / 1.349  # of a normal distribution with these quartiles
         far = np.abs(values - middle) > _FAR * deviation
         if deviation > 0 and far.any():
-            worst = values[np.argmax(np.abs(values - middle))]
+            worst, advice = values[np.argmax(np.abs(values - middle))], _far_off(role, name, values, far)
+            if name in own.squeezed and role == "input" and "missing" not in advice:
+                continue  # seen to, and said
             found.append(
                 f"{role} '{name}': {counted(int(far.sum()), 'row')} further than {_FAR:g} robust standard"
-                f" deviations from the median {middle:.4g}, up to {worst:.4g}; {_far_off(role, values, far)}"
+                f" deviations from the median {middle:.4g}, up to {worst:.4g}; {advice}"
             )
     yield from _first(found, "columns with far outliers")
 
 
-def _far_off(role: str, values: np.ndarray, far: np.ndarray) -> str:
+def _far_off(role: str, name: str, values: np.ndarray, far: np.ndarray) -> str:
     """What values so far off may be. Clipped at five deviations a twentieth of them did no harm."""
     levels, rows = np.unique(values[far].round(6), return_counts=True)  # scaled and back: not exact
-    if rows.max() >= max(_CODED, 0.5 * far.sum()):
+    if rows.max() >= max(CODED, 0.5 * far.sum()):
         code = levels[np.argmax(rows)]
         return (
             f"{counted(int(rows.max()), 'row')} have {code:.6g} there, as if it stood for a missing value:"
-            " leave such cells empty, with data.missing=indicator (or drop)"
+            f" with data.columns={{{name}: {{missing: [{code:.6g}]}}}} and data.missing=indicator (or drop)"
+            " it does"
         )
     if values.min() > 0:
         return "an error, or a case for its logarithm"

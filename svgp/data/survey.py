@@ -144,6 +144,7 @@ class Survey:
                 reading = self._text(name, self._found[name], wish, prior, decimals)
             else:
                 reading = self._typed(name, wish, prior)
+            reading = _with_codes(reading, wish, prior)
             if reading is not None and (
                 isinstance(reading, Doubt) or not reading.plain or name in self._prior
             ):
@@ -187,6 +188,14 @@ class Survey:
             f" {found.unit}}}}} to read the numbers without them, or leave it out",
             chosen,
         )
+
+
+def _with_codes(reading: Reading | Doubt | None, wish: Wish, prior: Reading | None) -> Reading | Doubt | None:
+    """With the numbers that stand for a missing value, as was said, or as in training."""
+    codes = wish.missing or (prior.missing if prior is not None else ())
+    if not codes or isinstance(reading, Doubt) or (reading is not None and reading.type != "number"):
+        return reading
+    return replace(reading or Reading(), missing=codes)
 
 
 def _number(
