@@ -1,8 +1,10 @@
 """Evidence and predictions with neighbours on the device: `python -m benchmarks.gpu_neighbours gpu|cpu`.
 
-Matérn 3/2, 8 inputs, Gaussian noise. First the device's and the host's answers to the same question: the
-evidence, its gradient, and predictions, which must agree to 1e-8. Then the seconds of one evaluation of the
-evidence, 16 neighbours a row, and the microseconds of a prediction that sees 32. The last line is JSON.
+Matérn 3/2, 8 inputs, Gaussian noise. First the device's and the host's answers to the same question: which
+rows are neighbours, which must be the same; the evidence, its gradient, predictions, joint covariances and
+draws, which must agree to 1e-8. Then the seconds of one evaluation of the evidence, 16 neighbours a row, and
+of finding these; the microseconds of a prediction that sees 32; the seconds of a covariance and of draws. The
+last line is JSON.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ from svgp import linalg
 from svgp.models import Predictive
 from svgp.models.collapsed.posterior import assign_posterior
 from svgp.models.neighbours.evidence import NeighbourEvidence
-from svgp.models.predictive import SparseRows
+from svgp.models.predictive import SparseRows, joint_covariance, predictive_draws
 from svgp.models.predictive.corrections import NeighbourRows
+
+TOGETHER = 1000  # rows of a joint covariance
 
 
 def predictive(model: Any, X: np.ndarray, Y: np.ndarray, count: int) -> Predictive:
@@ -34,13 +38,16 @@ def predictive(model: Any, X: np.ndarray, Y: np.ndarray, count: int) -> Predicti
 
 
 def answers(who: str, rows: int, points: int, count: int) -> list[np.ndarray]:
-    """Evidence, gradient, means and variances."""
+    """Neighbours, evidence, gradient, means and variances, a joint covariance, draws."""
     model, X, Y = problem(rows, points)
     with linalg.backend(who):
-        found = NeighbourEvidence(model, X, Y, count=count).evaluate()
+        evidence = NeighbourEvidence(model, X, Y, count=count)
+        found = evidence.evaluate()
         assign_posterior(model, found.posterior)
-        latent = predictive(model, X, Y, 2 * count).latent(X[: rows // 4] + 0.05)
-    return [np.asarray(found.evidence), *found.gradients, *latent]
+        ours, new = predictive(model, X, Y, 2 * count), X[: rows // 4] + 0.05
+        latent, C = ours.latent(new), joint_covariance(ours, new[:TOGETHER])
+        draws = predictive_draws(ours, 3)(new)
+    return [evidence.neighbours, np.asarray(found.evidence), *found.gradients, *latent, C, draws]
 
 
 def difference(rows: int, points: int, count: int) -> float:
@@ -68,6 +75,9 @@ def main(device: str) -> int:
             for N in (rows, 10 * rows) if gpu else (rows,):
                 model, X, Y = problem(N, points)
                 evidence = NeighbourEvidence(model, X, Y, count=16)
+                scales = np.full(X.shape[1], 2.0)
+                searched = seconds(lambda search=evidence.search, scales=scales: search(scales))
+                found[f"neighbours of {N} rows, seconds"] = round(searched, 3)
                 found[f"evidence of {N} rows, {points} points, seconds"] = round(
                     seconds(evidence.evaluate), 3
                 )
@@ -78,6 +88,11 @@ def main(device: str) -> int:
             searched = seconds(lambda: ours.neighbours.find(new))
             found["microseconds a prediction"] = round(1e6 * taken / queries, 2)
             found["of these, the search"] = round(1e6 * searched / queries, 2)
+            some = new[:TOGETHER]
+            taken = seconds(lambda: joint_covariance(ours, some))
+            found[f"a joint covariance of {len(some)} rows, seconds"] = round(taken, 3)
+            draws = predictive_draws(ours, 10)
+            found[f"10 draws at {len(some)} rows, seconds"] = round(seconds(lambda: draws(some)), 3)
     print(json.dumps(found))
     return int(not error < AGREEMENT)
 

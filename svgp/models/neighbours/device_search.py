@@ -14,6 +14,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from svgp.models.collapsed.kernels import compiled
+
 QUERIES, ROWS = 1024, 1 << 14  # of a block: 128 MiB of distances
 NONE = -1
 
@@ -24,16 +26,9 @@ class DeviceSearch:
     """The rows `points [N, E]`, N > 0, on the device."""
 
     def __init__(self, points: np.ndarray) -> None:
-        E = points.shape[1]
         starts = range(0, len(points), ROWS)
         self._points = points
         self._blocks = [tf.constant(points[start : start + ROWS], _WIDE) for start in starts]
-        rows, column = tf.TensorSpec([None, E], _WIDE), tf.TensorSpec([None], tf.int32)
-        best = tf.TensorSpec([None, None], _WIDE), tf.TensorSpec([None, None], tf.int32)
-        number = tf.TensorSpec([], tf.int32)
-        self._join = tf.function(
-            _joined_graph, input_signature=[rows, column, rows, number, *best], autograph=False
-        )
 
     def query(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Distances and indices `[B, count]` of the rows nearest to `queries [B, E]`, nearest first."""
@@ -53,7 +48,7 @@ class DeviceSearch:
             x, limit = tf.constant(own, _WIDE), tf.constant(limits[some], tf.int32)
             best = tf.fill([len(own), count], tf.constant(-np.inf, _WIDE)), tf.fill([len(own), count], NONE)
             for first in range(0, int(limits[some][-1]), ROWS):
-                best = self._join(x, limit, self._blocks[first // ROWS], first, *best)
+                best = _joined(x, limit, self._blocks[first // ROWS], tf.constant(first), *best)
             near = found[some] = np.asarray(best[1])
             apart = own[:, None] - self._points[near]  # [Q, count, E]
             distances[some] = np.where(near == NONE, np.inf, np.sqrt(np.einsum("qce,qce->qc", apart, apart)))
@@ -74,3 +69,9 @@ def _joined_graph(
     chosen = tf.where(values > -np.inf, first + places, NONE)
     best, places = tf.math.top_k(both, count)
     return best, tf.gather(tf.concat([rows, chosen], 1), places, batch_dims=1)
+
+
+_numbers, _number, _rows = (tf.TensorSpec([None] * rank, tf.int32) for rank in (1, 0, 2))
+_matrix = tf.TensorSpec([None, None], _WIDE)
+# One graph for all searches: the evidence's second stage makes a new one at each of its looks.
+_joined = compiled(_joined_graph, [_matrix, _numbers, _matrix, _number, _matrix, _rows])
