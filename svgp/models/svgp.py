@@ -275,7 +275,8 @@ class SVGP(tf.Module):
 
 
 def _with_latent_axis(x: tf.Tensor, rank: int) -> tf.Tensor:
-    return x[None] if x.shape.rank == rank else x
+    # The adjoint of x[None] would write zeros and copy into them; that of expand_dims is free.
+    return tf.expand_dims(x, 0) if x.shape.rank == rank else x
 
 
 def _count_latents(q_mean: Any, q_sqrt: Any, q_diag: bool, size: int) -> int:

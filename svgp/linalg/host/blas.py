@@ -13,7 +13,8 @@ transpose, so a row-major lower triangle is an upper one there.
 from __future__ import annotations
 
 import ctypes
-from functools import cache, partial
+import math
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -74,31 +75,39 @@ def _integers(name: str, signature: str) -> tuple[Any, int]:
 
 def _call(name: str, dtype: np.dtype, *arguments: Any) -> None:
     """Call a Fortran routine: letters, integers, reals and arrays all go by address."""
-    real = _REAL[dtype]
     routine, integer, count = _routine(name, dtype)
     assert len(arguments) == count, (name, count)
     passed: list[Any] = []
     for argument in arguments:
-        if isinstance(argument, np.ndarray):
-            passed.append(ctypes.c_void_p(argument.ctypes.data))
-        elif isinstance(argument, bytes):
+        kind = type(argument)
+        if kind is np.ndarray:
+            passed.append(ctypes.c_void_p(argument.__array_interface__["data"][0]))
+        elif kind is int:
+            passed.append(_constant(integer, argument))
+        elif kind is float:
+            passed.append(_constant(_REAL[dtype], argument))
+        elif kind is bytes:
             passed.append(ctypes.c_char_p(argument))
-        elif isinstance(argument, int):
-            passed.append(ctypes.byref(integer(argument)))
-        elif isinstance(argument, float):
-            passed.append(ctypes.byref(real(argument)))
+        elif isinstance(argument, float):  # NumPy's
+            passed.append(_constant(_REAL[dtype], float(argument)))
         else:
             passed.append(ctypes.byref(argument))
     routine(*passed)
 
 
+@lru_cache(maxsize=4096)
+def _constant(kind: Any, value: float) -> Any:
+    """The address of a number that no routine writes to: a call has up to eight, mostly the same."""
+    return ctypes.byref(kind(value))
+
+
 def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An uninitialised row-major array that TensorFlow can adopt without copying it."""
     dtype = np.dtype(dtype)
-    size = int(np.prod(shape)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
     buffer = np.empty(size + _ALIGNMENT, np.uint8)
-    offset = -buffer.ctypes.data % _ALIGNMENT
-    return buffer[offset : offset + size].view(dtype).reshape(shape)
+    offset = -buffer.__array_interface__["data"][0] % _ALIGNMENT
+    return np.ndarray(shape, dtype, buffer, offset)
 
 
 def aligned_copy(array: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from typing import ClassVar
 import numpy as np
 
 from svgp.linalg.host import blas
-from svgp.linalg.host.strips import Task, clear_above, panels, strips, transposed
+from svgp.linalg.host.strips import Task, above, clear_above, panels, strips, transposed
 from svgp.linalg.host.triangular import upper_times_lower_strip
 
 
@@ -112,8 +112,9 @@ class LatentAdjoint:
         start, stop = strip.start, strip.stop
         W, P, S_bar = self._W[:, strip], self._P_s, self.S_bar[strip]
         np.copyto(W[stop:], P[stop:, strip])
-        lower = np.tril(P[strip, strip])
-        np.add(lower, np.tril(lower, -1).T, out=W[strip])
+        corner = P[strip, strip]
+        np.copyto(W[strip], corner)
+        np.copyto(W[strip], corner.T, where=above(len(corner)))
         transposed(P[strip, :start], W[:start])
         blas.triangular_product(self.S, W, transpose=True)
         transposed(W[:stop], S_bar[:, :stop])

@@ -8,6 +8,7 @@ the structure of triangles is used: the strip of columns j.. of a lower triangle
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -71,4 +72,10 @@ def transposed(A: np.ndarray, out: np.ndarray, block: int = 128) -> None:
 def clear_above(A: np.ndarray, strip: slice) -> None:
     """Zero what lies above the diagonal in the square block of A at rows and columns `strip`."""
     block = A[strip, strip]
-    block[...] = np.tril(block)
+    np.copyto(block, 0.0, where=above(len(block)))
+
+
+@lru_cache(maxsize=64)
+def above(size: int) -> np.ndarray:
+    """What lies above the diagonal, `[size, size]`; np.tril makes it anew for each of a step's strips."""
+    return ~np.tri(size, dtype=bool)

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from svgp.linalg.host import blas, threads
-from svgp.linalg.host.strips import run_largest_first, strips
+from svgp.linalg.host.strips import clear_above, run_largest_first, strips
 
 # Timed on 4 cores at M = 512 to 2048 in both precisions: LAPACK on one core is quickest up to 128, and steps
 # of 64 to 256 columns take the same time, but the inverse is faster with the widest.
@@ -77,7 +77,7 @@ def _leaf(K: np.ndarray, inverse: np.ndarray) -> bool:
     size = len(K)
     if size <= _LEAF:
         sound = blas.cholesky_leaf(K)
-        K[...] = np.tril(K)
+        clear_above(K, slice(0, size))
         np.copyto(inverse, K)
         if sound:
             blas.invert_lower_leaf(inverse)

@@ -53,6 +53,13 @@ def test_product(transpose_a, transpose_b, size, random, close):
     np.testing.assert_array_equal(around, before)  # nothing around the block was touched
 
 
+def test_factors_of_numpy_s_types_are_numbers_too(random, close):
+    A, B, out = random(3, 4), random(4, 5), random(3, 5)
+    expected = 2.0 * A @ B - out
+    blas.product(A, B, out, alpha=np.float64(2.0), beta=np.float64(-1.0))
+    close(out, expected)
+
+
 def test_a_matrix_in_another_order_is_refused(random):
     A, out = random(4, 3), np.empty((4, 4), random(1).dtype)
     with pytest.raises(ValueError, match="not row-major; pass np.ascontiguousarray"):
