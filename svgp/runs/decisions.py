@@ -25,11 +25,15 @@ _LARGEST, _NEIGHBOURS, _ROW = 3e12, 768.0, 1.25e6
 _SEARCHED = 10**6  # rows, beyond which a GPU takes no more
 
 
-def has_second_stage(config: Any) -> bool:
-    """Whether training goes on with the evidence with neighbours, as far as a config tells."""
-    neighbours = config.model.neighbours
+def has_second_stage(config: Any, targets: int = 1) -> bool:
+    """Whether training goes on with the evidence with neighbours, as far as a config tells.
+
+    That is for one noise variance, and of several targets each has its own, unless the config gives one.
+    """
+    neighbours, model = config.model.neighbours, config.model
     wanted = neighbours.count != 0 and neighbours.fit == "evidence"
-    return wanted and _collapsible(config.model) and config.train.method in ("auto", "collapsed")
+    collapsed = _collapsible(model) and config.train.method in ("auto", "collapsed")
+    return bool(wanted and collapsed and (targets == 1 or model.likelihood.variance is not None))
 
 
 def _collapsible(model: Any) -> bool:
@@ -45,13 +49,13 @@ def has_labels(config: Any) -> bool:
     return natgrad and model.likelihood.task in HELD_OUT_TASKS and model.outputs.type == "independent"
 
 
-def most_wanted(config: Any, rows: int, in_memory: bool) -> int:
+def most_wanted(config: Any, rows: int, in_memory: bool, targets: int = 1) -> int:
     """The most points that `inducing.count: auto` ever takes.
 
     With a second stage predictions see neighbours, and a quarter of the rows is plenty (airfoil, 1,353 rows,
     NLPD: 1.481 with 128 points, 1.477 with 256, 1.487 with 512, at thrice the time a step).
     """
-    if in_memory and has_second_stage(config):
+    if in_memory and has_second_stage(config, targets):
         return min(MOST_WITH_NEIGHBOURS, max(rows // 4, GRID[0]))
     return GRID[-1]
 

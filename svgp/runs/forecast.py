@@ -181,8 +181,8 @@ def peak_bytes() -> float | None:
 def _most(config: Any, rows: int, in_memory: bool, latents: int) -> int:
     """The most points that `inducing.count: auto` may take."""
     once = chosen_method(config, rows, 1) == "collapsed"
-    second = in_memory and once and has_second_stage(config)
-    most = most_wanted(config, rows, in_memory)
+    second = in_memory and once and has_second_stage(config, latents)
+    most = most_wanted(config, rows, in_memory, latents)
     labels = has_labels(config)
     return most_points(config.train, rows, most, 1 if once else latents, once, second=second, labels=labels)
 

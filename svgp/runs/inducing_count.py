@@ -48,8 +48,9 @@ def with_count(config: Config, dataset: Dataset) -> tuple[Config, dict[str, Any]
     if points.count != "auto" or points.init == "file" or config.model.start_from is not None:
         return config, None
     rows = dataset.rows
-    second = has_second_stage(config) and rows.in_memory
-    most, labels = most_wanted(config, rows.count, rows.in_memory), has_labels(config)
+    targets = len(dataset.columns.target_names)
+    second = has_second_stage(config, targets) and rows.in_memory
+    most, labels = most_wanted(config, rows.count, rows.in_memory, targets), has_labels(config)
     found = weigh(config, dataset, most, second=second, labels=labels)
     inducing = points.model_copy(update={"count": found["count"]})
     return config.model_copy(update={"model": config.model.model_copy(update={"inducing": inducing})}), found

@@ -66,7 +66,7 @@ class Work:
 
     def has_second(self) -> bool:
         """Whether training goes on with the evidence."""
-        return bool(self.neighbours) and has_second_stage(self.config)
+        return bool(self.neighbours) and has_second_stage(self.config, self.latents)
 
     def batch(self) -> float:
         """A step on a batch; of natural gradients on all rows, of as many iterations as it has."""

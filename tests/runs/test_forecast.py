@@ -72,6 +72,22 @@ def test_mixed_latents_and_ones_with_points_of_their_own_have_no_closed_form(cha
     assert not decisions.has_second_stage(given)
 
 
+@pytest.mark.parametrize(("variance", "stages"), [(None, 1), (0.1, 2)])
+def test_targets_with_noise_of_their_own_have_no_stage_on_the_evidence(variance, stages):
+    """As training decides of the model that is built."""
+    from svgp.data import load_dataset
+    from svgp.models import build_model
+    from svgp.training.methods.staged import wants_evidence
+
+    values = {"likelihood": {"variance": variance}, "inducing": {"count": 4}}
+    given = Config.from_dict({"data": {"dataset": "linnerud"}, "model": values})
+    data = load_dataset(given.data, given.model.likelihood)
+    model, _ = build_model(given.model, data.X, data.Y, columns=data.columns)
+    assert wants_evidence(model, "collapsed") is decisions.has_second_stage(given, 3) is (stages == 2)
+    assert len(forecast(given, 2000, 2, 3, on=SLOW).steps) == stages
+    assert decisions.most_wanted(given, 2000, True, 3) == (500 if stages == 2 else decisions.GRID[-1])
+
+
 @pytest.mark.parametrize("rows", [4999, 5000, 30_000, 10**6, 10**8])
 @pytest.mark.parametrize("subset", ["auto", None, 3000])
 def test_rows_are_those_that_training_takes(rows, subset):

@@ -83,7 +83,8 @@ def test_where_predictions_see_neighbours_fewer_points_are_ever_taken(make_confi
     ):
         tree["model"]["neighbours"]["count"], tree["train"]["method"] = count, method
         for rows in (5000, 400, 10):
-            dataset = SimpleNamespace(rows=SimpleNamespace(in_memory=in_memory, count=rows))
+            columns = SimpleNamespace(target_names=["y"])
+            dataset = SimpleNamespace(rows=SimpleNamespace(in_memory=in_memory, count=rows), columns=columns)
             inducing_count.with_count(Config.from_dict(tree), dataset)
     assert asked == [512, 100, GRID[0], *(9 * [GRID[-1]])]
 
