@@ -54,6 +54,7 @@ def test_the_best_of_all_starts_goes_on(straight):
     assert not list(run.folder.checkpoints.glob("start_*"))
     # It went on where its trial had ended, and the clock shows all trials.
     assert run.metrics["steps"] == 24 and run.history()[0]["step"] == 3
+    assert run.inducing_history()[0]["step"] == 2
     assert run.metrics["wall_s"] > sum(trial["seconds"] for trial in trials)
     method, _ = restarts.prepare(run.config, run.dataset, best)
     np.testing.assert_array_equal(run.inducing_start(), method.model.Z.numpy())
