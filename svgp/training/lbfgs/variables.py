@@ -26,6 +26,32 @@ def unpack(variables: Sequence[tf.Variable], x: np.ndarray) -> None:
         start = stop
 
 
+class ScaledVariables:
+    """Variables as one vector x `[n]`, each number times its scale `[n]`.
+
+    What `unpack` gave them it does not give again, until `forget`: of a small model that takes as long as a
+    product.
+    """
+
+    def __init__(self, variables: Sequence[tf.Variable], scales: np.ndarray) -> None:
+        self.variables, self.scales = variables, scales
+        self._at: np.ndarray | None = None  # what the variables have, as far as is known
+
+    def pack(self) -> np.ndarray:
+        """x."""
+        return self.scales * pack(self.variables)
+
+    def unpack(self, x: np.ndarray) -> None:
+        """Give the variables x, unless they have it."""
+        if self._at is None or not np.array_equal(self._at, x):
+            unpack(self.variables, x / self.scales)
+            self._at = x.copy()
+
+    def forget(self) -> None:
+        """Others may have changed the variables."""
+        self._at = None
+
+
 def wall(anchor: tuple[np.ndarray, float, np.ndarray], x: np.ndarray) -> Answer:
     """An answer for an x `[n]` where the objective does not exist, that sends a line search back.
 

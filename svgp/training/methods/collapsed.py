@@ -20,7 +20,7 @@ from svgp.rows import ArrayRows, Rows, as_rows
 from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.units import variable_scales
-from svgp.training.lbfgs.variables import pack, unpack, wall
+from svgp.training.lbfgs.variables import ScaledVariables, wall
 from svgp.training.methods.affordable import rows_to_learn
 from svgp.training.methods.base import Method, StepRecord, no_time_left
 from svgp.workers import present
@@ -65,13 +65,12 @@ class Collapsed(Method):
         self._seen = fitted.count  # rows that q(u) has seen
         self._final_pass_s = 0.0
         X, Y = fitted.sample()
-        self._scales = variable_scales(model, self.variables, X)  # [n]
+        self._vector = ScaledVariables(self.variables, variable_scales(model, self.variables, X))
         limits = box(model, self.variables, X, Y)  # [n, 2]
-        self.optimiser = Lbfgs(self._pack(), limits * self._scales[:, None])
+        self.optimiser = Lbfgs(self._vector.pack(), limits * self._vector.scales[:, None])
         self.evaluation: Evaluation | None = None  # of the last accepted iterate
         self._trial: tuple[np.ndarray, Evaluation, Answer] | None = None
         self._anchor: tuple[np.ndarray, float, np.ndarray] | None = None  # last accepted x, f and gradient
-        self._at: np.ndarray | None = None  # what the variables have, as far as a step knows
         self._repairs = 0
         self._summary = np.zeros(4)  # elbo, expected log-likelihood, kl, jitter
         self._time_is_up = False
@@ -136,7 +135,7 @@ class Collapsed(Method):
         """One accepted iterate, or none where the optimiser has ended or the time is up. Raises StopAsked."""
         started = time.perf_counter()
         deadline = None if self.max_seconds is None else started + self.max_seconds - self._elapsed
-        self._at = None  # others may have changed them
+        self._vector.forget()
         try:
             if not self._under_way:
                 self._repairs = 0
@@ -210,8 +209,9 @@ class Collapsed(Method):
     def restart(self, move: Move) -> float:
         """Go on after `move`, which the model has made, L-BFGS-B anew; what the objective gains, per row."""
         started, before = time.perf_counter(), self._anchor
-        self._anchor = self._at = None
-        x = self._pack()
+        self._anchor = None
+        self._vector.forget()
+        x = self._vector.pack()
         answer = self._evaluate(x, None)
         self.optimiser.close()
         self.optimiser = Lbfgs(x, self.optimiser.bounds, answers=[answer])
@@ -228,12 +228,12 @@ class Collapsed(Method):
             "complete": np.asarray(self._complete),
             "seen": np.asarray(self._seen, np.int64),
             "summary": self._summary,
-            "scales": self._scales,
+            "scales": self._vector.scales,
             "fitted": np.asarray(self.bound.rows.count, np.int64),  # rows; auto may choose others by now
             "under_way": np.array([self._under_way, self._repairs], np.int64),
             "pending": np.zeros(0) if self._pending is None else self._pending,
         }
-        anchor = self._anchor or (self._pack(), np.nan, np.full(len(self.optimiser.start), np.nan))
+        anchor = self._anchor or (self._vector.pack(), np.nan, np.full(len(self.optimiser.start), np.nan))
         kept = dict(zip(("anchor/x", "anchor/f", "anchor/g"), map(np.asarray, anchor), strict=True))
         return {**arrays, **machine, **own, **kept}
 
@@ -250,9 +250,9 @@ class Collapsed(Method):
         load_model_state(self.model, model)
         if (count := int(state.get("fitted", self.bound.rows.count))) != self.bound.rows.count:
             self._fit_to(count)
-        limits = self.optimiser.bounds / self._scales[:, None]
-        self._scales = state["scales"].copy()
-        self.optimiser.bounds = limits * self._scales[:, None]
+        limits = self.optimiser.bounds / self._vector.scales[:, None]
+        self._vector = ScaledVariables(self.variables, state["scales"].copy())
+        self.optimiser.bounds = limits * self._vector.scales[:, None]
         machine = {n.removeprefix("lbfgs/"): v for n, v in state.items() if n.startswith("lbfgs/")}
         self.optimiser.load_state(machine)
         self.step, self._elapsed = int(state["step"]), float(state["elapsed"])
@@ -267,7 +267,7 @@ class Collapsed(Method):
 
     def _evaluate(self, x: np.ndarray, deadline: float | None) -> Answer:
         """-F and its gradient, per row. A point without a value gets a wall that sends the search back."""
-        self._unpack(x)
+        self._vector.unpack(x)
         first = self._anchor is None
         reserve = self._reserve_s()
 
@@ -302,7 +302,7 @@ class Collapsed(Method):
         priors = with_prior_gradients(self.model, self.variables, [tf.zeros_like(v) for v in self.variables])
         pairs = zip(evaluation.gradients, priors, strict=True)
         gradient = np.concatenate([(g + share * np.asarray(p, np.float64)).ravel() for g, p in pairs])
-        return scale * value, scale * gradient / self._scales
+        return scale * value, scale * gradient / self._vector.scales
 
     def _reserve_s(self) -> float:
         if not self._subset:
@@ -317,7 +317,7 @@ class Collapsed(Method):
         _, evaluation, answer = self._trial
         self._anchor, self._pending = (x.copy(), *answer), None
         self._complete, self._seen = not self._subset, self.bound.rows.count
-        self._unpack(x)
+        self._vector.unpack(x)
         self._adopt(evaluation)
 
     def _adopt(self, evaluation: Evaluation) -> None:
@@ -331,16 +331,7 @@ class Collapsed(Method):
     def _restore(self) -> None:
         """The variables of the last accepted iterate, whatever was tried since."""
         if self._anchor is not None:
-            self._unpack(self._anchor[0])
-
-    def _pack(self) -> np.ndarray:
-        return self._scales * pack(self.variables)
-
-    def _unpack(self, x: np.ndarray) -> None:
-        """Give the variables x, unless they have it: of a small model that takes as long as a product."""
-        if self._at is None or not np.array_equal(self._at, x):
-            unpack(self.variables, x / self._scales)
-            self._at = x.copy()
+            self._vector.unpack(self._anchor[0])
 
 
 def subset(rows: Rows, count: int | None, seed: int) -> Rows:

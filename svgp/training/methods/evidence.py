@@ -18,7 +18,7 @@ from svgp.models.priors import log_prior, with_prior_gradients
 from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.units import variable_scales
-from svgp.training.lbfgs.variables import pack, unpack, wall
+from svgp.training.lbfgs.variables import ScaledVariables, wall
 from svgp.workers import present
 
 COUNT = 16  # neighbours a row in training; predictions may take more
@@ -58,9 +58,9 @@ class EvidenceFit:
         self.variables = NeighbourEvidence.trainable(model)
         if not move_points:
             self.variables = [v for v in self.variables if v is not model.Z]
-        self._scales = variable_scales(model, self.variables, X)
+        self._vector = ScaledVariables(self.variables, variable_scales(model, self.variables, X))
         self._limits = box(model, self.variables, X, Y)
-        self.optimiser = Lbfgs(self._pack(), self._limits * self._scales[:, None])
+        self.optimiser = Lbfgs(self._vector.pack(), self._limits * self._vector.scales[:, None])
         self._anchor: tuple[np.ndarray, float, np.ndarray] | None = None
         self._trial: tuple[np.ndarray, NeighbourEvaluation, Answer] | None = None
         self._pending: np.ndarray | None = None  # accepted by L-BFGS-B, and a stop came before all was done
@@ -75,6 +75,7 @@ class EvidenceFit:
 
         And StopAsked, from where it goes on as if nothing had happened.
         """
+        self._vector.forget()
         ended = self.optimiser.finished or (self._steps_since >= STEPS and self._far())
         if ended and self._pending is None:
             self._search_again()
@@ -86,7 +87,7 @@ class EvidenceFit:
             self._accept(self._pending)
         finally:
             if self._anchor is not None:
-                self._unpack(self._anchor[0])
+                self._vector.unpack(self._anchor[0])
         self.step += 1
         self._steps_since += 1
         return True
@@ -98,7 +99,7 @@ class EvidenceFit:
     def state(self) -> dict[str, np.ndarray]:
         """All that the next `advance` depends on, but for the model's variables."""
         machine = {f"lbfgs/{name}": value for name, value in self.optimiser.state().items()}
-        unknown = self._pack(), np.nan, np.full(len(self._scales), np.nan)
+        unknown = self._vector.pack(), np.nan, np.full(len(self._vector.scales), np.nan)
         anchor = dict(zip(("x", "f", "g"), map(np.asarray, self._anchor or unknown), strict=True))
         counters = [self.step, self._steps_since, self.searches, self.repairs]
         return {
@@ -106,15 +107,16 @@ class EvidenceFit:
             **{f"anchor/{name}": value for name, value in anchor.items()},
             "counters": np.array(counters, np.int64),
             "searched": self._searched,
-            "scales": self._scales,
+            "scales": self._vector.scales,
             "value": np.asarray(self.value),
             "pending": np.zeros(0) if self._pending is None else self._pending,
         }
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from `state`, bit for bit; the model has its variables again already."""
-        self._scales, self._searched = state["scales"].copy(), state["searched"].copy()
-        self.optimiser.bounds = self._limits * self._scales[:, None]
+        self._vector = ScaledVariables(self.variables, state["scales"].copy())
+        self._searched = state["searched"].copy()
+        self.optimiser.bounds = self._limits * self._vector.scales[:, None]
         self.optimiser.load_state(
             {n.removeprefix("lbfgs/"): v for n, v in state.items() if n.startswith("lbfgs/")}
         )
@@ -134,7 +136,7 @@ class EvidenceFit:
         if self.evidence is not None:
             self.evidence.search(self._searched)
         self.optimiser.close()
-        self.optimiser = Lbfgs(self._pack(), self.optimiser.bounds)
+        self.optimiser = Lbfgs(self._vector.pack(), self.optimiser.bounds)
 
     def _far(self) -> bool:
         """Whether a lengthscale has moved far since the neighbours were found."""
@@ -144,7 +146,7 @@ class EvidenceFit:
 
     def _evaluate(self, x: np.ndarray, deadline: float | None) -> Answer:
         """-(evidence + log prior) and its gradient, per row."""
-        self._unpack(x)
+        self._vector.unpack(x)
         if self.evidence is None:
             self.evidence = NeighbourEvidence(
                 self.model, self.X, self.Y, scales=self._searched, count=self._count, seed=self._seed,
@@ -170,7 +172,7 @@ class EvidenceFit:
         priors = with_prior_gradients(self.model, self.variables, zeros)
         pairs = zip(found.gradients, priors, strict=True)
         gradient = np.concatenate([(g + np.asarray(p, np.float64)).ravel() for g, p in pairs])
-        answer = scale * value, scale * gradient / self._scales
+        answer = scale * value, scale * gradient / self._vector.scales
         self._trial = (x.copy(), found, answer)
         if self._anchor is None:
             self._anchor = (x.copy(), *answer)
@@ -188,12 +190,6 @@ class EvidenceFit:
     def _adopt(self, found: NeighbourEvaluation) -> None:
         self.value = found.evidence
         assign_posterior(self.model, found.posterior)
-
-    def _pack(self) -> np.ndarray:
-        return self._scales * pack(self.variables)
-
-    def _unpack(self, x: np.ndarray) -> None:
-        unpack(self.variables, x / self._scales)
 
 
 __all__ = ["EvidenceFit", "Stopped", "twin"]

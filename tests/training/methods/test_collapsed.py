@@ -226,7 +226,7 @@ def test_a_trial_point_without_a_value_sends_the_search_back():
 def test_a_start_without_a_value_is_an_error():
     method = make_method()
     method.model.Z.assign(np.full(method.model.Z.shape, np.nan))
-    method.optimiser = Lbfgs(method._pack(), method.optimiser.bounds)
+    method.optimiser = Lbfgs(method._vector.pack(), method.optimiser.bounds)
     with pytest.raises(NumericalError):
         method.advance()
 

@@ -15,6 +15,7 @@ from svgp.models.collapsed.panels import Stopped
 from svgp.models.neighbours.evidence import NeighbourEvidence
 from svgp.models.neighbours.on_device import DevicePasses
 from svgp.models.neighbours.on_host import HostPasses
+from svgp.training.lbfgs import variables
 from svgp.training.loop import LoopState, Stop, reason_to_stop
 from svgp.training.methods import evidence as stage
 from svgp.training.methods.registry import make_method
@@ -151,6 +152,24 @@ def test_an_evidence_without_a_value_is_not_called_converged(monkeypatch):
     monkeypatch.setattr(NeighbourEvidence, "evaluate", lambda self, keep_going: raise_error())
     found.advance()
     assert "cannot be computed" in reason_to_stop(found, Stop(), LoopState())
+
+
+def test_a_step_gives_the_variables_each_point_once_whatever_others_left_there(monkeypatch):
+    one, other = (stage.EvidenceFit(stage.twin(method().model), X, Y, count=8) for _ in range(2))
+    assert one.advance() and other.advance()
+    given, before = [], variables.unpack
+    monkeypatch.setattr(variables, "unpack", lambda *arguments: (given.append(1), before(*arguments)))
+    passes = one.evidence.passes
+    assert one.advance()
+    assert 2 * len(given) == one.evidence.passes - passes  # two passes an evaluation
+    other.model.Z.assign(np.zeros(other.model.Z.shape))
+    assert other.advance()
+    assert one.value == other.value
+    other._pending, other._trial = other._anchor[0].copy(), None  # a stop came before all was done
+    other.model.Z.assign(np.zeros(other.model.Z.shape))
+    assert other.advance()
+    for mine, its in zip(one.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(mine, its)
 
 
 def raise_stopped():
