@@ -37,7 +37,7 @@ def problem(given: SimpleNamespace) -> tuple[Any, np.ndarray, np.ndarray]:
     return SVGP(kernel, Gaussian(0.1), X[: given.inducing], num_data=given.rows, bound="tight"), X, Y
 
 
-def minibatch(name: str, given: SimpleNamespace, group: Any) -> tuple[Callable[[], Any], list[int]]:
+def minibatch(name: str, given: SimpleNamespace, group: Any) -> tuple[Callable[[], float], list[int]]:
     """A step that waits for its end, and the lengths of the vectors that it sums."""
     from svgp.config.train import TrainConfig
     from svgp.training import make_method
@@ -56,28 +56,29 @@ def minibatch(name: str, given: SimpleNamespace, group: Any) -> tuple[Callable[[
     method = make_method(model, X, Y, config)
     method.advance().values()
     group.sum_flat = sum_flat
-    return lambda: method.advance().values(), lengths
+    return lambda: float(method.advance().values()[0]), lengths
 
 
-def collapsed(given: SimpleNamespace, group: Any) -> Callable[[], Any]:
+def collapsed(given: SimpleNamespace, group: Any) -> Callable[[], float]:
     """An evaluation of the bound."""
     from svgp.models.collapsed import CollapsedBound
 
     bound = CollapsedBound(*problem(given), workers=group)
     bound.evaluate()
-    return bound.evaluate
+    return lambda: bound.evaluate().bound
 
 
-def timed(step: Callable[[], Any], steps: int, group: Any) -> dict[str, float]:
-    """Seconds a step, and of these in sums outside of graphs."""
+def timed(step: Callable[[], float], steps: int, group: Any) -> dict[str, float]:
+    """Seconds a step, of these in sums outside of graphs, and what the last step gives."""
     group.agree(0.0)
     began, processor, summing = time.perf_counter(), time.process_time(), group.summing_s
     for _ in range(steps):
-        step()
+        value = step()
     return {
         "wall_s": (time.perf_counter() - began) / steps,
         "processor_s": (time.process_time() - processor) / steps,
         "messages_s": (group.summing_s - summing) / steps,
+        "value": value,
     }
 
 

@@ -129,7 +129,7 @@ def test_a_worker_is_timed_and_compared_with_itself():
     assert done.returncode == 0, done.stderr
     for method in ("adam", "collapsed"):
         line = next(line for line in done.stdout.splitlines() if re.match(rf" *{method} +1 ", line)).split()
-        assert float(line[2]) > 0.0 and line[4:] == ["100%", "100%", "0.0%"]
+        assert float(line[2]) > 0.0 and line[4:] == ["100%", "100%", "0.0%", "0e+00"]
 
 
 def test_operations_of_both_paths(monkeypatch, capsys):

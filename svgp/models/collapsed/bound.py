@@ -185,7 +185,12 @@ class CollapsedBound:
         self._lanes.release()
 
     def frame(self) -> Frame:
-        """How the model's present parameters see each row: what `statistics` of all machines must share."""
+        """How the model's present parameters see each row: what `statistics` of all machines must share.
+
+        Each worker makes its own. To factor takes 2/3 M^3 operations, beside some 6 M^2 of each row, for
+        which the others would wait, and a message of L and L^-1 is 2 M^2 numbers: at M = 1000 it took each
+        of four workers on one machine more processor time than the factor does, at 256 three times as much.
+        """
         with single_threaded_blas():
             Kuu, noise = self._kernel.begin()
             L, L_inverse, jitter = factor_covariance(Kuu, self.model.jitter)
