@@ -213,12 +213,25 @@ def test_elementwise_work_goes_to_all_cores_that_a_run_has(monkeypatch):
         return 1e-9
 
     monkeypatch.setattr("svgp.runs.machine.exponential_seconds", one_thread)
+    monkeypatch.setattr("svgp.runs.machine.pass_seconds", one_thread)
     monkeypatch.setattr("svgp.runs.machine.product_rate", lambda kind: 1e10)
     found = {}
     for threads in ("1", "4"):
         monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", threads)
         found[threads] = machine().entry_s
     assert found["1"] == pytest.approx(4.0 * found["4"])
+
+
+def test_an_exponential_that_is_slow_slows_only_its_part_of_the_elementwise_work(monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    monkeypatch.setattr("svgp.runs.machine.product_rate", lambda kind: 1e10)
+    monkeypatch.setattr("svgp.runs.machine.pass_seconds", lambda kind: 0.3e-9)
+    found = []
+    for seconds in (1.3e-9, 5.5e-9):  # NumPy's with AVX-512, and without
+        monkeypatch.setattr("svgp.runs.machine.exponential_seconds", lambda kind, s=seconds: s)
+        found.append(machine().entry_s)
+    assert found[0] == pytest.approx(26 * 1.3e-9, rel=0.1)  # of the machine that the constants are from
+    assert found[1] < 1.4 * found[0]
 
 
 @pytest.mark.parametrize(
