@@ -153,12 +153,12 @@ def test_operations_of_both_paths(monkeypatch, capsys):
 def test_the_efficiency_of_workers():
     script = runpy.run_path(str(SCRIPTS / "benchmark_workers"))
     found = {
-        ("adam", 1): {"wall_s": 0.2, "processor_s": 0.18, "messages_s": 0.0},
-        ("adam", 2): {"wall_s": 0.125, "processor_s": 0.24, "messages_s": 0.01},
+        ("adam", 1): {"wall_s": 0.2, "processor_s": 0.18, "messages_s": 0.0, "value": -8.0},
+        ("adam", 2): {"wall_s": 0.125, "processor_s": 0.24, "messages_s": 0.01, "value": -8.0 - 4e-9},
     }
     line = script["row"](found, "adam", 2)
     assert line["by clock"] == "80%" and line["by work"] == "75%" and line["messages"] == "8.0%"
-    assert line["step"] == "125.0" and line["processor"] == "240.0"
+    assert line["step"] == "125.0" and line["processor"] == "240.0" and line["apart"] == "5e-10"
 
 
 def test_ratios_and_shares():
