@@ -49,7 +49,7 @@ def collapsed():
     """The bound and its gradient, in chunks of 30 rows."""
     bound = CollapsedBound(model(bound="tight"), *data(), chunk=30)
     found = bound.evaluate()
-    shares = [sums.total[0].device[-5:] for sums in bound._device._sums]
+    shares = [sums.total[0].device[-5:] for sums in bound._work._sums]
     return {"found": [found.bound, *np.concatenate([g.ravel() for g in found.gradients])], "places": shares}
 
 

@@ -135,7 +135,7 @@ def test_the_collapsed_bound_is_the_host_s():
     with tf.device("GPU:0"):
         model = SVGP(Matern32(1.0, [1.0, 1.0, 1.0]), Gaussian(0.05), X[:300], num_data=5000, bound="tight")
         bound = CollapsedBound(model, X, Y)
-        assert isinstance(bound._device, DevicePasses)
+        assert isinstance(bound._work, DevicePasses)
         gpu = bound.evaluate()
         with linalg.backend("host"):
             host = CollapsedBound(model, X, Y).evaluate()

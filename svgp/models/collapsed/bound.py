@@ -37,28 +37,25 @@ import tensorflow as tf
 
 from svgp.errors import ModelError, NumericalError
 from svgp.linalg.backend import use_host
-from svgp.linalg.host import blas
 from svgp.linalg.host.threads import single_threaded_blas
 from svgp.models.bounds import Bound, as_bound
 from svgp.models.collapsed.device import DevicePasses
+from svgp.models.collapsed.host import HostPasses
 from svgp.models.collapsed.kernels import TensorFlowRows, kernel_rows
 from svgp.models.collapsed.mean import mean_gradients, residuals
-from svgp.models.collapsed.panels import Lane, Lanes, Panel, Stopped, times_thin
+from svgp.models.collapsed.panels import Stopped
 from svgp.models.collapsed.posterior import (
     OptimalPosterior,
     assign_posterior,
     bound_and_noise_adjoint,
     covariance_adjoint,
     optimal_posterior,
-    row_adjoint,
 )
 from svgp.models.collapsed.statistics import (
     CHEAP_ERROR,
     Frame,
     Statistics,
-    add_rows,
     factor_covariance,
-    residual_variance,
     summed,
 )
 from svgp.rows import Block, as_rows
@@ -123,13 +120,14 @@ class CollapsedBound:
         self.passes = 0  # over all rows
         check_model(model, self.rows.outputs)
         self.variables = collapsed_variables(model) if variables is None else list(variables)
-        longest = self._own.count if self._own.in_memory else min(self._own.count, BLOCK_ROWS)
-        self._lanes = Lanes(longest, model.Z.shape[0], chunk)
-        self._kernel = kernel_rows(model, self.variables, self.rows.inputs)
-        self._device: DevicePasses | None = None
-        if not use_host(tf.zeros([1, 1], tf.float64)):
+        self._work: HostPasses | DevicePasses
+        if use_host(tf.zeros([1, 1], tf.float64)):
+            self._kernel = kernel_rows(model, self.variables, self.rows.inputs)
+            longest = self._own.count if self._own.in_memory else min(self._own.count, BLOCK_ROWS)
+            self._work = HostPasses(model, self._kernel, longest, self.rows.outputs, chunk)
+        else:
             self._kernel = TensorFlowRows(model, self.variables, self.rows.inputs)
-            self._device = DevicePasses(model, self.variables, self.rows.inputs, self.rows.outputs, chunk)
+            self._work = DevicePasses(model, self.variables, self.rows.inputs, self.rows.outputs, chunk)
 
     def evaluate(self, keep_going: Callable[[], bool] = lambda: True) -> Evaluation:
         """F, its gradient and the optimal q(u), in two passes over the rows.
@@ -148,9 +146,9 @@ class CollapsedBound:
             squared_errors, from_mean = self._second_pass(posterior, keep_going)
         (squared_errors,) = self.workers.sum([squared_errors])
         bound, noise_bar = bound_and_noise_adjoint(posterior, sums, squared_errors)
-        lanes: Sequence[Any] = self._lanes.lanes if self._device is None else self._device.lanes
         if not self.workers.chief:  # what all rows share is in the sum once
             Kuu_bar, noise_bar, products = np.zeros_like(Kuu_bar), np.zeros_like(noise_bar), 0.0
+        lanes: Sequence[Any] = self._work.lanes
         from_kernel = self._kernel.gradients(lanes, Kuu_bar, noise_bar, products)
         gradients = [one + other for one, other in zip(from_kernel, from_mean, strict=True)]
         gradients = self.workers.sum(gradients)
@@ -182,7 +180,7 @@ class CollapsedBound:
 
     def release(self) -> None:
         """Give back the memory of kept panels; the next evaluation takes it again."""
-        self._lanes.release()
+        self._work.release()
 
     def frame(self) -> Frame:
         """How the model's present parameters see each row: what `statistics` of all machines must share.
@@ -195,7 +193,7 @@ class CollapsedBound:
             Kuu, noise = self._kernel.begin()
             L, L_inverse, jitter = factor_covariance(Kuu, self.model.jitter)
         tight = self.bound.is_tight
-        on_device = self._device is not None
+        on_device = isinstance(self._work, DevicePasses)
         frame = Frame(L, L_inverse, noise, jitter, tight, whitened=True, on_device=on_device)
         if tight or self.form == "whitened":
             return frame
@@ -234,109 +232,31 @@ class CollapsedBound:
         """
         blocks = self._blocks() if blocks is None else blocks
         with self.workers.together():
-            if self._device is not None:
-                own = self._first_on_device(self._device, frame, keep_going, blocks)
-            else:
-                own = self._first_on_host(frame, keep_going, blocks, keep, gradient)
+            self._work.begin_first(frame, keep=keep, gradient=gradient)
+            for block in blocks:
+                self._work.add_first(block, self._residuals(block), keep_going)
+            own = self._work.statistics()
         self.passes += 1
         return summed(own, self.workers)
-
-    def _first_on_host(
-        self, frame: Frame, keep_going: Callable[[], bool], blocks: Iterator[Block],
-        keep: bool, gradient: bool,
-    ) -> Statistics:  # fmt: skip
-        sizes = self.model.Z.shape[0], self.rows.outputs
-        noises = len(frame.noise)
-        sums = [Statistics.zero(*sizes, frame.tight and gradient, noises) for _ in self._lanes.lanes]
-        for block in blocks:
-            R = residuals(self.model, block.X, np.asarray(block.Y, np.float64))  # [n, P]
-
-            def add(lane: Lane, number: int, rows: slice, block: Block = block, R: np.ndarray = R) -> None:
-                panel = self._lanes.panel(lane, rows, block.start) if keep else lane.panel(length(rows))
-                self._kernel.fill(block.X[rows], panel, lane)
-                frame.project(panel.values)
-                add_rows(sums[number], frame, panel, R[rows])
-
-            self._lanes.run(add, keep_going, len(R))
-        return sum(sums[1:], start=sums[0])
-
-    def _first_on_device(
-        self, device: DevicePasses, frame: Frame, keep_going: Callable[[], bool], blocks: Iterator[Block]
-    ) -> Statistics:
-        device.begin()
-        seen = 0
-        for block in blocks:
-            R = residuals(self.model, block.X, np.asarray(block.Y, np.float64))  # [n, P]
-            device.add_first(frame, np.asarray(block.X, np.float64), R, keep_going)
-            seen += len(R)
-        return device.statistics(frame, seen)
 
     def _second_pass(
         self, posterior: OptimalPosterior, keep_going: Callable[[], bool]
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """|e|^2 `[P]` and the gradient through the mean; that through Kuf and kff is left with the lanes."""
-        right = row_adjoint(posterior)  # [M, M]
-        if self._device is None:
-            self._kernel.clear(self._lanes.lanes)
-        else:
-            self._device.begin()
+        self._work.begin_second(posterior)
         squared_errors = np.zeros(self.rows.outputs)
         from_mean = [np.zeros(v.shape) for v in self.variables]
         for block in self._blocks():
-            errors = self._errors_of(block, posterior, right, keep_going)  # [n, P]
+            errors = self._work.add_second(block, self._residuals(block), keep_going)  # [n, P]
             squared_errors += np.sum(errors**2, 0)
             gradients = mean_gradients(self.model, self.variables, block.X, errors / posterior.frame.noise)
             from_mean = list(map(np.add, from_mean, gradients))
         self.passes += 1
         return squared_errors, from_mean
 
-    def _errors_of(
-        self, block: Block, posterior: OptimalPosterior, right: np.ndarray, keep_going: Callable[[], bool]
-    ) -> np.ndarray:
-        """The errors e `[n, P]` of a block; its part of the kernel's gradient is added to the lanes."""
-        frame, weights = posterior.frame, posterior.weights  # [M, P]
-        own_weights = posterior.mean if frame.whitened else weights  # of what a panel holds
-        R = residuals(self.model, block.X, np.asarray(block.Y, np.float64))  # [n, P]
-        if self._device is not None:
-            return self._device.add_second(posterior, np.asarray(block.X, np.float64), R, keep_going)
-        errors = np.empty_like(R)
-
-        def add(lane: Lane, number: int, rows: slice) -> None:
-            X, panel = block.X[rows], self._lanes.kept(rows, block.start)
-            if panel is None:
-                panel = lane.panel(len(X))
-                self._kernel.fill(X, panel, lane)
-                frame.project(panel.values)
-            e = errors[rows]  # [C, P]
-            np.subtract(R[rows], times_thin(panel.values, own_weights), out=e)
-            K_bar, kff_bar = panel_adjoint(posterior, right, panel)
-            for column, weight in zip((e / frame.noise).T, weights.T, strict=True):
-                blas.add_outer(K_bar, column, weight)
-            self._kernel.add_adjoint(X, panel, K_bar, kff_bar, lane)
-
-        self._lanes.run(add, keep_going, len(R))
-        return errors
-
-
-def length(rows: slice) -> int:
-    """How many rows a slice holds."""
-    return int(rows.stop - rows.start)
-
-
-def panel_adjoint(
-    posterior: OptimalPosterior, right: np.ndarray, panel: Panel
-) -> tuple[np.ndarray, np.ndarray]:
-    """Kfu_bar `[C, M]` without its term of rank P, as the panel's scratch, and kff_bar `[C]`."""
-    frame, values, K_bar = posterior.frame, panel.values, panel.scratch
-    if not frame.tight:
-        blas.product(values, right, K_bar)
-        return K_bar, np.full(len(values), -0.5 * posterior.share * np.sum(1.0 / frame.noise))
-    d = residual_variance(values, panel.kff)  # [C]
-    w = posterior.share * np.sum(1.0 / (frame.noise + d[:, None]), 1)  # [C]
-    np.multiply(values, w[:, None], out=K_bar)
-    blas.product(values, right, K_bar, beta=1.0)
-    blas.triangular_product_right(K_bar, frame.L_inverse)
-    return K_bar, -0.5 * w
+    def _residuals(self, block: Block) -> np.ndarray:
+        """`[n, P]`."""
+        return residuals(self.model, block.X, np.asarray(block.Y, np.float64))
 
 
 def collapsed_variables(model: Any) -> list[tf.Variable]:

@@ -25,6 +25,7 @@ from svgp.models.collapsed.panels import Stopped
 from svgp.models.collapsed.posterior import OptimalPosterior, row_adjoint
 from svgp.models.collapsed.statistics import Frame, Statistics
 from svgp.replicas import replicas
+from svgp.rows import Block
 
 ENTRIES = 1 << 23  # of one [M, C] matrix, 64 MiB; about six of them are alive at a time
 
@@ -58,36 +59,50 @@ class DevicePasses:
                 ("_second", [rows, targets, square, square, thin, thin, noises]),
             )
         }
-        self.begin()
+        self._begin()
 
-    def begin(self) -> None:
-        """Forget all sums: a pass begins."""
+    def _begin(self) -> None:
+        """Forget all sums."""
         self._sums = [DeviceSums() for _ in range(replicas().count)]  # of each device
 
-    def add_first(self, frame: Frame, X: np.ndarray, R: np.ndarray, keep_going: Callable[[], bool]) -> None:
+    def release(self) -> None:
+        """There are no panels that are kept."""
+
+    def begin_first(self, frame: Frame, *, keep: bool, gradient: bool) -> None:
+        """Pass 1 begins; nothing is kept, and the sums are those for the gradient."""
+        self._begin()
+        self._frame, self._rows = frame, 0
+
+    def add_first(self, block: Block, R: np.ndarray, keep_going: Callable[[], bool]) -> None:
         """Pass 1 over a block of rows X `[n, D]` with residuals R `[n, P]`. Raises Stopped."""
+        frame, X = self._frame, np.asarray(block.X, np.float64)
         add = self._functions["_first", frame.tight, frame.whitened]
         operands = _everywhere(frame.L_inverse, frame.noise)
         for chunks in self._chunks(X, R, keep_going):
             self._shared(chunks, lambda number, x, r: add(x, r, *operands[number]))
+        self._rows += len(R)
 
-    def statistics(self, frame: Frame, rows: int) -> Statistics:
-        """The sums of pass 1, over so many rows, on the host."""
-        total = on_host(self._sums)
+    def statistics(self) -> Statistics:
+        """The sums of pass 1, on the host."""
+        frame, rows, total = self._frame, self._rows, on_host(self._sums)
         if not total:  # a worker without rows
             return Statistics.zero(*self._sizes, frame.tight, len(frame.noise))
         gram, projection, weighted, prior, *sums = total
         # squares, log_ratio, shrinkage
         return Statistics(gram, projection, weighted if frame.tight else None, rows, float(prior), *sums)
 
-    def add_second(
-        self, posterior: OptimalPosterior, X: np.ndarray, R: np.ndarray, keep_going: Callable[[], bool]
-    ) -> np.ndarray:
+    def begin_second(self, posterior: OptimalPosterior) -> None:
+        """Pass 2 begins."""
+        self._begin()
+        self._posterior, self._right = posterior, row_adjoint(posterior)
+
+    def add_second(self, block: Block, R: np.ndarray, keep_going: Callable[[], bool]) -> np.ndarray:
         """Pass 2 over a block of rows: the errors e `[n, P]`. Raises Stopped."""
+        posterior, X = self._posterior, np.asarray(block.X, np.float64)
         frame, weights = posterior.frame, posterior.weights  # [M, P]
         pull = self._functions["_second", frame.tight, frame.whitened]
         own = posterior.mean if frame.whitened else weights  # of what a chunk holds
-        arrays = (frame.L_inverse, row_adjoint(posterior), own, weights, frame.noise)
+        arrays = (frame.L_inverse, self._right, own, weights, frame.noise)
         operands = _everywhere(*arrays)
         errors: list[tf.Tensor] = []
         for chunks in self._chunks(X, R, keep_going):

@@ -156,8 +156,8 @@ def test_panels_that_are_kept_change_no_bit(monkeypatch, kernel, bound, form):
         model.likelihood.variance.assign(0.07)
         evaluation = collapsed.evaluate()  # not with what the first evaluation kept
         model.likelihood.variance.assign(0.05)
-        every = collapsed._lanes.panels
-        assert sum(collapsed._lanes.kept(rows) is not None for rows in every) == min(panels, len(every))
+        every = collapsed._work.panels.panels
+        assert sum(collapsed._work.panels.kept(rows) is not None for rows in every) == min(panels, len(every))
         found.append([np.asarray(evaluation.bound), *evaluation.gradients])
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):

@@ -48,7 +48,7 @@ def test_value_gradient_and_posterior_are_the_host_s(kernel, bound, form):
     host = CollapsedBound(model, X, Y, bound=bound, form=form).evaluate()
     with backend("tensorflow"):
         device = CollapsedBound(model, X, Y, bound=bound, form=form, chunk=30)  # 30, 30 and 10 rows
-    assert isinstance(device._device, DevicePasses)
+    assert isinstance(device._work, DevicePasses)
     found = device.evaluate()
     assert found.bound == pytest.approx(host.bound, rel=1e-12) and found.form == host.form
     assert found.posterior.frame.on_device and not host.posterior.frame.on_device
