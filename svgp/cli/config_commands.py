@@ -140,7 +140,8 @@ def _cells(column: ColumnSummary) -> list[str]:
 
 def _against(config: Config, summary: Summary) -> list[str]:
     """What the config asks of this data that the data cannot give."""
-    said = _other_likelihood(config.model.likelihood.type_name, summary)
+    plain = config.data.target_transform == "none"  # else the likelihood is of what becomes of the target
+    said = _other_likelihood(config.model.likelihood.type_name, summary) if plain else []
     wanted = config.model.inducing.count
     if wanted != "auto" and wanted > summary.rows:
         said.append(

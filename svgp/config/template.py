@@ -41,7 +41,7 @@ data:
   test: {{fraction: 0.1}}\trows held out to measure the result; or {{path: test.csv}}
   standardize: true\tpredictions come back in original units either way
   input_transform: auto\tdraws in values far outside the rest; none: as they are
-  target_transform: none\tlog or quantile, for a skewed target; predictions come back as it is
+  target_transform: {transform}\tlog or quantile, for a skewed target; predictions come back as it is
   missing: {missing}
 
 model:
@@ -81,6 +81,7 @@ def template_for_table(
     columns: Sequence[tuple[str, ColumnKind]],
     *,
     likelihood: LikelihoodName = "gaussian",
+    transform: str = "none",
     rows: int | None = None,
     missing: int = 0,
     policy: str | None = None,
@@ -97,6 +98,7 @@ def template_for_table(
         columns: the other columns and what each holds; `other` (free text, identifiers) is left out of the
             inputs. Targets among them are passed over.
         likelihood: what suits the target.
+        transform: `data.target_transform`.
         rows: how many rows there are, if that is known: small tables get fewer inducing points,
             and more epochs.
         missing: how many rows have missing values.
@@ -128,6 +130,7 @@ def template_for_table(
         columns=column_lines(settings or {}, why or {}),
         missing=missing_line(policy or ("drop" if missing else "error"), missing),
         likelihood=likelihood,
+        transform=transform,
         why=getattr(LIKELIHOODS[likelihood], "suits", ""),
         count="auto" if auto else count,
         neighbours=NeighboursConfig.model_fields["count"].default,

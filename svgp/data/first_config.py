@@ -18,6 +18,7 @@ from svgp.data.sniff import Sniffed, sniff_table
 from svgp.data.sources import read_table
 from svgp.errors import ConfigError
 
+_IN_WORDS = {"log": "logarithm"}
 _SHOWN = 12  # columns left out, said at once; the config has them all
 _STATED = ("data.format.", "data.columns.")
 
@@ -45,7 +46,8 @@ def first_config(
     }
     written = template_for_table(
         os.path.relpath(path, Path(config).parent), targets, found.columns, likelihood=found.likelihood,
-        rows=found.rows, missing=found.missing, policy=found.policy, why=found.why, settings=settings,
+        transform=found.transform, rows=found.rows, missing=found.missing, policy=found.policy,
+        why=found.why, settings=settings,
         format={**_format_settings(found), **_given(data.format.model_dump())}, file=str(config),
     )  # fmt: skip
     return written, list(_told(found, targets))
@@ -85,6 +87,8 @@ def _format_settings(found: Sniffed) -> dict[str, Any]:
 def _told(found: Sniffed, targets: Sequence[str]) -> list[str]:
     shown = f"target {', '.join(targets)}, likelihood {found.likelihood} ({found.likelihood_why})"
     lines = [f"{counted(found.rows, 'row')}, {shown}"]
+    if found.transform != "none":
+        lines.append(f"learnt as its {_IN_WORDS[found.transform]} (data.target_transform: none: as it is)")
     if found.layout:
         lines.append(f"read as {found.layout}" + (f", decimal {found.decimal!r}" if found.decimal else ""))
     lines += [found.note] if found.note else []

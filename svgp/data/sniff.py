@@ -14,6 +14,7 @@ from svgp.data.checks import require
 from svgp.data.codes import find_code
 from svgp.data.kinds import Guess, Kind, guess_column, numbers_of
 from svgp.data.layout import AS_FOUND, TableFormat, describe
+from svgp.data.log_target import asks_for_log
 from svgp.data.numeric import plain_column, to_float
 from svgp.data.origin import layout_of, source_of
 from svgp.data.readings import Doubt, Reading, Wish, apply
@@ -41,6 +42,7 @@ class Sniffed:
     encoding: str = ""
     note: str = ""
     likelihood_why: str = ""
+    transform: Literal["none", "log"] = "none"  # of the target
 
     @property
     def layout(self) -> str:
@@ -66,13 +68,18 @@ def sniff_table(
     require(table, targets, "target")
     decided = Survey(wishes, format).add(table).decide()
     target_table, target_settings = _target_table(table, targets, decided)
-    likelihood, reason = _likelihood(target_table, targets)
+    found = _likelihood(target_table, targets)
     guesses = [guess_column(table, name, decided) for name in table.column_names if name not in targets]
     decided |= _codes(table, [guess for guess in guesses if guess.kind == "number"])
     guesses = [guess_column(table, guess.name, decided) for guess in guesses]
     guesses = _with_wishes(guesses, wishes or {})
     guesses = guesses if any(guess.kind != "other" for guess in guesses) else _anything(table, guesses)
     used = [guess for guess in guesses if guess.kind != "other"]
+    transform: Literal["none", "log"] = (
+        "log" if _asks_for_log(table, target_table, targets, used, found) else "none"
+    )
+    if transform == "log":
+        found = Recommendation("gaussian", f"{found.reason}; its logarithm has the plainer errors")
     absent = np.any([guess.absent for guess in used], axis=0)
     gaps = np.any([_is_missing(target_table, name) for name in targets], axis=0)
     missing = int((absent | gaps).sum())
@@ -81,8 +88,9 @@ def sniff_table(
     delimiter, encoding, note = layout_of(table)
     return Sniffed(
         columns=[(guess.name, guess.kind) for guess in guesses],
-        likelihood=likelihood,
-        likelihood_why=reason,
+        likelihood=found.likelihood,
+        likelihood_why=found.reason,
+        transform=transform,
         rows=table.num_rows,
         missing=missing,
         policy="error" if not missing else "indicator" if many else "drop",
@@ -188,6 +196,24 @@ def _likelihood(table: pa.Table, targets: Sequence[str]) -> Recommendation:
     return Recommendation("gaussian", "several targets of numbers")
 
 
+def _asks_for_log(
+    table: pa.Table,
+    target_table: pa.Table,
+    targets: Sequence[str],
+    used: Sequence[Guess],
+    found: Recommendation,
+) -> bool:
+    """Whether the one target of numbers is better learnt as its logarithm, by the inputs that are `used`."""
+    values = _numbers(target_table, targets[0])
+    if len(targets) > 1 or found.likelihood not in _OF_NUMBERS or values is None:
+        return False
+    known = np.flatnonzero(np.isfinite(values))
+    inputs = [numbers_of(table, guess.name, guess.reading) for guess in used if guess.kind != "category"]
+    X = np.column_stack(inputs) if inputs else np.zeros((len(values), 0))
+    return asks_for_log(X[known], values[known])
+
+
+_OF_NUMBERS = ("gaussian", "student_t", "lognormal")
 _SEVERAL = ("gaussian", "student_t", "poisson", "negative_binomial", "beta", "lognormal")
 
 
