@@ -103,6 +103,10 @@ def fit_predictive(
         def corrected(count: int, at: np.ndarray) -> LeftOut:
             return LeftOut.corrected(after.with_count(count), Y[at], parts, cavity, X, at)
 
+        # Nats a row by which rows that `own` was fitted to flatter it: one for each number that it learnt
+        # (Akaike 1974), of which the others learnt none here. 405 rows of 300 inputs gained .19 so and lost
+        # .3 at new rows.
+        flattery = 0.0 if own is None or unseen is not None else learnt_numbers(own) / len(X)
         joint = None if own is None else _joint(own, X, Y, chosen, count, seed, unseen is not None)
         if neighbours == "auto":
             few = chosen[np.sort(np.random.default_rng([seed, 37]).permutation(len(chosen))[:WEIGHED_ROWS])]
@@ -112,7 +116,8 @@ def fit_predictive(
             own = _found_together(model, X, Y, verdict.calibration.noise, seed)
             joint = None if own is None else _joint(own, X, Y, chosen, count, seed, unseen is not None)
         if joint is not None:
-            judge(joint(count, chosen))
+            found = judge(joint(count, chosen))
+            verdicts[-1] = found._replace(density=found.density - flattery)
     best = _best(verdicts, len(chosen))
     calibration, density, _, rows, *_ = verdicts[best]
     summary = {
@@ -132,6 +137,12 @@ def fit_predictive(
         **(ways[best].proximity(calibration) if rows is not None else {}),
     }
     return Predictive(model, calibration, rows, summary, sparse=sparse)
+
+
+def learnt_numbers(model: Any) -> int:
+    """How many numbers of kernel, noise and mean training has found; inducing points are not among them."""
+    parts = (model.kernel, model.likelihood, model.mean)
+    return sum(int(np.size(v)) for part in parts for v in part.trainable_variables)
 
 
 class Sites(NamedTuple):

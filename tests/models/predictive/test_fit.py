@@ -9,12 +9,13 @@ from scipy.special import ndtri
 from svgp import kernels, likelihoods
 from svgp.models import SVGP, Predictive, fit_predictive
 from svgp.models.collapsed import CollapsedBound
-from svgp.models.predictive import Sites, SparseRows
+from svgp.models.predictive import Sites, SparseRows, fit
 from svgp.models.predictive.calibration import Calibration
 from svgp.models.predictive.cavities import cavities
-from svgp.models.predictive.fit import _best, _errs, _without_twin
+from svgp.models.predictive.fit import _best, _errs, _without_twin, learnt_numbers
 from svgp.models.predictive.left_out import LeftOut, Verdict
 from svgp.models.predictive.tails import fit_shape
+from svgp.models.predictive.taken_out import find_posterior, related
 from svgp.runs.findings import on_neighbours
 
 RNG = np.random.default_rng(7)
@@ -84,6 +85,29 @@ def test_neighbours_that_leave_a_few_rows_far_off_are_not_taken(rough, monkeypat
 
     monkeypatch.setattr(LeftOut, "judge", with_outliers)
     assert fit_predictive(model, X, Y, neighbours=12).neighbours is None
+
+
+def test_a_kernel_that_learnt_more_numbers_than_it_gained_nats_is_not_taken(rough, monkeypatch):
+    model, Y, _ = rough
+    own = related(model, likelihood=likelihoods.Gaussian(0.0025))
+    find_posterior(own, X, Y, 0)
+    found = fit_predictive(model, X, Y, neighbours=12, own=own)
+    assert found.summary["jointly"] and found.neighbours.model is own
+    plain = found.summary["log_density"] + learnt_numbers(own) / N
+    monkeypatch.setattr(fit, "learnt_numbers", lambda of: int(20 * N))  # as if
+    refused = fit_predictive(model, X, Y, neighbours=12, own=own)
+    assert refused.neighbours is None or not refused.summary["jointly"]
+    # Rows that it was not fitted to do not flatter it.
+    assert fit_predictive(model, X, Y, neighbours=12, own=own, unseen=np.arange(0, N, 4)).summary["jointly"]
+    monkeypatch.setattr(fit, "learnt_numbers", lambda of: 0)
+    whole = fit_predictive(model, X, Y, neighbours=12, own=own).summary["log_density"]
+    assert whole == pytest.approx(plain, abs=1e-12)
+
+
+def test_what_is_learnt_are_the_numbers_of_kernel_noise_and_mean():
+    kernel = kernels.Matern32(1.0, np.ones(5))
+    model = SVGP(kernel, likelihoods.Gaussian(0.1), np.zeros((3, 5)), num_data=9)
+    assert learnt_numbers(model) == 1 + 5 + 1
 
 
 def test_a_difference_of_squared_errors_must_be_more_than_chance():
