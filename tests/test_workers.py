@@ -1,4 +1,4 @@
-"""Two workers on loopback find what one finds, notice when they are not alike, and when one is lost."""
+"""Four workers on loopback find what one finds, notice when they are not alike, and when one is lost."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ import workers_together  # noqa: E402
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What each of two workers wrote, what this process finds meanwhile, and how the two ended."""
-    out = tmp_path_factory.mktemp("two")
-    two = start(2, [sys.executable, workers_together.__file__, str(out)])
+    """What each of four workers wrote, what this process finds meanwhile, and how the four ended."""
+    out = tmp_path_factory.mktemp("four")
+    four = start(4, [sys.executable, workers_together.__file__, str(out)])
     alone = workers_together.training(1)
-    code = wait(two)
+    code = wait(four)
     return {
         **{path.stem: json.loads(path.read_text()) for path in out.iterdir()},
         "alone": alone,
@@ -31,44 +31,44 @@ def found(tmp_path_factory):
 
 
 @pytest.mark.parametrize("method", ["adam", "natgrad", "natgrad, diagonal"])
-def test_a_batch_shared_by_two_workers_is_that_batch(found, method):
-    for index in "01":
-        assert found[index]["count"] == 2
+def test_a_batch_shared_by_four_workers_is_that_batch(found, method):
+    for index in "0123":
+        assert found[index]["count"] == 4
         for name in ("variables", "elbo"):
             own, whole = found[index][method][name], found["alone"][method][name]
             np.testing.assert_allclose(own, whole, rtol=1e-8, atol=1e-12)
-    assert found["0"][method] == found["1"][method]  # to the last bit
+    assert all(found[index][method] == found["0"][method] for index in "123")  # to the last bit
 
 
 @pytest.mark.parametrize("bound", ["standard", "tight"])
-def test_the_collapsed_bound_of_two_shards_is_that_of_all_rows(found, bound):
-    for index in "01":
+def test_the_collapsed_bound_of_four_shards_is_that_of_all_rows(found, bound):
+    for index in "0123":
         own, whole = found[index]["collapsed"][bound], found["alone"]["collapsed"][bound]
         np.testing.assert_allclose(own["bound"], whole["bound"], rtol=1e-11)
         np.testing.assert_allclose(own["gradient"], whole["gradient"], rtol=1e-8, atol=1e-8)
         np.testing.assert_allclose(own["elbo"], whole["elbo"], rtol=1e-8)
-    assert found["0"]["collapsed"] == found["1"]["collapsed"]
+    assert all(found[index]["collapsed"] == found["0"]["collapsed"] for index in "123")
 
 
-def test_the_evidence_with_neighbours_of_two_workers_is_that_of_all_rows(found):
-    for index in "01":
+def test_the_evidence_with_neighbours_of_four_workers_is_that_of_all_rows(found):
+    for index in "0123":
         own, whole = found[index]["evidence"], found["alone"]["evidence"]
         np.testing.assert_allclose(own["bound"], whole["bound"], rtol=1e-11)
         np.testing.assert_allclose(own["gradient"], whole["gradient"], rtol=1e-8, atol=1e-8)
 
 
 def test_workers_agree(found):
-    for index in "01":
+    for index in "0123":
         assert found[index]["clock"] == 5.0 and found[index]["any"] == [True, False]
         assert found[index]["sent"] == "from the chief"
         assert "differ in their starting values" in found[index]["differing"]
-        assert "2 workers: " in found[index]["told"][0] and "100%" in found[index]["told"][0]
+        assert "4 workers: " in found[index]["told"][0] and "100%" in found[index]["told"][0]
 
 
 def test_a_stop_that_one_is_asked_for_ends_the_pass_of_all_and_the_next_one_is_whole(found):
-    for index in "01":
+    for index in "0123":
         assert found[index]["stopped"]["ended"] == "asked" and found[index]["stopped"]["heard"]
-    assert found["0"]["stopped"] == found["1"]["stopped"]
+    assert all(found[index]["stopped"] == found["0"]["stopped"] for index in "123")
     X, Y = workers_together.data()
     settings = workers_together.config(method="collapsed")
     method = workers_together.make_method(workers_together.model(), X, Y, settings)
