@@ -48,7 +48,10 @@ class Ours:
             )
             # The arrays are standardised already, and so is Z.
             columns = SimpleNamespace(
-                input_names=[f"x{d}" for d in range(1, D + 1)], input_mean=np.zeros(D), input_scale=np.ones(D)
+                input_names=[f"x{d}" for d in range(1, D + 1)],
+                input_mean=np.zeros(D),
+                input_scale=np.ones(D),
+                scale_inputs=np.asarray,
             )
             self.model, _ = build_model(
                 config.model, problem.X, problem.Y, columns=columns, num_data=len(problem.X),
