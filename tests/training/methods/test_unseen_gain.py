@@ -130,6 +130,23 @@ def test_a_look_that_chance_may_explain_tells_nothing_while_the_evidence_rises(m
     assert gain.without == 1
 
 
+def test_it_is_over_where_no_look_can_be_computed(monkeypatch):
+    gain = looked_at(monkeypatch, [None, None])
+    gain.look(10, 1.0, None, X, Y, 16)
+    gain.look(15, 2.0, None, X, Y, 16)
+    assert gain.verdict is not None
+
+
+def test_one_look_more_is_waited_for_while_the_evidence_rises(monkeypatch):
+    for rise, steps in ((0.0, 23), (0.1, 35)):
+        gain = looked_at(monkeypatch, [1.0, 0.9, 0.8, 0.7])
+        evidence = 0.0
+        while gain.verdict is None:
+            step, evidence = gain.due, evidence + rise
+            gain.look(step, evidence, None, X, Y, 16)
+        assert step == steps
+
+
 @pytest.fixture
 def few(monkeypatch):
     monkeypatch.setattr(staged, "FEWEST_LOOKED_AT", 50)
