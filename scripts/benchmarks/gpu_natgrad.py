@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import tensorflow as tf
 
 from benchmarks.gpu_collapsed import INPUTS
 from svgp import linalg
+from svgp.config import TrainConfig
 from svgp.kernels import Matern32
 from svgp.likelihoods import Poisson
 from svgp.models import SVGP
@@ -32,7 +32,7 @@ def steps(dtype: tf.DType, rows: int, points: int, batch: int) -> dict[str, obje
     Y = rng.poisson(np.exp(np.sin(X[:, :1]))).astype(float)
     kernel = Matern32(variance=0.5, lengthscales=np.full(INPUTS, 2.0))
     model = SVGP(kernel, Poisson(), X[:points], num_data=rows, jitter=1e-5, batch_dtype=dtype)
-    config = SimpleNamespace(method="natgrad", batch_size=batch, learning_rate=0.01, seed=0)
+    config = TrainConfig(method="natgrad", batch_size=batch, learning_rate=0.01)
     method = make_method(model, X, Y, config)
     method.advance().values()  # which compiles
     started = time.perf_counter()
