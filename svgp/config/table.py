@@ -66,7 +66,9 @@ class ColumnConfig(Section):
             yield "thousands", _SAME
         if repeated(list(self.parts)):
             yield "parts", "a part is listed more than once"
-        numeric = [key for key in ("decimal", "thousands", "unit", "missing") if getattr(self, key)]
+        numeric = [
+            key for key in ("decimal", "thousands", "unit", "missing") if getattr(self, key) not in (None, [])
+        ]
         dated = [key for key in ("format", "parts") if getattr(self, key)]
         for key in numeric if self.type in ("date", "category") or (dated and self.type is None) else []:
             yield key, "is for type: number"

@@ -18,7 +18,6 @@ from svgp.data.sniff import Sniffed, sniff_table
 from svgp.data.sources import read_table
 from svgp.errors import ConfigError
 
-_IN_WORDS = {"log": "logarithm"}
 _SHOWN = 12  # columns left out, said at once; the config has them all
 _STATED = ("data.format.", "data.columns.")
 
@@ -87,8 +86,8 @@ def _format_settings(found: Sniffed) -> dict[str, Any]:
 def _told(found: Sniffed, targets: Sequence[str]) -> list[str]:
     shown = f"target {', '.join(targets)}, likelihood {found.likelihood} ({found.likelihood_why})"
     lines = [f"{counted(found.rows, 'row')}, {shown}"]
-    if found.transform != "none":
-        lines.append(f"learnt as its {_IN_WORDS[found.transform]} (data.target_transform: none: as it is)")
+    if found.transform == "log":
+        lines.append("learnt as its logarithm (data.target_transform: none: as it is)")
     if found.layout:
         lines.append(f"read as {found.layout}" + (f", decimal {found.decimal!r}" if found.decimal else ""))
     lines += [found.note] if found.note else []

@@ -76,8 +76,12 @@ class InputColumns(RawColumns):
         return self.scale_inputs(X)
 
     def scale_inputs(self, raw: np.ndarray) -> np.ndarray:
-        """X of inputs `[N, D]` in their own units."""
-        return (self._squeeze(raw) - self.input_mean) / self.input_scale
+        """X of inputs `[N, D]` in their own units, in place: `raw`, float64, is overwritten."""
+        for place, squeeze in self._squeezes():
+            raw[:, place] = squeeze.forward(raw[:, place])
+        raw -= self.input_mean
+        raw /= self.input_scale
+        return raw
 
     def unscale_inputs(self, X: np.ndarray) -> np.ndarray:
         """The inverse: X `[..., D]` in the inputs' own units."""
@@ -119,13 +123,6 @@ class InputColumns(RawColumns):
 
     def _squeezes(self) -> list[tuple[int, Squeeze]]:
         return [(self.input_names.index(name), squeeze) for name, squeeze in self.squeezed.items()]
-
-    def _squeeze(self, raw: np.ndarray) -> np.ndarray:
-        """Inputs `[N, D]` with far values drawn in."""
-        raw = raw.copy() if self.squeezed else raw
-        for place, squeeze in self._squeezes():
-            raw[:, place] = squeeze.forward(raw[:, place])
-        return raw
 
     def _raw_inputs(self, table: pa.Table) -> np.ndarray:
         require(table, self.inputs, "input")

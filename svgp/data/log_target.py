@@ -6,6 +6,8 @@ from math import lgamma
 
 import numpy as np
 
+from svgp.data.numeric import skewness
+
 ROWS = 1000  # that are asked
 NEAR = 10  # rows whose median stands for a model's prediction
 GAIN = 0.1  # nats a row that the logarithm must be worth
@@ -39,10 +41,8 @@ def asks_for_log(X: np.ndarray, y: np.ndarray) -> bool:
     """Whether a target of finite y `[N]` is positive, skewed to the right, and gains by its logarithm."""
     if len(y) <= 5 * NEAR or y.min() <= 0.0 or np.ptp(y) == 0.0:
         return False
-    centred = y / np.max(y)
-    centred = centred - centred.mean()
-    skewness = float(np.mean(centred**3) / np.mean(centred**2) ** 1.5)
-    return skewness > SKEWED and gain_of_log(X, y) > GAIN
+    # By the largest: cubes of large numbers overflow.
+    return skewness(y / np.max(y)) > SKEWED and gain_of_log(X, y) > GAIN
 
 
 def _nearest(X: np.ndarray) -> np.ndarray:

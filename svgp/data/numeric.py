@@ -73,6 +73,12 @@ def moments(values: np.ndarray) -> tuple[float, float]:
     return origin + shift * unit, float(np.sqrt(np.mean(np.square(centred - shift)))) * unit
 
 
+def skewness(values: np.ndarray) -> float:
+    """m3 / m2^1.5 of `values [N]`, not all the same."""
+    centred = values - values.mean()
+    return float(np.mean(centred**3) / np.mean(centred**2) ** 1.5)
+
+
 def _parsed(table: pa.Table, name: str, column: pa.ChunkedArray, advice: str) -> pa.ChunkedArray:
     text = trimmed(column)
     if _spells_numbers(text):

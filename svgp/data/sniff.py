@@ -70,8 +70,9 @@ def sniff_table(
     target_table, target_settings = _target_table(table, targets, decided)
     found = _likelihood(target_table, targets)
     guesses = [guess_column(table, name, decided) for name in table.column_names if name not in targets]
-    decided |= _codes(table, [guess for guess in guesses if guess.kind == "number"])
-    guesses = [guess_column(table, guess.name, decided) for guess in guesses]
+    coded = _codes(table, [guess for guess in guesses if guess.kind == "number"])
+    guesses = [guess_column(table, g.name, coded) if g.name in coded else g for g in guesses]
+    decided |= coded
     guesses = _with_wishes(guesses, wishes or {})
     guesses = guesses if any(guess.kind != "other" for guess in guesses) else _anything(table, guesses)
     used = [guess for guess in guesses if guess.kind != "other"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from svgp.data.dataset import Dataset
+from svgp.data.numeric import skewness
 
 _ROWS = 20_000  # that are looked at: enough to see, quick to rank
 _INPUTS = 300
@@ -81,8 +82,8 @@ def on_skew(dataset: Dataset) -> Iterator[str]:
         y, z = y[~np.isnan(y)], z[~np.isnan(z)]
         if len(y) < 50 or np.ptp(y) == 0:
             continue
-        plain = _skewness(z)  # of a large number with a small spread y itself has no digits left for it
-        if y.min() > 0 and plain > _SKEW and abs(logged := _skewness(np.log(y))) < 0.5 * plain:
+        plain = skewness(z)  # of a large number with a small spread y itself has no digits left for it
+        if y.min() > 0 and plain > _SKEW and abs(logged := skewness(np.log(y))) < 0.5 * plain:
             yield (
                 f"target '{name}' has skewness {plain:.2g}, its logarithm {logged:.2g}: try"
                 " data.target_transform=log"
@@ -102,12 +103,6 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     """From 1; equal values share the mean of their ranks."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - 0.5 * (counts - 1))[places]
-
-
-def _skewness(values: np.ndarray) -> float:
-    """m3 / m2^1.5."""
-    centred = values - values.mean()
-    return float(np.mean(centred**3) / np.mean(centred**2) ** 1.5)
 
 
 def _thinned(values: np.ndarray) -> np.ndarray:

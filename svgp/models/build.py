@@ -110,7 +110,7 @@ def _points(
             seed=seed + latent,
             path=config.path,
             min_separation=config.min_separation,
-            transform=lambda rows: columns.scale_inputs(rows),
+            transform=lambda rows: columns.scale_inputs(np.array(rows, np.float64)),
         )
 
     if config.shared or latents == 1:

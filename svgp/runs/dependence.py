@@ -27,7 +27,7 @@ def partial_dependence(run: Run, target: int = 0, *, rows: int = ROWS) -> list[D
     order = np.argsort(-np.nan_to_num(np.asarray(score, float), neginf=-1e300), kind="stable")
     varying = [int(d) for d in order if np.ptp(X[:, d]) > 0][:INPUTS]
     few = X[np.random.default_rng(0).permutation(len(X))[:rows]]  # [n, D]
-    found = []
+    own_units, found = columns.unscale_inputs(X), []
     for d in varying:
         values = np.unique(X[:, d])
         grid = values if len(values) < GRID else _between(X[:, d])
@@ -39,7 +39,7 @@ def partial_dependence(run: Run, target: int = 0, *, rows: int = ROWS) -> list[D
         at = np.zeros((len(grid), X.shape[1]))
         at[:, d] = grid
         places = columns.unscale_inputs(at)[:, d]
-        found.append(Dependence(columns.input_names[d], places, curves, columns.unscale_inputs(X)[:, d]))
+        found.append(Dependence(columns.input_names[d], places, curves, own_units[:, d]))
     return found
 
 

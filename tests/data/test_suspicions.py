@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, skew
 
-from svgp.data.suspicions import _ranks, _skewness
+from svgp.data.numeric import skewness
+from svgp.data.suspicions import _ranks
 
 RNG = np.random.default_rng(0)
 
@@ -19,7 +20,7 @@ RNG = np.random.default_rng(0)
 )
 def test_ranks_and_skewness_are_those_of_scipy(values):
     np.testing.assert_array_equal(_ranks(values), rankdata(values))
-    assert _skewness(values) == pytest.approx(skew(values), rel=1e-12)
+    assert skewness(values) == pytest.approx(skew(values), rel=1e-12)
 
 
 def test_a_summary_needs_no_statistics_of_scipy():

@@ -40,12 +40,16 @@ class UnseenGain:
     def __init__(self, X: np.ndarray, Y: np.ndarray) -> None:
         self.X, self.Y = X[:MOST], Y[:MOST]
         self.due = FIRST  # steps at which to look next
-        self.best, self.looks, self.without = -np.inf, 0, 0
-        self.patience = PATIENCE
+        self.looks, self.without, self.patience = 0, 0, PATIENCE
         self._best_at = 0  # steps
-        self._best: np.ndarray = np.zeros(0)  # [T] log density of each row then
-        self._last: np.ndarray = np.zeros(0)  # and at the last look
+        self._best = np.full(len(self.X), -np.inf)  # [T] log density of each row then
+        self._last = self._best  # and at the last look
         self._evidence = -np.inf  # nats a row, then
+
+    @property
+    def best(self) -> float:
+        """What the best look has found, nats a row; minus infinity before there is one."""
+        return float(np.mean(self._best))
 
     def look(self, step: int, evidence: float, model: Any, X: np.ndarray, Y: np.ndarray, count: int) -> None:
         """Predict the rows after so many steps, by `model` and the rows X, Y whose q(u) it has.
@@ -59,12 +63,12 @@ class UnseenGain:
             densities = predicted([Fold(at, rows)], rows, self.X, self.Y, at).judge(calibrate=True).best
         except NumericalError:
             densities = np.full(len(self.X), -np.inf)
-        self.looks, self.due, found = self.looks + 1, int(np.ceil(GROWTH * step)), float(np.mean(densities))
-        if found > self.best + LEAST:
-            self.best, self._best_at, self.without = found, step, 0
-            self._best, self._evidence = densities, evidence
-        risen = len(self._best) > 0 and evidence >= self._evidence + RISEN
-        if self._best_at != step and not (risen and self._may_be_better(densities)):
+        self.looks, self.due = self.looks + 1, int(np.ceil(GROWTH * step))
+        better = float(np.mean(densities)) > self.best + LEAST
+        if better:
+            self._best, self._best_at, self._evidence, self.without = densities, step, evidence, 0
+        risen = bool(np.isfinite(self.best)) and evidence >= self._evidence + RISEN
+        if not better and not (risen and self._may_be_better(densities)):
             self.without += 1
         self.patience, self._last = PATIENCE + MORE * risen, densities
 
@@ -75,8 +79,8 @@ class UnseenGain:
             gain = densities - earlier
             return float(np.mean(gain) + sure * np.std(gain) / np.sqrt(len(gain)))
 
-        # Neither is where one of them is not finite.
-        return most(self._best, SURE) > LEAST and most(self._last, SURE_OF_LAST) > LEAST
+        with np.errstate(invalid="ignore"):  # of a look that could not be computed: neither is then
+            return most(self._best, SURE) > LEAST and most(self._last, SURE_OF_LAST) > LEAST
 
     @property
     def verdict(self) -> str | None:
@@ -90,13 +94,11 @@ class UnseenGain:
 
     def state(self) -> np.ndarray:
         """What later looks depend on."""
-        counters = [
-            self.due, self.looks, self.without, self.patience, self._best_at, self.best, self._evidence
-        ]  # fmt: skip
+        counters = [self.due, self.looks, self.without, self.patience, self._best_at, self._evidence]
         return np.concatenate([counters, self._best, self._last])
 
     def load_state(self, state: np.ndarray) -> None:
         """Continue from there."""
-        *counters, self.best, self._evidence = state[:7].tolist()
+        *counters, self._evidence = state[:6].tolist()
         self.due, self.looks, self.without, self.patience, self._best_at = map(int, counters)
-        self._best, self._last = (part.copy() for part in np.split(state[7:], 2))
+        self._best, self._last = (part.copy() for part in np.split(state[6:], 2))

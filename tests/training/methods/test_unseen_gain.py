@@ -130,6 +130,17 @@ def test_a_look_that_chance_may_explain_tells_nothing_while_the_evidence_rises(m
     assert gain.without == 1
 
 
+def test_a_first_look_that_could_not_be_computed_is_kept_as_well(monkeypatch):
+    gain, again = looked_at(monkeypatch, [None, 1.0, 0.9]), UnseenGain(X, Y)
+    gain.look(10, 1.0, None, X, Y, 16)
+    again.load_state(gain.state())
+    for found in (vars(again), {"best": again.best}):
+        for name, value in found.items():
+            np.testing.assert_array_equal(value, getattr(gain, name))
+    again.look(15, 2.0, None, X, Y, 16)
+    assert again.without == 0 and again.best == pytest.approx(1.0, abs=0.01)
+
+
 def test_it_is_over_where_no_look_can_be_computed(monkeypatch):
     gain = looked_at(monkeypatch, [None, None])
     gain.look(10, 1.0, None, X, Y, 16)
