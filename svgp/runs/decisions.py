@@ -14,6 +14,13 @@ from svgp.budget import EVALUATIONS, KEPT_FROM, OPERATIONS, RATE, SECONDS, SHARE
 GRID = tuple(round(2 ** (k / 2)) for k in range(6, 21))  # 8, 11, 16, ..., 1024
 # With a stage on the evidence: kin40k in ten minutes of two cores has NLPD -1.43 with 512 points.
 MOST_WITH_NEIGHBOURS = 512
+# Evaluations of each stage that `max_seconds` must allow for, where there are two: the fewest, and times
+# the root of the coordinates of Z a row beyond a few. In 60 s of two cores kin40k, with nine rows a
+# coordinate of 512 points, has NLPD -1.259 with 128 points (79 steps of the second stage), -1.312 with 256
+# (48), -1.343 with 362 (36) and -1.370 with 512 (24). pol, with about one, has -2.306 with 128 (80), -2.283
+# with 256 (127) and -2.228 with 512 (67), though after three minutes -2.325; bike -8.10 with 128 and -7.14
+# with 256 (-7.63 with another seed).
+FEWEST_OF_TWO, EVALUATIONS_OF_TWO, FEW_COORDINATES = 10, 150, 0.11
 # Of classes that rows left out judge: the steps to the first look, the climbs of q(u) in it, as many again at
 # the end, and what is between. Digits (1,437 rows, ten latents) end at the first look; with 362 points 98.9%
 # are right, with 128 98.0%.
@@ -69,13 +76,15 @@ def most_points(
     *,
     second: bool = False,
     labels: bool = False,
+    inputs: int = 1,
 ) -> int:
     """The largest number of points that `inducing.count: auto` may take, each latent's work in the time."""
     grid = sorted({min(m, rows, most) for m in GRID})
     spent = {
-        m: fit_operations(train, m, rows, latents, collapsed, second=second, labels=labels) for m in grid
+        m: fit_operations(train, m, rows, latents, collapsed, second=second, labels=labels, inputs=inputs)
+        for m in grid
     }
-    return max([m for m in grid if spent[m] <= affordable_operations(train, rows, second=second)] or grid[:1])
+    return max([m for m in grid if spent[m] <= affordable_operations(train)] or grid[:1])
 
 
 def fit_operations(
@@ -87,6 +96,7 @@ def fit_operations(
     *,
     second: bool = False,
     labels: bool = False,
+    inputs: int = 1,
     speed: float = 1.0,
 ) -> float:
     """Of a whole fit with so many points, as `train.method: auto` goes about it.
@@ -94,9 +104,10 @@ def fit_operations(
     `latents`: of which each has such work of its own. The collapsed bound of several outputs has it once, in
     an evaluation of all rows; where that is not affordable, and without it, there are steps of natural
     gradients in batches. A batch of all rows has fewer, for L-BFGS.
-    `second`: with a stage on the evidence, of as many evaluations; less what a row takes there for any M.
-    `labels`: of classes, which have fewer steps in batches where rows left out judge them. `speed`: of the
-    device, times that of two cores.
+    `second`: with a stage on the evidence, of as many evaluations; where `max_seconds` may end it these are
+    fewer, and grow with the coordinates of Z, M for each of `inputs`. What a row takes there for any M counts
+    up to half of the time. `labels`: of classes, which have fewer steps in batches where rows left out judge
+    them. `speed`: of the device, times that of two cores.
     """
     all_rows = not collapsed and budget.takes_all_rows(train, rows, points, labels)
     batch = rows if all_rows else budget.batch_rows(train, rows)
@@ -104,22 +115,25 @@ def fit_operations(
     if labels and HELD_OUT_FROM <= rows > batch and budget.can_judge(train, rows, points, latents):
         steps = JUDGED_STEPS
     batches = steps * budget.step_operations(points, batch)
-    whole = EVALUATIONS * (OPERATIONS * points**2 * rows + 6.0 * points**3)
+    evaluations: float = EVALUATIONS
+    if second and train.max_seconds is not None:
+        beyond = max(0.0, points * inputs / rows - FEW_COORDINATES)
+        evaluations = max(FEWEST_OF_TWO, EVALUATIONS_OF_TWO * beyond**0.5)
+    whole = evaluations * (OPERATIONS * points**2 * rows + 6.0 * points**3)
     affordable = collapsed and budget.affordable(rows, points, speed)
     found = min(whole, batches) if affordable else batches
     seen = _LARGEST / (OPERATIONS * points**2)
     seen = min(rows, max(seen, min(speed * seen, _SEARCHED)))
-    evidence = EVALUATIONS * (OPERATIONS * points**2 + _NEIGHBOURS * points) * seen if second else 0.0
-    return latents * found + evidence
+    if not second:
+        return latents * found
+    evidence = evaluations * (OPERATIONS * points**2 + _NEIGHBOURS * points) * seen
+    of_rows = min(evaluations * _ROW * rows, 0.5 * affordable_operations(train, speed))
+    return latents * found + evidence + of_rows
 
 
-def affordable_operations(train: Any, rows: int, *, second: bool = False, speed: float = 1.0) -> float:
-    """What the time allows for work that grows with M: ten minutes, or most of `max_seconds`.
-
-    With a second stage, what its rows leave, but half of the time at least.
-    """
-    whole = speed * RATE * (SECONDS if train.max_seconds is None else SHARE * train.max_seconds)
-    return max(whole - EVALUATIONS * _ROW * rows, 0.5 * whole) if second else whole
+def affordable_operations(train: Any, speed: float = 1.0) -> float:
+    """What the time allows: ten minutes, or most of `max_seconds`."""
+    return speed * RATE * (SECONDS if train.max_seconds is None else SHARE * train.max_seconds)
 
 
 def chosen_method(config: Any, rows: int, M: int) -> str:

@@ -137,7 +137,7 @@ def forecast(
     """
     train, asked = config.train, points or config.model.inducing.count
     held = rows if at_hand is None else min(rows, at_hand)
-    M = min(asked if isinstance(asked, int) else _most(config, rows, held == rows, latents), rows)
+    M = min(asked if isinstance(asked, int) else _most(config, rows, held == rows, latents, inputs), rows)
     single = train.precision == "float32"
     on = on or machine(np.float32 if single else np.float64)
     work = Work(config, rows, held, inputs, M, latents, on)
@@ -178,13 +178,15 @@ def peak_bytes() -> float | None:
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
 
 
-def _most(config: Any, rows: int, in_memory: bool, latents: int) -> int:
+def _most(config: Any, rows: int, in_memory: bool, latents: int, inputs: int) -> int:
     """The most points that `inducing.count: auto` may take."""
     once = chosen_method(config, rows, 1) == "collapsed"
     second = in_memory and once and has_second_stage(config, latents)
     most = most_wanted(config, rows, in_memory, latents)
-    labels = has_labels(config)
-    return most_points(config.train, rows, most, 1 if once else latents, once, second=second, labels=labels)
+    return most_points(
+        config.train, rows, most, 1 if once else latents, once,
+        second=second, labels=has_labels(config), inputs=inputs,
+    )  # fmt: skip
 
 
 def _peak(work: Work, method: str, size: int) -> float:

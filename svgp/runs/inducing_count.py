@@ -5,9 +5,10 @@ one where most variance is unexplained, then say of other rows how their residua
 with it what a row still pays for it: log(1 + d / s2) / 2 nats under the tight bound, about what more points
 could gain. Few points are enough where that is small. Cost grows as M^2 a row and M^3 a step: the time that
 `train.max_seconds` gives, or ten minutes, at a nominal rate of operations, limits M. Where a second stage
-trains on the evidence with neighbours, these see what points leave, and more of its steps bring more than
-more points: half as many are ever taken, and a quarter of the rows at most. No clock is read, so the same
-seed gives the same M.
+trains on the evidence with neighbours, these see what points leave: half as many are ever taken, and a
+quarter of the rows at most. There each row's small matrices take most of a step, and few steps get far where
+rows are many for each coordinate of Z; where they are few it takes many, and a short time is better spent on
+fewer points. No clock is read, so the same seed gives the same M.
 """
 
 from __future__ import annotations
@@ -80,12 +81,20 @@ def weigh(
             "residual_share": float(shares[min(m, len(shares)) - 1]),
             "nats_a_row": float(price[min(m, len(price)) - 1]),
             "operations": fit_operations(
-                config.train, m, rows, latents, collapsed, second=second, labels=labels, speed=speed
-            ),
+                config.train,
+                m,
+                rows,
+                latents,
+                collapsed,
+                second=second,
+                labels=labels,
+                inputs=dataset.X.shape[1],
+                speed=speed,
+            ),  # fmt: skip
         }
         for m in grid
     ]
-    enough = affordable_operations(config.train, rows, second=second, speed=speed)
+    enough = affordable_operations(config.train, speed)
     exhausted = len(shares) if len(shares) < min(half, most) else None
     count, why = _taken(weighed, exhausted, config.train, enough)
     return {"count": count, "rows": rows, "noise": noise, "weighed": weighed, "sentence": f"{count} {why}"}

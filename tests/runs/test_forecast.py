@@ -129,13 +129,27 @@ def test_classes_that_rows_left_out_judge_take_fewer_steps_and_more_points():
     assert whole[0] == whole[1]  # L-BFGS goes on to its end before it is judged
 
 
-def test_a_second_stage_leaves_less_time_for_points():
-    """Its rows take 60 times 25 microseconds for any M; the rest pays for M, half of the time at least."""
+def test_the_evidence_asks_for_few_steps_and_for_more_where_z_has_many_coordinates():
+    """Ten evaluations, or 150 times the root of the coordinates a row, less .11; rows count half at most."""
+
+    def most(rows, inputs, seconds):
+        train = config(max_seconds=seconds).train
+        return most_points(train, rows, MOST_WITH_NEIGHBOURS, second=True, inputs=inputs)
+
+    assert [most(36_000, 8, seconds) for seconds in (10.0, 30.0, 60.0, None)] == [128, 256, 512, 512]
+    assert [most(13_500, 26, seconds) for seconds in (10.0, 60.0, 540.0, None)] == [91, 181, 512, 512]
+    assert [most(15_642, 17, seconds) for seconds in (60.0, 300.0)] == [181, 512]
+    assert [most(10**6, 8, seconds) for seconds in (600.0, None)] == [256, 128]  # None: it will converge
     train = config(max_seconds=60.0).train
-    plain, seen = (most_points(train, 15_000, 512, second=second) for second in (False, True))
-    assert seen < plain == 512
-    assert decisions.affordable_operations(train, 10**6, second=True) == 0.5 * 0.7 * 60 * 5e10
-    assert most_points(config().train, 15_000, 512, second=True) == 512
+
+    def operations(rows, inputs):
+        return decisions.fit_operations(train, 200, rows, second=True, inputs=inputs)
+
+    panel, points, row = 7 * 200**2 * 10_000 + 6 * 200**3, (7 * 200**2 + 768 * 200) * 10_000, 1.25e6 * 10_000
+    half = 0.5 * decisions.affordable_operations(train)
+    assert operations(10_000, 5) == operations(10_000, 1) == pytest.approx(10 * (panel + points + row))
+    assert operations(10_000, 15) == pytest.approx(150 * 0.19**0.5 * (panel + points + row))
+    assert operations(10_000, 30) == pytest.approx(150 * 0.7 * (panel + points) + half)
 
 
 def test_rows_kept_out_leave_a_pass_over_all_to_the_end():
@@ -164,13 +178,13 @@ def test_the_most_points_are_those_that_a_run_would_afford(rows, seconds, collap
         {
             "points": m,
             "nats_a_row": 1e9 - 1e6 * m,
-            "operations": decisions.fit_operations(train, m, rows, 1, collapsed, second=collapsed),
+            "operations": decisions.fit_operations(train, m, rows, 1, collapsed, second=collapsed, inputs=8),
         }
         for m in sorted({min(m, most, rows) for m in inducing_count.GRID})
     ]
-    enough = decisions.affordable_operations(train, rows, second=collapsed)
+    enough = decisions.affordable_operations(train)
     taken = inducing_count._taken(weighed, None, train, enough)[0]
-    assert most_points(train, rows, most, 1, collapsed, second=collapsed) == taken
+    assert most_points(train, rows, most, 1, collapsed, second=collapsed, inputs=8) == taken
     changes = {} if collapsed else {"likelihood": {"type": "student_t"}}
     found = forecast(config(count="auto", max_seconds=seconds, **changes), rows, 8, on=SLOW)
     assert found.chosen and found.points == taken and "at most" in found.describe()

@@ -33,14 +33,17 @@ def test_the_curve_is_the_residual_of_each_number_of_points():
     assert np.all(np.diff(price) <= 0) and np.all(np.diff(shares) <= 0)
 
 
-def choice(monkeypatch, lengthscale, *, inputs=2, rows=3000, latents=1, collapsed=True, **train):
+def choice(
+    monkeypatch, lengthscale, *, inputs=2, rows=3000, latents=1, collapsed=True, second=False, **train
+):
     """What is weighed with a known kernel in place of the pilot's."""
     kernel = Matern32(1.0, np.full(inputs, lengthscale))
     monkeypatch.setattr(inducing_count, "_pilot", lambda *_: (kernel, 0.05, latents, collapsed))
     monkeypatch.setattr(inducing_count, "CURVE_ROWS", 400)
     X = np.random.default_rng(1).uniform(-1, 1, (rows, inputs))
     config = SimpleNamespace(train=TrainConfig(**train))
-    return inducing_count.weigh(config, SimpleNamespace(X=X, rows=SimpleNamespace(count=rows)))
+    dataset = SimpleNamespace(X=X, rows=SimpleNamespace(count=rows))
+    return inducing_count.weigh(config, dataset, 512 if second else GRID[-1], second=second)
 
 
 def test_a_wigglier_function_gets_more_points_and_a_shorter_run_fewer(monkeypatch):
@@ -57,6 +60,17 @@ def test_a_wigglier_function_gets_more_points_and_a_shorter_run_fewer(monkeypatc
     assert batches["count"] < choice(monkeypatch, 0.3, max_seconds=20.0)["count"]
     chosen = next(row for row in rough["weighed"] if row["points"] == rough["count"])
     assert chosen["operations"] == fit_operations(TrainConfig(), rough["count"], 3000)
+
+
+def test_where_neighbours_are_seen_points_of_many_inputs_ask_for_more_time(monkeypatch):
+    """Z has a coordinate for each input, also where only two of twelve matter."""
+
+    def count(inputs, **train):
+        lengthscales = np.array([0.1, 0.1, *(inputs - 2) * [1e3]])
+        return choice(monkeypatch, lengthscales, inputs=inputs, second=True, **train)["count"]
+
+    assert count(2, max_seconds=6.0) > count(12, max_seconds=6.0)
+    assert count(2) == count(12) == 512
 
 
 def test_a_curve_that_is_flat_at_first_is_followed_to_where_it_falls():
