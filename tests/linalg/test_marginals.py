@@ -93,7 +93,9 @@ def test_values_and_adjoints(whiten, shape, kind, who):
 
 
 @pytest.mark.parametrize("whiten", [False, True])
-def test_blocks_and_many_rows(whiten, who):
+@pytest.mark.parametrize("serial", [0, 1024])
+def test_blocks_and_many_rows(serial, whiten, who, monkeypatch):
+    monkeypatch.setattr("svgp.linalg.host.marginals.SERIAL", serial)
     tensors, weights = inputs("one", size=230, rows=301), weights_like("one", "any signs", 301)
     values, adjoints = gradients(ours, tensors, weights, whiten)
     expected_values, expected = gradients(dense, tensors, weights, whiten)
@@ -104,7 +106,9 @@ def test_blocks_and_many_rows(whiten, who):
 @pytest.mark.parametrize("weighting", ["equal", "any signs"])
 @pytest.mark.parametrize("whiten", [False, True])
 @pytest.mark.parametrize("workers", [1, 3, 4])
-def test_nothing_is_read_before_it_is_written(workers, whiten, weighting, monkeypatch):
+@pytest.mark.parametrize("serial", [0, 1024])
+def test_nothing_is_read_before_it_is_written(serial, workers, whiten, weighting, monkeypatch):
+    monkeypatch.setattr("svgp.linalg.host.marginals.SERIAL", serial)
     # Strips of different widths in each phase, and memory that is not zero by chance.
     monkeypatch.setattr(strips, "_NARROWEST", 4)
     monkeypatch.setattr(strips, "_WIDEST", 24)

@@ -225,16 +225,21 @@ def gram(A: np.ndarray, sign: float = 1.0, into: np.ndarray | None = None) -> np
                 "gemm", A.dtype, b"T", b"N", start, stop - start, columns,
                 float(sign), A, _stride(A), a, _stride(a), beta, left, _stride(left),
             )  # fmt: skip
-        _call(
-            "syrk", A.dtype, b"U", b"T", stop - start, columns,
-            float(sign), a, _stride(a), beta, c, _stride(c),
-        )  # fmt: skip
+        if beta == 0.0:
+            c[...] = 0.0
+        add_gram(a, sign, c)
 
     # Strips of equal area: the work up to row r grows as r^2.
     count = len(threads.pieces(rows, float(rows) ** 2 * columns))
     edges = [round(rows * (index / count) ** 0.5) for index in range(count + 1)]
     threads.run_all([partial(strip, *edge) for edge in zip(edges[:-1], edges[1:], strict=True)])
     return result
+
+
+def add_gram(A: np.ndarray, sign: float, out: np.ndarray) -> None:
+    """The lower triangle of `out [M, M]` gets `sign A A^T` added, on one core; above it nothing changes."""
+    rows, columns = A.shape
+    _call("syrk", A.dtype, b"U", b"T", rows, columns, float(sign), A, _stride(A), 1.0, out, _stride(out))
 
 
 def weighted_gram(A: np.ndarray, weights: np.ndarray) -> np.ndarray:

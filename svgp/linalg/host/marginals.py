@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from svgp.linalg.host import blas
-from svgp.linalg.host.marginals_adjoint import LatentAdjoint
+from svgp.linalg.host.marginals_adjoint import SERIAL, LatentAdjoint
 from svgp.linalg.host.strips import Task, panels, run_largest_first, strips
 from svgp.linalg.host.threads import single_threaded_blas
 
@@ -30,13 +30,14 @@ def host_forward(
     outputs = tf.numpy_function(
         lambda *arrays: _single_threaded(_forward, *arrays, whiten),
         [L_inverse, Kuf, kff, q_mean, q_sqrt],
-        [wide] * 4 + [narrow] * 2 + [wide] * 2,
+        [wide] * 4 + [narrow] * 2 + ([] if whiten else [wide] * 2),
     )
     latents, size, rows = q_mean.shape[0], Kuf.shape[-2], Kuf.shape[-1]
     row, square = [latents, rows], [latents, size, size]
     projections = [[Kuf.shape[0], size, rows], [latents, size, rows]]
-    shapes = [row, row, row, [latents], *projections, [latents, size], square]
-    return tuple(tf.ensure_shape(x, shape) for x, shape in zip(outputs, shapes, strict=True))
+    shapes = [row, row, row, [latents], *projections, *([] if whiten else [[latents, size], square])]
+    found = [tf.ensure_shape(x, shape) for x, shape in zip(outputs, shapes, strict=True)]
+    return (*found, q_mean, q_sqrt) if whiten else tuple(found)
 
 
 def host_backward(
@@ -74,53 +75,55 @@ def _forward(
     q_sqrt: np.ndarray,
     whiten: bool,
 ) -> tuple[np.ndarray, ...]:
-    latents, size, rows = len(q_mean), Kuf.shape[-2], Kuf.shape[-1]
+    """mean, explained, residual, kl, A, C; and, unwhitened, m and S, which else are q_mean and q_sqrt."""
+    latents, (own, size, rows) = len(q_mean), Kuf.shape
     wide, narrow = q_mean.dtype, Kuf.dtype
-    A, C = _new(narrow, len(Kuf), size, rows), _new(narrow, latents, size, rows)
-    S, m = _new(wide, latents, size, size), _new(wide, latents, size)
+    A, C = _new(narrow, own, size, rows), _new(narrow, latents, size, rows)
+    S, m = (q_sqrt, q_mean) if whiten else (_new(wide, latents, size, size), _new(wide, latents, size))
     mean, explained = _new(wide, latents, rows), _new(wide, latents, rows)
-    prior_part, kl = _new(wide, len(Kuf), rows), _new(wide, latents)
-    inverses = _as(narrow, L_inverse)
-
-    def projection(index: int, columns: slice) -> None:
-        a = A[index, :, columns]
-        np.copyto(a, Kuf[index, :, columns])
-        blas.triangular_product(inverses[index], a)
-        prior_part[index, columns] = np.einsum("mb,mb->b", a, a)
+    prior_part, kl = _new(wide, own, rows), _new(wide, latents)
 
     def whitened_mean(index: int) -> None:
         inverse = L_inverse[min(index, len(L_inverse) - 1)]
-        m[index] = q_mean[index] if whiten else blas.times_vector(inverse, q_mean[index])
+        m[index] = blas.times_vector(inverse, q_mean[index])
 
     def whitened_root(index: int, columns: slice) -> None:
         below, s = slice(columns.start, None), S[index]
         s[: columns.start, columns] = 0.0
         np.copyto(s[below, columns], q_sqrt[index, below, columns])
-        if not whiten:
-            inverse = L_inverse[min(index, len(L_inverse) - 1)]
-            blas.triangular_product(inverse[below, below], s[below, columns])
+        inverse = L_inverse[min(index, len(L_inverse) - 1)]
+        blas.triangular_product(inverse[below, below], s[below, columns])
 
-    over_rows, over_size = panels(rows, float(size) ** 2 * rows), strips(size, _triangle(size))
-    tasks: list[Task] = [(c, partial(projection, i, part)) for i in range(len(Kuf)) for c, part in over_rows]
-    tasks += [(c, partial(whitened_root, i, part)) for i in range(latents) for c, part in over_size]
-    tasks += [(float(size) ** 2, partial(whitened_mean, i)) for i in range(latents)]
-    run_largest_first(tasks)
-    roots, means = _as(narrow, S), _as(narrow, m)
+    if not whiten:
+        over_size = strips(size, _triangle(size))
+        tasks: list[Task] = [
+            (c, partial(whitened_root, i, part)) for i in range(latents) for c, part in over_size
+        ]
+        tasks += [(float(size) ** 2, partial(whitened_mean, i)) for i in range(latents)]
+        run_largest_first(tasks)
+    inverses, roots, means = _as(narrow, L_inverse), _as(narrow, S), _as(narrow, m)
 
-    def marginal(index: int, columns: slice) -> None:
-        a, c = A[min(index, len(A) - 1), :, columns], C[index, :, columns]
-        mean[index, columns] = blas.times_vector(a, means[index], transpose=True)
-        np.copyto(c, a)
-        blas.triangular_product(roots[index], c, transpose=True)
-        explained[index, columns] = np.einsum("mb,mb->b", c, c)
+    def panel(index: int, columns: slice) -> None:
+        a = A[index, :, columns]
+        np.copyto(a, Kuf[index, :, columns])
+        blas.triangular_product(inverses[index], a)
+        prior_part[index, columns] = np.einsum("mb,mb->b", a, a)
+        for latent in range(latents) if own == 1 else (index,):
+            c = C[latent, :, columns]
+            mean[latent, columns] = blas.times_vector(a, means[latent], transpose=True)
+            np.copyto(c, a)
+            blas.triangular_product(roots[latent], c, transpose=True)
+            explained[latent, columns] = np.einsum("mb,mb->b", c, c)
 
     def divergence(index: int) -> None:
         kl[index] = _kl(m[index], S[index])
 
-    tasks = [(c, partial(marginal, i, part)) for i in range(latents) for c, part in over_rows]
+    over_rows = panels(rows, float(size) ** 2 * rows * (1 + latents / own))
+    tasks = [(c, partial(panel, i, part)) for i in range(own) for c, part in over_rows]
     run_largest_first(tasks + [(0.0, partial(divergence, i)) for i in range(latents)])
     residual = np.broadcast_to(kff - prior_part, mean.shape).copy()
-    return mean, explained, residual, kl, A, C, m, S
+    found = (mean, explained, residual, kl, A, C)
+    return found if whiten else (*found, m, S)
 
 
 def _triangle(size: int) -> Callable[[int, int], float]:
@@ -176,6 +179,9 @@ def _backward(
             whiten=whiten,
         )
         works.append(work)
+    if len(works) == 1 and len(m[0]) <= SERIAL:
+        works[0].alone()
+        return Kuu_bar, Kuf_bar, m_bar, S_bar
     for phase in LatentAdjoint.phases:
         run_largest_first([task for work in works for task in phase(work)])
     return Kuu_bar, Kuf_bar, m_bar, S_bar
