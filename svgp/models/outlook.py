@@ -76,7 +76,7 @@ def is_collapsible(model: Any) -> bool:
 
 def best_bound(model: Any, X: np.ndarray, Y: np.ndarray) -> float:
     """The collapsed bound in nats, for these rows: one pass."""
-    posterior, sums = CollapsedBound(model, X, Y).posterior()
+    posterior, sums = CollapsedBound(model, X, Y, variables=()).posterior()
     return bound_from_sums(posterior, sums)
 
 

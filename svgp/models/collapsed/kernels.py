@@ -76,8 +76,9 @@ class HostRows:
     def __init__(self, model: Any, variables: Sequence[tf.Variable], columns: int) -> None:
         self.model, self.variables, self._columns = model, list(variables), columns
         self._held: list[np.ndarray] | None = None  # values that `begin` takes
-        # Compiled: called eagerly, 1 and 5 ms at each evaluation of the bound instead of 0.2 and 0.3.
-        self._read = compiled(self._read_graph)
+        # Compiled: called eagerly, 1 and 5 ms at each evaluation of the bound instead of 0.2 and 0.3. Without
+        # variables there are no such evaluations, and the graph would take longer than a dozen calls.
+        self._read = compiled(self._read_graph) if self.variables else self._read_graph
         self._pull = compiled(
             self._pull_graph, [tf.TensorSpec(None, tf.float64)] * (4 + len(model.kernel.shapes))
         )

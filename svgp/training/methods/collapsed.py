@@ -186,7 +186,7 @@ class Collapsed(Method):
         if self._complete:
             return False
         started = time.perf_counter()
-        everything = CollapsedBound(self.model, self._all, workers=self._workers)
+        everything = CollapsedBound(self.model, self._all, workers=self._workers, variables=())
         in_time = None
         if self.max_seconds is not None:
             deadline = started + self.max_seconds - self._elapsed

@@ -151,7 +151,7 @@ class Staged(Method):
         if model is None or self._complete or self._is_late():
             return changed
         everything = NeighbourEvidence(
-            model, X, Y, count=COUNT, seed=self._config.seed, group=present()
+            model, X, Y, count=COUNT, seed=self._config.seed, group=present(), variables=()
         )  # all workers alike
         assign_posterior(model, everything.posterior())
         self._complete = True
