@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -24,11 +25,28 @@ os.environ.setdefault("SVGP_PATHS", "fixed")  # runs that are compared with each
 
 # Folders and files that hold most of the work, longest tests first. Workers of pytest-xdist begin with these,
 # so that what is left at the end is short enough to be shared out to the last second.
-LONG = ("runs", "notebooks", "test_workers.py", "scripts", "training", "models", "kernels", "linalg", "cli")
+# Modules with processes of their own are among them: one whose tests are shared out starts these twice.
+LONG = (
+    "runs", "notebooks", "test_workers.py", "test_replicas.py", "scripts", "training", "models", "kernels",
+    "linalg", "cli",
+)  # fmt: skip
+
+# XLA takes a third of the time to compile for a processor if it optimises little. What tests hold against
+# eager results is that XLA has all operations and their gradients: it has the same. With --slow it does all.
+QUICK_XLA = (
+    "--xla_backend_optimization_level=0",
+    "--xla_cpu_parallel_codegen_split_count=1",
+    "--xla_cpu_use_fusion_emitters=false",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--slow"):  # TensorFlow reads it when it first compiles
+        os.environ.setdefault("XLA_FLAGS", " ".join(QUICK_XLA))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -65,6 +83,12 @@ def long_ones_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "tensorflow" in sys.modules and not item.config.getoption("--slow"):
+        # TensorFlow's optimiser of graphs takes longer for a small one than it runs for here. The graphs of
+        # training steps are larger.
+        options = sys.modules["tensorflow"].config.optimizer
+        if "min_graph_nodes" not in options.get_experimental_options():
+            options.set_experimental_options({"min_graph_nodes": 300})
     if item.get_closest_marker("gpu"):
         import tensorflow as tf  # only where a test asks for it: most of the command-line tests never load it
 
