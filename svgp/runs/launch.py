@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -19,11 +18,11 @@ from svgp.errors import Interrupted, RunError, TrainingDiverged
 from svgp.linalg import paths
 from svgp.replicas import replicas, shared_by
 from svgp.runs.earlier import rows_of
-from svgp.runs.environment import describe_environment
 from svgp.runs.folder import RunFolder, default_path, timestamp
 from svgp.runs.inducing_count import with_count
+from svgp.runs.opening import open_folder
 from svgp.runs.restarts import best_start, forget_trials, kept_state, prepare
-from svgp.runs.resume import require_resumable, require_same_config, require_same_data, resumed_config
+from svgp.runs.resume import require_resumable, resumed_config
 from svgp.runs.run import Run
 from svgp.runs.session import Session
 from svgp.stopping import StopAsked
@@ -107,7 +106,7 @@ def _train(folder: RunFolder, config: Config, resumed: bool, progress: Progress)
             folder.create()
         with folder.claimed():
             folder.tidy()
-            checkpoint = _open(folder, config, dataset, method, progress, device, lines, resumed)
+            checkpoint = open_folder(folder, config, dataset, method, progress, device, lines, resumed)
             if weighed:
                 files.write_json(folder.inducing_choice, weighed)
             _require_alike(method, config, dataset, checkpoint)
@@ -242,54 +241,6 @@ def _save_and_leave(session: Session, request: StopRequest) -> NoReturn:
 
 def _told(request: StopRequest) -> str:
     return request.asked or "a signal to another worker"
-
-
-def _open(
-    folder: RunFolder,
-    config: Config,
-    dataset: Dataset,
-    method: Method,
-    progress: Progress,
-    device: str,
-    notes: list[str],
-    resumed: bool,
-) -> Checkpoint | None:
-    """Make or reopen the folder, and return where to go on.
-
-    Nothing is written before data and model are known to be good.
-    """
-    checkpoint = None
-    if resumed:
-        began = checkpoints.all_of(folder.checkpoints) or folder.model.exists() or folder.metrics.exists()
-        if began or folder.environment.exists():
-            require_same_data(folder, dataset.sha256)
-        checkpoint = checkpoints.load_newest(
-            folder.checkpoints, progress.note, lambda found: {"loop", "rows"} <= set(found.values)
-        )
-        if checkpoint is None and began and config.train.restarts == 1:
-            raise RunError(f"{folder.checkpoints}: holds no readable checkpoint; start a new run instead")
-        require_same_config(folder, config, checkpoint.values.get("config") if checkpoint else None)
-    else:
-        folder.require_free()  # once more, now that nobody else can write it
-    files.write_text(folder.config, config.to_yaml())
-    data = {"name": dataset.name, "sha256": dataset.sha256, "rows": dataset.rows.count}
-    environment = describe_environment(
-        device=describe_device(device, replicas().count), precision=config.train.precision, data=data
-    )
-    environment["notes"] = notes
-    environment["paths"] = asdict(paths.current())
-    if resumed and checkpoint is not None:
-        environment["resumed"] = _resumptions(folder, int(checkpoint.arrays["step"]))
-    else:
-        files.write_json(folder.inducing_start, np.asarray(method.model.Z))
-    files.write_json(folder.environment, environment)
-    folder.write_status("running", name=config.name, message=None, stopped=None)
-    return checkpoint
-
-
-def _resumptions(folder: RunFolder, step: int) -> list[dict[str, Any]]:
-    before = files.read_object(folder.environment).get("resumed", [])
-    return [*before, {"time": timestamp(), "step": step}]
 
 
 def _start_lines(session: Session, device: str) -> list[str]:

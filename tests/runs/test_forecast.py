@@ -77,7 +77,7 @@ def test_targets_with_noise_of_their_own_have_no_stage_on_the_evidence(variance,
     """As training decides of the model that is built."""
     from svgp.data import load_dataset
     from svgp.models import build_model
-    from svgp.training.methods.staged import wants_evidence
+    from svgp.training.methods.stages import wants_evidence
 
     values = {"likelihood": {"variance": variance}, "inducing": {"count": 4}}
     given = Config.from_dict({"data": {"dataset": "linnerud"}, "model": values})
@@ -109,9 +109,9 @@ def test_rows_are_those_that_training_takes(rows, subset):
 
 def test_constants_are_those_of_training_which_imports_tensorflow():
     from svgp.runs.forecast import FIRST_SHARE
-    from svgp.training.methods import held_out, staged
+    from svgp.training.methods import held_out, staged, stages
 
-    assert staged.SHARE_S == FIRST_SHARE and staged.LARGEST == decisions._LARGEST
+    assert stages.SHARE_S == FIRST_SHARE and staged.LARGEST == decisions._LARGEST
     assert staged.SEARCHED == decisions._SEARCHED
     assert (held_out.TASKS, held_out.FEWEST) == (decisions.HELD_OUT_TASKS, decisions.HELD_OUT_FROM)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,13 @@ from svgp.data.names import counted, listed
 from svgp.data.numeric import moments, plain_column
 from svgp.data.origin import mark
 from svgp.data.readings import names_of
+from svgp.data.streamed.gathered import SAMPLE, Found, gather
 from svgp.data.streamed.pieces import Pieces
-from svgp.data.streamed.rows import ParquetRows, Reader, Split
-from svgp.data.streamed.scan import Sample, Sums
+from svgp.data.streamed.rows import Reader, Split
 from svgp.data.tasks import Task
 from svgp.data.transforms import fit_transform
 from svgp.errors import DataError
-from svgp.rows import Moments
 
-SAMPLE = 1 << 17  # training rows at hand
-NEAR = 1 << 19  # training rows, at most, among which predictions look for neighbours
-NEAR_BYTES = 1 << 28  # and so many bytes; but no fewer than SAMPLE
 TEST_SAMPLE = 20_000  # test rows at hand, for pictures
 PROBE = 1 << 16  # rows from which types and readings are told
 COPIES = 5  # of the numbers, while a table is read into memory, scaled and trained on
@@ -86,7 +82,7 @@ def load_streamed(
     fraction = data.test.fraction if data.test is not None and data.test.path is None else None
     split = None if fraction is None else Split(fraction, data.test.seed, held_out=False)
     reader = Reader(pieces, columns, data.missing != "error", split)
-    train, test = _scan(reader)
+    train, test = gather(reader)
     if train.sums.rows < 2:
         raise DataError(f"{data.path}: {counted(train.sums.rows, 'training row')}; at least 2 are needed")
     empty = [n for n, low in zip(reader.names, train.sums.low, strict=True) if low == np.inf]
@@ -100,7 +96,7 @@ def load_streamed(
     dropped = pieces.count - train.sums.rows - (test.sums.rows if test else 0)
     if split is None and data.test is not None:
         reader_test = Reader(_test_pieces(data.test.path), columns, data.missing != "error", None)
-        test = _scan(reader_test)[0]
+        test = gather(reader_test)[0]
     elif split is not None:
         reader_test = replace(reader, columns=columns, split=replace(split, held_out=True))
     _refuse_targets(columns, data, train, test)
@@ -126,64 +122,6 @@ def load_streamed(
     name = data.path.name.split(".")[0] or data.path.name
     X_test, Y_test = (None, None) if test_rows is None else test_rows.sample()
     return Dataset(X, Y, X_test, Y_test, columns, name, pieces.fingerprint(), notes, rows, test_rows)
-
-
-@dataclass
-class _Found:
-    """What a pass gathered of the rows on one side of the split; NaN is a value that is missing."""
-
-    sums: Sums
-    sample: Sample
-    counts: np.ndarray  # of each row group
-
-    def rows(self, reader: Reader, limit: int = SAMPLE) -> ParquetRows:
-        """As rows that `reader` reads."""
-        at_hand = self.sample.rows(SAMPLE)
-        at_hand = at_hand[:: -(-len(at_hand) // limit)]
-        columns, sums = reader.columns, self.sums
-        D = len(columns.input_names)
-        low, high, mean = (columns.scale(edge[None, :])[0][0] for edge in (sums.low, sums.high, sums.mean))
-        X, Y = columns.scale(at_hand)
-        if columns.transforms:
-            target_mean, target_std = np.nanmean(Y, axis=0), np.nanstd(Y, axis=0)
-        else:
-            target_mean = columns.scale(sums.mean[None, :])[1][0]
-            target_std = columns.scale((sums.mean + sums.std)[None, :])[1][0] - target_mean
-        std = sums.std[:D] / columns.input_scale
-        for place in [columns.input_names.index(name) for name in columns.squeezed]:
-            mean[place], std[place] = X[:, place].mean(), X[:, place].std()
-        moments = Moments(mean, std, target_mean, target_std)
-        near = columns.scale(self.sample.rows()) if self.sample.limit > SAMPLE else None
-        return ParquetRows(reader, self.counts, (low, high), moments, (X, Y), near=near)
-
-    def keep(self, places: np.ndarray) -> None:
-        """Forget the columns that are not among `places`."""
-        self.sums.keep(places)
-        self.sample.keep(places)
-
-
-def near_rows(columns: int) -> int:
-    """How many training rows of so many numbers are kept for predictions with neighbours."""
-    return max(SAMPLE, min(NEAR, NEAR_BYTES // (8 * max(1, columns))))
-
-
-def _scan(reader: Reader) -> tuple[_Found, _Found | None]:
-    """One pass over the table: its training rows, and its test rows where a hash tells them."""
-    sizes = len(reader.names), len(reader.pieces)
-    sides = [
-        _Found(Sums(sizes[0]), Sample(limit), np.zeros(sizes[1], np.int64))
-        for limit in ([near_rows(sizes[0])] if reader.split is None else [near_rows(sizes[0]), SAMPLE])
-    ]
-    for number in range(len(reader.pieces)):
-        for values in reader.raw(number):
-            held = None if reader.split is None else reader.mask(values)
-            seen = reader.columns.with_gaps(values, np.nan) if reader.columns.gaps else values
-            for side, found in enumerate(sides):
-                mine = seen if held is None else seen[held == bool(side)]
-                found.sums.add(mine)
-                found.sample.add(mine)
-                found.counts[number] += len(mine)
-    return sides[0], sides[1] if len(sides) > 1 and sides[1].sums.rows else None
 
 
 def _columns(
@@ -231,7 +169,7 @@ def _distinct(pieces: Pieces, names: list[str]) -> dict[str, pa.Table]:
     return {name: mark(table, str(pieces.path)) for name, table in found.items()}
 
 
-def _without_needless_gaps(columns: Columns, train: _Found, test: _Found | None) -> Columns:
+def _without_needless_gaps(columns: Columns, train: Found, test: Found | None) -> Columns:
     """Without the columns that tell of missing values where none is missing; stand-ins are training means."""
     if not columns.gaps:
         return columns
@@ -253,7 +191,7 @@ def _without_needless_gaps(columns: Columns, train: _Found, test: _Found | None)
     return replace(columns, gaps=gaps, input_mean=np.zeros(size), input_scale=np.ones(size))
 
 
-def _fitted(columns: Columns, found: _Found, data: Any, plain: Collection[str]) -> Columns:
+def _fitted(columns: Columns, found: Found, data: Any, plain: Collection[str]) -> Columns:
     """With means and scales of the training rows; what sums do not tell of targets is told by the sample."""
     D, P, sums = len(columns.input_names), len(columns.target_names), found.sums
     roots = np.hypot(sums.mean, sums.std)[D + P :]  # root mean squares
@@ -295,7 +233,7 @@ def _fitted(columns: Columns, found: _Found, data: Any, plain: Collection[str]) 
     )
 
 
-def _refuse_targets(columns: Columns, data: Any, train: _Found, test: _Found | None) -> None:
+def _refuse_targets(columns: Columns, data: Any, train: Found, test: Found | None) -> None:
     """Raise DataError where a row to be read later has a target whose logarithm there is not."""
     D = len(columns.input_names)
     for place, transform in enumerate(columns.transforms):

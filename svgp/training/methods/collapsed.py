@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from svgp.budget import KEPT_MOST, PASS_SHARE
+from svgp.budget import PASS_SHARE
 from svgp.errors import NumericalError, RunError
 from svgp.models import load_model_state, model_state
 from svgp.models.bounds import require_elbo
@@ -16,13 +16,14 @@ from svgp.models.collapsed.bound import CollapsedBound, Evaluation, Stopped, col
 from svgp.models.collapsed.posterior import bound_from_sums
 from svgp.models.priors import log_prior, with_prior_gradients
 from svgp.models.replacement import Move
-from svgp.rows import ArrayRows, Rows, as_rows
+from svgp.rows import Rows, as_rows
 from svgp.training.lbfgs.box import box
 from svgp.training.lbfgs.machine import Answer, Lbfgs
 from svgp.training.lbfgs.units import variable_scales
 from svgp.training.lbfgs.variables import ScaledVariables, wall
 from svgp.training.methods.affordable import rows_to_learn
 from svgp.training.methods.base import Method, StepRecord, no_time_left
+from svgp.training.methods.drawn_rows import beyond, subset
 from svgp.workers import present
 
 # Rows for each coordinate of Z, with fewer of which Z stays where it is: it would learn the rows by heart. Of
@@ -332,28 +333,3 @@ class Collapsed(Method):
         """The variables of the last accepted iterate, whatever was tried since."""
         if self._anchor is not None:
             self._vector.unpack(self._anchor[0])
-
-
-def subset(rows: Rows, count: int | None, seed: int) -> Rows:
-    """So many of the rows at hand, drawn at random, in their order; all rows where `count` allows.
-
-    More rows with the same seed are these and others.
-    """
-    if count is None or count >= rows.count:
-        return rows
-    X, Y = rows.sample()
-    if count >= len(X):
-        return ArrayRows(X, Y)
-    chosen = np.sort(_shuffled(len(X), seed)[:count])
-    return ArrayRows(X[chosen], Y[chosen])
-
-
-def beyond(rows: Rows, count: int, seed: int) -> np.ndarray | None:
-    """Numbers of rows that `subset` does not take, KEPT_MOST at most; None for none, and of a stream."""
-    if not rows.in_memory or count >= rows.count:
-        return None
-    return np.sort(_shuffled(rows.count, seed)[count:][-KEPT_MOST:])
-
-
-def _shuffled(rows: int, seed: int) -> np.ndarray:
-    return np.random.default_rng([seed, 11]).permutation(rows)

@@ -14,7 +14,8 @@ from svgp.training.methods.base import Method
 from svgp.training.methods.collapsed import Collapsed
 from svgp.training.methods.natgrad import NaturalGradient
 from svgp.training.methods.replacing import replacing
-from svgp.training.methods.staged import Staged, first_share, wants_evidence
+from svgp.training.methods.staged import Staged
+from svgp.training.methods.stages import first_share, wants_evidence
 
 METHODS: dict[str, type[Method]] = {
     "adam": Adam,

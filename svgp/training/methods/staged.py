@@ -17,16 +17,13 @@ from svgp.rows import Rows
 from svgp.training.device import device_speed
 from svgp.training.methods.affordable import rows_to_learn
 from svgp.training.methods.base import Method, StepRecord, no_time_left
-from svgp.training.methods.collapsed import beyond, subset
+from svgp.training.methods.drawn_rows import beyond, subset
 from svgp.training.methods.evidence import COUNT, EvidenceFit, twin
 from svgp.training.methods.near_start import start_near
+from svgp.training.methods.stages import first_share
 from svgp.training.methods.unseen_gain import UnseenGain
 from svgp.workers import present
 
-# Of the run's steps and of its seconds: the first method's, if it does not end before. A step of the second
-# stage takes three times as long and brings more (pol, 512 points, one core for 420 s, RMSE of the joint way:
-# .0738 with a fifth of the seconds; of the better one .0750, and .0787 with three tenths).
-SHARE, SHARE_S = 0.5, 0.25
 LAST_PASS, LAST_SHARE = 0.4, 0.25  # of an evaluation a row, and of the run's seconds: what `finish` may take
 # For each coordinate of Z: with fewer rows the second stage leaves Z where the first put it: it could learn
 # the rows by heart (concrete, .5 rows, mean RMSE of five splits: .249 so, .282 with Z moved, .260 by the
@@ -48,8 +45,9 @@ class Staged(Method):
     second stage has got anywhere, and then `model` is all there is.
 
     Where an evaluation on all rows would take too long, or they are not in memory, the second stage trains on
-    some. `config`: the run's, of whose limits `first` was given the share SHARE. It also ends where rows that
-    were kept out of both stages gain no more (`svgp.training.methods.unseen_gain`).
+    some. `config`: the run's, of whose limits `first` was given a share (`svgp.training.methods.stages`). It
+    also ends where rows that were kept out of both stages gain no more
+    (`svgp.training.methods.unseen_gain`).
     """
 
     iterative = True
@@ -292,24 +290,6 @@ class Staged(Method):
         """Rows that neither stage is fitted to, where the second has so many; None for none."""
         unseen, own = self.first.unseen, beyond(self._rows, fitted, self._config.seed)
         return None if unseen is None or own is None else np.intersect1d(unseen, own)
-
-
-def wants_evidence(model: Any, name: str) -> bool:
-    """Whether a stage on the evidence follows the method `name`, if wanted: it has one noise variance."""
-    wanted = model.neighbours
-    if wanted is None or wanted.count == 0 or wanted.fit != "evidence":
-        return False
-    return name == "collapsed" and bool(model.likelihood.noise == "shared")
-
-
-def first_share(config: Any) -> Any:
-    """The run's `train` section with the first stage's share of its limits."""
-    shares = {
-        "max_seconds": None if config.max_seconds is None else SHARE_S * config.max_seconds,
-        "max_steps": None if config.max_steps is None else max(1, int(SHARE * config.max_steps)),
-        "max_epochs": None if config.max_epochs is None else max(1, int(SHARE * config.max_epochs)),
-    }
-    return config.model_copy(update=shares)
 
 
 def _below(prefix: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

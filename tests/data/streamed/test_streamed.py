@@ -13,7 +13,7 @@ from svgp.config.data import DataConfig
 from svgp.config.likelihoods import LIKELIHOODS
 from svgp.data import load_dataset
 from svgp.data.held_out import held_out_rows
-from svgp.data.streamed import load
+from svgp.data.streamed import gathered, load
 from svgp.data.streamed import rows as streamed_rows
 from svgp.errors import DataError
 
@@ -88,10 +88,11 @@ def test_epochs_of_a_stream_see_each_row_once_in_a_new_order_and_go_on_from_any_
 
 
 def test_what_is_at_hand_is_part_of_what_predictions_see(folder, monkeypatch):
-    monkeypatch.setattr(load, "SAMPLE", 300)
-    monkeypatch.setattr(load, "NEAR", 700)
+    for module in (load, gathered):
+        monkeypatch.setattr(module, "SAMPLE", 300)
+    monkeypatch.setattr(gathered, "NEAR", 700)
     rows = load_dataset(config(folder, stream=True), "regression").rows
-    monkeypatch.setattr(load, "NEAR", 0)
+    monkeypatch.setattr(gathered, "NEAR", 0)
     alone = load_dataset(config(folder, stream=True), "regression").rows
     (X, Y), (near, targets) = rows.sample(), rows.near()
     assert len(X) == 300 and len(near) == 700
