@@ -1,8 +1,8 @@
 """Which path a step takes on this machine: from how many inducing points on the host does the products.
 
 Whether SciPy's BLAS or TensorFlow's own products are faster depends on processor, threads, type and M: on one
-machine the host won in float32 from 768 points on, on another it did not at all. So it is measured: value and
-gradient of the marginals at a few sizes, both ways, interleaved, the best of three; about a second, once. The
+machine the host won in float32 from 768 points on, on another from 256. So it is measured: value and
+gradient of the marginals at a few sizes, both ways, interleaved, the best of three; some seconds, once. The
 answer is kept in the user's cache folder under what it depends on. `FIXED` is what a library user has without
 asking, and what `SVGP_PATHS=fixed` keeps for every run: two paths differ in rounding, so two machines' runs
 are equal bit for bit only where both are told the path.
@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def tune(folder: Path | None = None) -> Paths:
     """Take the paths that are the fastest here, measured now or before; FIXED where the setting says so.
 
     `folder`: where measurements are kept, by default the user's cache folder. One that cannot be written to
-    costs a second at each start and nothing else. Freed memory stays with the process (`keep_memory`).
+    costs these seconds at each start and nothing else. Freed memory stays with the process (`keep_memory`).
     """
     keep_memory()
     if os.environ.get(SETTING) == "fixed" or tf.config.list_logical_devices("GPU"):
@@ -99,6 +100,7 @@ def measure(seconds: Callable[[str, tf.DType, int], float] | None = None) -> Pat
             found[dtype.name] = 256 if _host_wins(timed, dtype, 256) else 512
         else:
             found[dtype.name] = 1024 if _host_wins(timed, dtype, 1024) else NEVER
+    _step.cache_clear()
     return Paths(**found, source="measured")
 
 
@@ -111,25 +113,39 @@ def _host_wins(timed: Callable[[str, tf.DType, int], float], dtype: tf.DType, si
 
 
 def step_seconds(name: str, dtype: tf.DType, size: int) -> float:
-    """Factorisation, marginals and their adjoint at M = `size`, without a graph, which takes long to make."""
+    """Factorisation, marginals and their adjoint at M = `size`, in a graph, as a run does them."""
+    step, operands = _step(name, dtype, size)
+    started = time.perf_counter()
+    step(*operands).numpy()
+    return time.perf_counter() - started
+
+
+@cache
+def _step(name: str, dtype: tf.DType, size: int) -> tuple[Callable[..., tf.Tensor], list[tf.Tensor]]:
     from svgp.linalg.backend import backend
     from svgp.linalg.factor import factorise
     from svgp.linalg.marginals import marginals
 
     rng = np.random.default_rng(size)
-    x = np.linspace(0.0, 0.5 * size, size)
+    # No covariance is below e^-20: float32 numbers under 1e-38 take a processor many times as long, and
+    # TensorFlow's threads take them for zero.
+    x = np.linspace(0.0, 20.0, size)
     Kuu = np.exp(-np.abs(x[:, None] - x))
     Kuf = np.exp(-np.abs(x[:, None] - rng.uniform(0.0, x[-1], ROWS)))
     operands = [tf.constant(a, dtype)[None] for a in (Kuu, Kuf, np.ones(ROWS), np.zeros(size), np.eye(size))]
-    with backend(name):
-        started = time.perf_counter()
+
+    @tf.function(autograph=False)
+    def step(*operands: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(operands)
             uu, uf, ff, m, S = operands
             q = marginals(uu, uf, ff, m, S, factorise(uu, 1e-6), whiten=True)
             value = tf.reduce_sum(q.mean) - tf.reduce_sum(q.explained + q.residual) - tf.reduce_sum(q.kl)
-        tape.gradient(value, operands)[0][0, 0, 0].numpy()
-        return time.perf_counter() - started
+        return sum(tf.reduce_sum(bar) for bar in tape.gradient(value, operands))
+
+    with backend(name):
+        step(*operands)
+    return step, operands
 
 
 def _measured_into(file: Path) -> Paths:

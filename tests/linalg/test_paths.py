@@ -66,3 +66,13 @@ def test_a_user_without_a_home_has_a_cache_folder(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(paths.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
     assert paths.cache_folder().name.startswith("svgp-")
+
+
+def test_what_is_timed_holds_no_number_that_a_processor_is_slow_with():
+    for dtype in (tf.float64, tf.float32):
+        step, operands = paths._step("host", dtype, 256)
+        for operand in operands:
+            sizes = tf.abs(operand).numpy()
+            assert sizes[sizes > 0].min() > 1e-9  # products of three are far from float32's 1e-38
+        assert step(*operands).dtype == dtype
+    paths._step.cache_clear()
