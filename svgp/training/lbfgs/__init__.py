@@ -1,1 +1,1 @@
-"""L-BFGS-B over a model's variables: the machine, its box, and the units in which it sees them."""
+"""L-BFGS over a model's variables: the machine, its box, and the units in which it sees them."""

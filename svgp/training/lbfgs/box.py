@@ -1,4 +1,4 @@
-"""The box that L-BFGS-B searches: limits of the unconstrained variables, from the spread of the data.
+"""The box that L-BFGS searches: limits of the unconstrained variables, from the spread of the data.
 
 Without limits three hundred steps carry the lengthscale of an input that does not matter to 1e6 and
 beyond, where nothing depends on it any more and Kuu loses rank. A thousand standard deviations say

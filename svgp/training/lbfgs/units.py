@@ -1,4 +1,4 @@
-"""The units in which L-BFGS-B sees the variables.
+"""The units in which L-BFGS sees the variables.
 
 It starts from a multiple of the identity as its inverse Hessian, so it matters that a unit means about the
 same everywhere. Inducing inputs are measured in lengthscales. One of M inducing points moves the bound far

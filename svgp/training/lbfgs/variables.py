@@ -1,4 +1,4 @@
-"""What methods that run L-BFGS-B over a model's variables share."""
+"""What methods that run L-BFGS over a model's variables share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The method `collapsed`: hyperparameters and Z by L-BFGS-B on the collapsed bound."""
+"""The method `collapsed`: hyperparameters and Z by L-BFGS on the collapsed bound."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ROWS_A_COORDINATE = 0.1
 
 
 class Collapsed(Method):
-    """Maximise F (`svgp.models.collapsed`) plus the log prior by L-BFGS-B; a step is an accepted iterate.
+    """Maximise F (`svgp.models.collapsed`) plus the log prior by L-BFGS; a step is an accepted iterate.
 
     After each step the model is an ordinary SVGP at its optimal q(u). `config.subset_rows`: hyperparameters
     and Z are fitted to so many rows drawn at random, and `finish()`, which also runs when the optimiser ends
@@ -75,7 +75,7 @@ class Collapsed(Method):
         self._repairs = 0
         self._summary = np.zeros(4)  # elbo, expected log-likelihood, kl, jitter
         self._time_is_up = False
-        self._under_way = False  # L-BFGS-B has done its part of a step, and the rest has not been done yet
+        self._under_way = False  # L-BFGS has done its part of a step, and the rest has not been done yet
         self._pending: np.ndarray | None = None  # the iterate that it has accepted then
 
     def _fit_to(self, count: int | None) -> Rows:
@@ -89,7 +89,7 @@ class Collapsed(Method):
 
     @property
     def converged(self) -> bool:
-        """Whether L-BFGS-B has ended: no decrease, no gradient, or no step that decreases."""
+        """Whether L-BFGS has ended: no decrease, no gradient, or no step that decreases."""
         return bool(self.optimiser.finished) and not self._under_way
 
     @property
@@ -114,7 +114,7 @@ class Collapsed(Method):
             if self._seen < self._all.count:
                 lines[0] += f", q(u) from {self._seen:,}: train.max_seconds left no time for more"
         if self.optimiser.finished:
-            lines.append(f"L-BFGS-B: {self.optimiser.finished}")
+            lines.append(f"L-BFGS: {self.optimiser.finished}")
         Z = self.model.Z
         if all(v is not Z for v in self.variables) and getattr(Z, "trainable", False):
             lines.append(
@@ -208,19 +208,18 @@ class Collapsed(Method):
         return True
 
     def restart(self, move: Move) -> float:
-        """Go on after `move`, which the model has made, L-BFGS-B anew; what the objective gains, per row."""
+        """Go on after `move`, which the model has made; what the objective gains, per row."""
         started, before = time.perf_counter(), self._anchor
         self._anchor = None
         self._vector.forget()
         x = self._vector.pack()
         answer = self._evaluate(x, None)
-        self.optimiser.close()
-        self.optimiser = Lbfgs(x, self.optimiser.bounds, answers=[answer])
+        self.optimiser.renew(x, answer)
         self._elapsed += time.perf_counter() - started
         return 0.0 if before is None else before[1] - answer[0]
 
     def state(self) -> dict[str, np.ndarray]:
-        """The model's variables, what L-BFGS-B was told, and the counters."""
+        """The model's variables, what L-BFGS was told, and the counters."""
         arrays = {f"model/{name}": array for name, array in model_state(self.model).items()}
         machine = {f"lbfgs/{name}": value for name, value in self.optimiser.state().items()}
         own = {
@@ -234,7 +233,7 @@ class Collapsed(Method):
             "under_way": np.array([self._under_way, self._repairs], np.int64),
             "pending": np.zeros(0) if self._pending is None else self._pending,
         }
-        anchor = self._anchor or (self._vector.pack(), np.nan, np.full(len(self.optimiser.start), np.nan))
+        anchor = self._anchor or (self._vector.pack(), np.nan, np.full(len(self.optimiser.x), np.nan))
         kept = dict(zip(("anchor/x", "anchor/f", "anchor/g"), map(np.asarray, anchor), strict=True))
         return {**arrays, **machine, **own, **kept}
 
@@ -246,8 +245,11 @@ class Collapsed(Method):
                 "the checkpoint was written by a version of svgp that numbered the model's arrays, and their "
                 "order has changed since: go on with that version, or start a new run"
             )
-        if len(state.get("lbfgs/start", ())) != len(self.optimiser.start):
-            raise RunError("the checkpoint does not fit the model: another kernel, Z, posterior or method")
+        if len(state.get("lbfgs/x", ())) != len(self.optimiser.x):
+            raise RunError(
+                "the checkpoint does not fit the model: another kernel, Z, posterior or method, "
+                "or the checkpoint of an earlier version of svgp"
+            )
         load_model_state(self.model, model)
         if (count := int(state.get("fitted", self.bound.rows.count))) != self.bound.rows.count:
             self._fit_to(count)

@@ -1,4 +1,4 @@
-"""The second stage of `collapsed`: kernel, noise and Z for predictions with neighbours, by L-BFGS-B."""
+"""The second stage of `collapsed`: kernel, noise and Z for predictions with neighbours, by L-BFGS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from svgp.workers import present
 
 COUNT = 16  # neighbours a row in training; predictions may take more
 MOVED = 0.2  # of log lengthscales since the last search: then neighbours are searched for anew
-STEPS = 5  # with the same neighbours, at least: L-BFGS-B has to begin again
+STEPS = 5  # with the same neighbours, at least
 
 
 def twin(model: Any) -> Any:
@@ -36,9 +36,9 @@ class EvidenceFit:
 
     The model is trained and given the optimal q(u) for the rows X `[N, D]`, Y `[N, P]`: of the joint
     distribution with neighbours, not of an SVGP. The evidence is an approximation, no bound. Neighbours are
-    searched for again when a lengthscale has moved by a fifth; the objective jumps then, and L-BFGS-B starts
-    anew. A trial point where the evidence cannot be computed makes the line search step back. Without
-    `move_points` Z stays.
+    searched for again when a lengthscale has moved by a fifth; the objective jumps then, and L-BFGS goes on
+    with what it has learnt of curvature. A trial point where the evidence cannot be computed makes the line
+    search step back. Without `move_points` Z stays.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class EvidenceFit:
         self.optimiser = Lbfgs(self._vector.pack(), self._limits * self._vector.scales[:, None])
         self._anchor: tuple[np.ndarray, float, np.ndarray] | None = None
         self._trial: tuple[np.ndarray, NeighbourEvaluation, Answer] | None = None
-        self._pending: np.ndarray | None = None  # accepted by L-BFGS-B, and a stop came before all was done
+        self._pending: np.ndarray | None = None  # accepted by L-BFGS, and a stop came before all was done
 
     @property
     def converged(self) -> bool:
-        """Whether L-BFGS-B has ended, and with the neighbours of the present lengthscales."""
+        """Whether L-BFGS has ended, and with the neighbours of the present lengthscales."""
         return bool(self.optimiser.finished) and not self._far()
 
     def advance(self, deadline: float | None = None) -> bool:
@@ -135,8 +135,7 @@ class EvidenceFit:
         self._trial = self._anchor = None
         if self.evidence is not None:
             self.evidence.search(self._searched)
-        self.optimiser.close()
-        self.optimiser = Lbfgs(self._vector.pack(), self.optimiser.bounds)
+        self.optimiser.renew()
 
     def _far(self) -> bool:
         """Whether a lengthscale has moved far since the neighbours were found."""

@@ -69,9 +69,9 @@ class NaturalGradient(Method):
 
     @classmethod
     def variant(cls, model: Any, rows: int, config: Any) -> type[Method]:
-        """L-BFGS-B for the hyperparameters where a batch holds all rows, else (and if a rate is given) Adam.
+        """L-BFGS for the hyperparameters where a batch holds all rows, else (and if a rate is given) Adam.
 
-        L-BFGS-B compares bounds of neighbouring values, which float32 kernel matrices make noisy: Adam there.
+        L-BFGS compares bounds of neighbouring values, which float32 kernel matrices make noisy: Adam there.
         """
         exact = model.dtype.name == model.batch_dtype.name == "float64"
         labels = model.likelihood.task in JUDGED_TASKS

@@ -1,4 +1,4 @@
-"""The method `natgrad` where one batch holds all rows: q(u) at its optimum, all else by L-BFGS-B."""
+"""The method `natgrad` where one batch holds all rows: q(u) at its optimum, all else by L-BFGS."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Trial(NamedTuple):
 
 
 class WholeNaturalGradient(Method):
-    """Maximise `max_q ELBO(q, theta) + log prior(theta)` over theta, hyperparameters and Z, by L-BFGS-B.
+    """Maximise `max_q ELBO(q, theta) + log prior(theta)` over theta, hyperparameters and Z, by L-BFGS.
 
     For each theta that is looked at, natural gradients in the dual parameters bring q to its optimum, from
     where the last accepted theta had it: about five to ten steps, none of which needs a kernel matrix. The
@@ -83,7 +83,7 @@ class WholeNaturalGradient(Method):
 
     @property
     def converged(self) -> bool:
-        """Whether L-BFGS-B has ended, or had nothing to do: q is at its optimum after one step."""
+        """Whether L-BFGS has ended, or had nothing to do: q is at its optimum after one step."""
         return bool(self.optimiser.finished) or (self.step > 0 and not self.variables)
 
     @property
@@ -96,7 +96,7 @@ class WholeNaturalGradient(Method):
         ]
         lines += [f"{walls} trial points had no bound; the search stepped back"] if walls else []
         lines += [RESTORED] if self._restored else []
-        return lines + ([f"L-BFGS-B: {self.optimiser.finished}"] if self.optimiser.finished else [])
+        return lines + ([f"L-BFGS: {self.optimiser.finished}"] if self.optimiser.finished else [])
 
     def advance(self) -> StepRecord:
         """ITERATES accepted iterates, or as many as there are before the optimiser ends."""
@@ -141,21 +141,20 @@ class WholeNaturalGradient(Method):
         return self._restored
 
     def restart(self, move: Move) -> float:
-        """Go on after `move`, which the model has made, L-BFGS-B anew; what the objective gains, per row."""
+        """Go on after `move`, which the model has made; what the objective gains, per row."""
         before, self._anchor = self._anchor, None
         self.posterior.restart(move)
         x = pack(self.variables)
         answer = self._evaluate(x)
-        self.optimiser.close()
-        self.optimiser = Lbfgs(x, self.optimiser.bounds, answers=[answer])
+        self.optimiser.renew(x, answer)
         return 0.0 if before is None else before[1] - answer[0]
 
     def state(self) -> dict[str, np.ndarray]:
-        """Parameters, dual parameters, what L-BFGS-B was told, and the counters."""
+        """Parameters, dual parameters, what L-BFGS was told, and the counters."""
         parameters = {f"model/{name}": array for name, array in model_state(self.model).items()}
         dual = {f"dual/{name}": variable.numpy() for name, variable in self.posterior.variables.items()}
         machine = {f"lbfgs/{name}": value for name, value in self.optimiser.state().items()}
-        unknown = (pack(self.variables), np.nan, np.full(len(self.optimiser.start), np.nan))
+        unknown = (pack(self.variables), np.nan, np.full(len(self.optimiser.x), np.nan))
         names = ("anchor/x", "anchor/f", "anchor/g")
         anchor = dict(zip(names, map(np.asarray, self._anchor or unknown), strict=True))
         own = {
@@ -170,7 +169,7 @@ class WholeNaturalGradient(Method):
         """Continue from `state`, bit for bit. Raises RunError where it belongs to another model or method."""
         own = {f"dual/{name}": variable for name, variable in self.posterior.variables.items()}
         wrong = [name for name, x in own.items() if name not in state or x.shape != state[name].shape]
-        wrong += ["lbfgs/start"] if len(state.get("lbfgs/start", ())) != len(self.optimiser.start) else []
+        wrong += ["lbfgs/x"] if len(state.get("lbfgs/x", ())) != len(self.optimiser.x) else []
         if wrong:
             raise RunError(
                 f"the checkpoint does not fit the model: {', '.join(wrong[:4])} differ "

@@ -1,4 +1,4 @@
-"""The units of L-BFGS-B's variables."""
+"""The units of L-BFGS's variables."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from svgp.models import SVGP
 from svgp.models.collapsed import bound
 from svgp.models.collapsed.bound import CollapsedBound
 from svgp.rows import ArrayRows
-from svgp.training.lbfgs import machine as collapsed_lbfgs
 from svgp.training.lbfgs.box import LIMITS
 from svgp.training.lbfgs.machine import Lbfgs
 from svgp.training.methods.collapsed import Collapsed
@@ -34,61 +33,6 @@ def make_method(rows=300, inducing=12, **options):
     model = SVGP(Matern32(1.0, [1.0, 1.0]), Gaussian(0.1), X[:inducing], num_data=rows)
     config = SimpleNamespace(**{**dict(TrainConfig()), "max_epochs": None, **options})
     return Collapsed(model, X, Y, config)
-
-
-def rosenbrock(x):
-    value = float(np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2))
-    gradient = np.zeros_like(x)
-    gradient[1:] += 200.0 * (x[1:] - x[:-1] ** 2)
-    gradient[:-1] += -400.0 * x[:-1] * (x[1:] - x[:-1] ** 2) - 2.0 * (1.0 - x[:-1])
-    return value, gradient
-
-
-def make_machine():
-    return Lbfgs(np.full(5, -1.0), np.tile([-2.0, 2.0], (5, 1)))
-
-
-def test_the_machine_finds_the_minimum_of_rosenbrock():
-    machine = make_machine()
-    while machine.advance(rosenbrock) is not None:
-        pass
-    np.testing.assert_allclose(machine.x, 1.0, atol=1e-4)
-    assert "CONVERGENCE" in machine.finished
-
-
-def test_the_machine_stays_in_its_box():
-    machine = Lbfgs(np.full(5, -1.0), np.tile([-2.0, 0.5], (5, 1)))
-    while machine.advance(rosenbrock) is not None:
-        pass
-    assert machine.x.max() == 0.5
-
-
-def test_a_saved_machine_continues_bit_for_bit_also_after_a_step_was_cut_short():
-    machine, calls = make_machine(), []
-
-    def counting(x):
-        calls.append(x)
-        if len(calls) == 9:
-            raise KeyboardInterrupt
-        return rosenbrock(x)
-
-    with pytest.raises(KeyboardInterrupt):
-        while True:
-            machine.advance(counting)
-    state = machine.state()
-    twin = make_machine()
-    twin.load_state(state)
-    assert np.array_equal(twin.x, machine.x)
-    for _ in range(12):  # the interrupted one goes on as well
-        assert np.array_equal(machine.advance(rosenbrock), twin.advance(rosenbrock))
-
-
-def test_a_long_log_starts_a_fresh_memory(monkeypatch):
-    monkeypatch.setattr(collapsed_lbfgs, "LOG_BYTES", 400)
-    machine = make_machine()
-    while machine.advance(rosenbrock) is not None:
-        assert len(machine.answers) < 40
-    np.testing.assert_allclose(machine.x, 1.0, atol=1e-3)
 
 
 def test_training_raises_the_bound_and_leaves_an_ordinary_svgp():
@@ -150,7 +94,7 @@ def test_interrupted_and_resumed_equals_uninterrupted():
 
 
 def test_a_step_gives_the_variables_its_own_values_whatever_others_left_there():
-    """Also one that has nothing to evaluate any more, since L-BFGS-B has ended."""
+    """Also one that has nothing to evaluate any more, since L-BFGS has ended."""
     one, other = make_method(), make_method()
     for number in range(6):
         if number == 5:

@@ -71,7 +71,7 @@ def wide_reference(publishing_once):
 )
 def test_the_gradient_is_that_of_the_bound_with_q_maximised_out(kind, options, pool):
     method = pool(kind, **options)
-    x = method.optimiser.start
+    x = method.optimiser.x
     _, gradient = method._evaluate(x)
     direction = np.random.default_rng(0).normal(size=len(x)) * 1e-3
     values = [method._evaluate(x + sign * direction)[0] for sign in (1.0, -1.0)]

@@ -181,7 +181,7 @@ def raise_error():
 
 
 def test_the_second_stage_goes_the_same_way_by_a_gpu_s_operations():
-    """Two accepted iterates of L-BFGS-B, forced on the processor."""
+    """Two accepted iterates of L-BFGS, forced on the processor."""
     values = {}
     for who in ("host", "tensorflow"):
         model = stage.twin(method().model)
