@@ -156,6 +156,18 @@ def test_a_gain_that_a_few_rows_make_is_none_where_errors_cannot_be_compared():
     assert not taken(np.where(np.arange(1000) == 7, np.nan, 0.5))
 
 
+@pytest.mark.parametrize(("larger", "taken"), [(0.03, 1), (0.3, 2)])
+def test_of_two_ways_with_errors_alike_but_for_chance_the_higher_density_is_taken(larger, taken):
+    """Those of the first are 3% larger in the mean, and by half of a standard error, or by five."""
+    rng = np.random.default_rng(2)
+    least, alone = rng.exponential(size=1000), rng.standard_normal(1000) - 1.0
+    more = least + larger + 2.0 * rng.permutation(np.linspace(-1.0, 1.0, 1000))
+    densities = (alone, alone + 0.5, alone + 0.4)
+    pairs = zip(densities, (2.0 * least, more, least), strict=True)
+    found = [Verdict(Calibration.none(1), np.mean(x), x, None, squares, x) for x, squares in pairs]
+    assert _best(found, 1000) == taken
+
+
 def test_neighbours_that_do_not_help_are_left_out():
     Y = RNG.standard_normal((N, 1))
     predictive = fit_predictive(trained(Y, noise=1.0), X, Y, neighbours=8)
@@ -284,13 +296,14 @@ def test_too_few_rows_say_nothing(rows):
 
 def test_as_many_neighbours_are_taken_as_pay(monkeypatch):
     monkeypatch.setattr("svgp.models.predictive.fit.COUNTS", (4, 8, 16))
-    inputs, new = RNG.uniform(-1, 1, (600, 6)), RNG.uniform(-1, 1, (200, 6))
+    rng = np.random.default_rng(4)
+    inputs, new = rng.uniform(-1, 1, (600, 6)), rng.uniform(-1, 1, (200, 6))
 
     def function(X):
         return np.sin(X @ np.arange(1.0, 7.0)[:, None] / 3.0)
 
     def taken(noise):
-        Y = function(inputs) + np.sqrt(noise) * RNG.standard_normal((600, 1))
+        Y = function(inputs) + np.sqrt(noise) * rng.standard_normal((600, 1))
         model = SVGP(
             kernels.SquaredExponential(1.0, 1.5), likelihoods.Gaussian(noise), inputs[:3], num_data=600
         )
