@@ -16,6 +16,7 @@ in a thread, and was resumed by hearing all its answers again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,9 +28,29 @@ SMALLEST_GRADIENT = 1e-7
 NO_GRADIENT = f"the gradient is nowhere above {SMALLEST_GRADIENT:g}"
 NO_DECREASE = f"a step decreased the objective by less than {SMALLEST_DECREASE:g} of it"
 NO_STEP = "no step decreases the objective"
+EPS = float(np.finfo(np.float64).eps)
 REASONS = ("", NO_GRADIENT, NO_DECREASE, NO_STEP)
 
 Answer = tuple[float, np.ndarray]
+
+
+class Pair(NamedTuple):
+    """A step `[n]` and what it changed in the gradient `[n]`."""
+
+    step: np.ndarray
+    change: np.ndarray
+    product: float
+    square: float  # of the change
+
+    @classmethod
+    def of(cls, step: np.ndarray, change: np.ndarray) -> Pair:
+        """With their products."""
+        return cls(step, change, float(step @ change), float(change @ change))
+
+    def among(self, held: np.ndarray) -> tuple[float, float]:
+        """The products without the coordinates `held`, a few numbers of them."""
+        change = self.change[held]
+        return self.product - float(self.step[held] @ change), self.square - float(change @ change)
 
 
 class Lbfgs:
@@ -43,8 +64,7 @@ class Lbfgs:
         self.bounds = np.asarray(bounds, np.float64)
         self.x = np.clip(np.asarray(start, np.float64), *self.bounds.T)
         self.answer: Answer | None = None  # at x
-        self._steps = np.zeros((0, len(self.x)))  # [k, n], oldest first
-        self._changes = np.zeros((0, len(self.x)))  # [k, n] of the gradient
+        self._pairs: list[Pair] = []  # oldest first
         self.finished = ""
 
     def advance(self, evaluate: Callable[[np.ndarray], Answer]) -> np.ndarray | None:
@@ -58,16 +78,15 @@ class Lbfgs:
             self.finished = NO_GRADIENT
             return None
         found = self._search(evaluate)
-        if found is None and len(self._steps):  # which may be the fault of an old memory
-            self._forget()
+        if found is None and self._pairs:  # which may be the fault of an old memory
+            self._pairs = []
             found = self._search(evaluate)
         if found is None:
             self.finished = NO_STEP
             return None
-        step, change = found.x - self.x, found.gradient - gradient
-        if step @ change > np.finfo(np.float64).eps * (change @ change):
-            self._steps = np.vstack([self._steps, step])[-MEMORY:]
-            self._changes = np.vstack([self._changes, change])[-MEMORY:]
+        pair = Pair.of(found.x - self.x, found.gradient - gradient)
+        if pair.product > EPS * pair.square:
+            self._pairs = [*self._pairs, pair][-MEMORY:]
         if value - found.value <= SMALLEST_DECREASE * max(abs(value), abs(found.value), 1.0):
             self.finished = NO_DECREASE
         self.x, self.answer = found.x, (found.value, found.gradient)
@@ -81,7 +100,7 @@ class Lbfgs:
         """
         if x is not None:
             kept = np.isclose(self.x, x, rtol=1e-9, atol=1e-9)  # going through units changes last digits
-            self._steps, self._changes = self._steps * kept, self._changes * kept
+            self._pairs = [Pair.of(pair.step * kept, pair.change * kept) for pair in self._pairs]
             self.x = np.asarray(x, np.float64).copy()
         self.answer, self.finished = answer, ""
 
@@ -92,8 +111,8 @@ class Lbfgs:
             "x": self.x,
             "value": np.asarray(value),
             "gradient": gradient,
-            "steps": self._steps,
-            "changes": self._changes,
+            "steps": np.array([pair.step for pair in self._pairs]).reshape(-1, len(self.x)),
+            "changes": np.array([pair.change for pair in self._pairs]).reshape(-1, len(self.x)),
             "finished": np.asarray(REASONS.index(self.finished), np.int64),
         }
 
@@ -102,14 +121,12 @@ class Lbfgs:
         self.x = state["x"].copy()
         known = np.isfinite(state["value"])
         self.answer = (float(state["value"]), state["gradient"].copy()) if known else None
-        self._steps, self._changes = state["steps"].copy(), state["changes"].copy()
+        pairs = zip(state["steps"].copy(), state["changes"].copy(), strict=True)
+        self._pairs = [Pair.of(step, change) for step, change in pairs]
         self.finished = REASONS[int(state["finished"])]
 
     def _inside(self, x: np.ndarray) -> np.ndarray:
         return np.clip(x, *self.bounds.T)
-
-    def _forget(self) -> None:
-        self._steps, self._changes = self._steps[:0], self._changes[:0]
 
     def _search(self, evaluate: Callable[[np.ndarray], Answer]) -> Point | None:
         """The end of a step from x; None where none decreases."""
@@ -128,7 +145,7 @@ class Lbfgs:
             enough = bool(f <= value + DECREASE * min(float(gradient @ (x - self.x)), 0.0))
             return Point(step, x, float(f), g, float(g @ moving), enough)
 
-        first = 1.0 if len(self._steps) else min(1.0, 1.0 / float(np.linalg.norm(direction)))
+        first = 1.0 if self._pairs else min(1.0, 1.0 / float(np.linalg.norm(direction)))
         return search(at, Point(0.0, self.x, value, gradient, slope, True), first)
 
     def _direction(self, gradient: np.ndarray) -> np.ndarray:
@@ -136,29 +153,27 @@ class Lbfgs:
         low, high = self.x <= self.bounds[:, 0], self.x >= self.bounds[:, 1]
         free = ~((low & (gradient > 0.0)) | (high & (gradient < 0.0)))
         while True:
-            direction = -self._times_inverse_hessian(np.where(free, gradient, 0.0), free)
+            direction = -self._times_inverse_hessian(gradient, np.flatnonzero(~free))
             outward = free & ((low & (direction < 0.0)) | (high & (direction > 0.0)))
             if not outward.any():
                 return direction
             free &= ~outward
 
-    def _times_inverse_hessian(self, q: np.ndarray, free: np.ndarray) -> np.ndarray:
-        """The two-loop recursion among the `free` coordinates, where the pairs' curvature is positive."""
-        if not len(self._steps):
-            return q
-        steps, changes = self._steps, self._changes
-        if not free.all():
-            steps, changes = steps * free, changes * free
-        products = np.einsum("kn,kn->k", steps, changes)
-        squares = np.einsum("kn,kn->k", changes, changes)
-        pairs = np.flatnonzero(products > np.finfo(np.float64).eps * squares)
-        if not len(pairs):
-            return q
-        weights = np.zeros(len(products))
-        for k in pairs[::-1]:
-            weights[k] = steps[k] @ q / products[k]
-            q = q - weights[k] * changes[k]
-        q *= products[pairs[-1]] / squares[pairs[-1]]
-        for k in pairs:
-            q += (weights[k] - changes[k] @ q / products[k]) * steps[k]
+    def _times_inverse_hessian(self, gradient: np.ndarray, held: np.ndarray) -> np.ndarray:
+        """The two-loop recursion among all coordinates but `held`, where the pairs' curvature is positive."""
+        q, scratch = gradient.copy(), np.empty_like(gradient)
+        q[held] = 0.0
+        known = [(pair, *pair.among(held)) for pair in self._pairs]
+        known = [(pair, product, square) for pair, product, square in known if product > EPS * square]
+        weights = []
+        for pair, product, _ in reversed(known):
+            weights.append(pair.step @ q / product)
+            q -= np.multiply(pair.change, weights[-1], out=scratch)
+            q[held] = 0.0
+        if known:
+            _, product, square = known[-1]
+            q *= product / square
+        for (pair, product, _), weight in zip(known, reversed(weights), strict=True):
+            q += np.multiply(pair.step, weight - pair.change @ q / product, out=scratch)
+            q[held] = 0.0
         return q
