@@ -107,12 +107,13 @@ class Lbfgs:
     def state(self) -> dict[str, np.ndarray]:
         """Everything that the next `advance` depends on."""
         value, gradient = self.answer or (np.nan, np.full(len(self.x), np.nan))
+        shape = len(self._pairs), len(self.x)
         return {
             "x": self.x,
             "value": np.asarray(value),
             "gradient": gradient,
-            "steps": np.array([pair.step for pair in self._pairs]).reshape(-1, len(self.x)),
-            "changes": np.array([pair.change for pair in self._pairs]).reshape(-1, len(self.x)),
+            "steps": np.array([pair.step for pair in self._pairs]).reshape(shape),
+            "changes": np.array([pair.change for pair in self._pairs]).reshape(shape),
             "finished": np.asarray(REASONS.index(self.finished), np.int64),
         }
 

@@ -149,6 +149,8 @@ def test_with_nothing_else_to_train_one_step_is_the_end():
     method.optimiser = Lbfgs(np.zeros(0), np.zeros((0, 2)))
     record = method.advance()
     assert method.converged
+    method.load_state(method.state())
+    assert method.converged
     assert float(model.elbo((X, Y))) == pytest.approx(record.values()[0], rel=1e-8)
 
 
