@@ -80,7 +80,7 @@ def certificate(
     deadline = None if max_seconds is None else time.perf_counter() + max_seconds
     if model.likelihood.noise == "per_output":
         raise ModelError("the certificate is for one noise variance, and each output has its own")
-    bound = CollapsedBound(model, X, Y, bound="tight")
+    bound = CollapsedBound(model, X, Y, bound="tight", variables=())
     posterior, sums = bound.posterior()
     nystrom = Nystrom(bound, posterior, sums.prior)
     r = np.asarray(Y, np.float64).reshape(len(X), -1) - np.asarray(

@@ -73,6 +73,14 @@ def weigh(
     chosen, judges = dataset.X[order[:half]], dataset.X[order[half : 2 * half]]
     most = min(rows, most)
     shares, price = residual_curve(chosen, judges if len(judges) else chosen, kernel, noise, seed, most)
+    inputs = dataset.X.shape[1]
+
+    def operations(m: int) -> float:
+        return fit_operations(
+            config.train, m, rows, latents, collapsed,
+            second=second, labels=labels, inputs=inputs, speed=speed,
+        )  # fmt: skip
+
     grid = sorted({min(m, most) for m in GRID})
     weighed = [
         {
@@ -80,17 +88,7 @@ def weigh(
             # Where the greedy points end before, more are redundant.
             "residual_share": float(shares[min(m, len(shares)) - 1]),
             "nats_a_row": float(price[min(m, len(price)) - 1]),
-            "operations": fit_operations(
-                config.train,
-                m,
-                rows,
-                latents,
-                collapsed,
-                second=second,
-                labels=labels,
-                inputs=dataset.X.shape[1],
-                speed=speed,
-            ),  # fmt: skip
+            "operations": operations(m),
         }
         for m in grid
     ]
