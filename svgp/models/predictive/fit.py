@@ -173,7 +173,7 @@ def _best(verdicts: Sequence[Verdict], rows: int) -> int:
     Ways with neighbours must have a density that is higher by a margin, and errors that are no larger; where
     f is not in the targets' units, a density that is higher by more than chance. Of those with the least
     squared error, or one that is larger by what chance explains, it is the one of the highest density: for
-    errors 2% smaller pol once took the way whose density was .2 nats lower.
+    squared errors 3% smaller pol took the way whose density was .13 nats lower.
     """
     alone, found = verdicts[0], list(enumerate(verdicts))[1:]
     found = [(n, v) for n, v in found if is_better(v.density, alone.reached, rows)]

@@ -9,8 +9,8 @@ Why not SciPy's L-BFGS-B. Its memory cannot be carried over a change of the obje
 changes each time neighbours are searched for: pol, 256 points, nats a row of this and of SciPy's begun anew
 each time, after 24 and 46 evaluations: 1.044 and 1.035, 1.061 and 1.053; bike after 61 and 107: 4.170 and
 4.172, 4.188 and 4.185; kin40k after 48 and 90: .571 and .573, .591 and .591. Steps until the run ends:
-housing 186 and 300, concrete 124 and 140, energy 470 and 650. Nor can SciPy's state be saved: it had to run
-in a thread, and was resumed by hearing all its answers again.
+housing 186 and 300, concrete 124 and 140, energy 470 and 650, wine 82 and 132, yacht 225 and 198. Nor can
+SciPy's state be saved: it had to run in a thread, and was resumed by hearing all its answers again.
 """
 
 from __future__ import annotations

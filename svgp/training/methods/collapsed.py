@@ -248,7 +248,7 @@ class Collapsed(Method):
         if len(state.get("lbfgs/x", ())) != len(self.optimiser.x):
             raise RunError(
                 "the checkpoint does not fit the model: another kernel, Z, posterior or method, "
-                "or the checkpoint of an earlier version of svgp"
+                "or one that an earlier version of svgp wrote: go on with that version, or start a new run"
             )
         load_model_state(self.model, model)
         if (count := int(state.get("fitted", self.bound.rows.count))) != self.bound.rows.count:
